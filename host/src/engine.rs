@@ -1,0 +1,168 @@
+//! Wasmtime, set up as Spin sets it up: the pooling allocator, the cache of compiled components, and what a
+//! component can import.
+//!
+//! Spin also switches on epoch interruption, for a deadline that `spin up` never sets; it is left out here, and with
+//! it the checks in compiled code and the thread that ticks.
+//!
+//! Follows Spin's `crates/core/src/lib.rs`, `crates/factor-wasi/src/lib.rs` and `crates/trigger/src/cli.rs`.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+
+use crate::bindings::{redis, variables};
+use crate::guest::{Guest, HasVariables};
+use crate::manifest;
+use crate::redis::HasConnections;
+
+/// What a component has to export.
+const HANDLER: &str = "wasi:http/handler@0.3";
+
+/// Instances that can live at the same time, over all components.
+const MAX_INSTANCES: u32 = 1000;
+
+/// Address space that the pool needs, in bits: 6 GiB for each memory.
+const POOL_BITS: u32 = 42;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+
+/// How compiled components are kept for the next start.
+pub(crate) enum CacheChoice<'a> {
+    /// In the user's cache folder.
+    Default,
+    /// As a configuration file says.
+    Configured(&'a Path),
+    /// Not at all.
+    Off,
+}
+
+/// The engine, with the imports that components may have.
+pub(crate) struct Runtime {
+    engine: Engine,
+    linker: Linker<Guest>,
+}
+
+impl Runtime {
+    pub(crate) fn new(cache: &CacheChoice<'_>, pooling: bool) -> Result<Self> {
+        let mut config = Config::new();
+        config.wasm_component_model_async(true);
+        config.cache(open_cache(cache)?);
+        if pooling && pool_fits() {
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+        }
+        let engine = Engine::new(&config)?;
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+        redis::add_to_linker::<_, HasConnections>(&mut linker, |guest: &mut Guest| {
+            &mut guest.redis
+        })?;
+        variables::add_to_linker::<_, HasVariables>(&mut linker, |guest: &mut Guest| guest)?;
+        Ok(Self { engine, linker })
+    }
+
+    /// Compiles a component, or takes it from the cache, and binds its imports.
+    pub(crate) fn load(&self, component: &manifest::Component) -> Result<InstancePre<Guest>> {
+        let path = &component.source;
+        if !path.is_file() {
+            let command = component
+                .build_command
+                .as_deref()
+                .unwrap_or("cargo xtask build");
+            bail!(
+                "{} not found: build it first with `{command}`",
+                path.display()
+            );
+        }
+        let compiled = Component::from_file(&self.engine, path)
+            .map_err(anyhow::Error::from)
+            .with_context(|| {
+                format!("{} is not a component that can be compiled", path.display())
+            })?;
+        self.check_exports(&compiled)?;
+        let pre = self
+            .linker
+            .instantiate_pre(&compiled)
+            .map_err(anyhow::Error::from)
+            .context("an import is not supported by this host")?;
+        ServicePre::new(pre.clone())
+            .map_err(anyhow::Error::from)
+            .with_context(|| format!("its {HANDLER} export is not usable"))?;
+        Ok(pre)
+    }
+
+    /// Says which handler a component has if it is not the one that this host calls.
+    fn check_exports(&self, component: &Component) -> Result<()> {
+        let mut handlers = Vec::new();
+        for (name, item) in component.component_type().exports(&self.engine) {
+            if matches!(item.ty, ComponentItem::ComponentInstance(_)) {
+                if name.starts_with(HANDLER) {
+                    return Ok(());
+                }
+                handlers.push(name.to_owned());
+            }
+        }
+        bail!("it exports {handlers:?}, but this host only runs components that export {HANDLER}.x")
+    }
+}
+
+/// Without a folder for the cache the host still runs, only slower to start.
+fn open_cache(choice: &CacheChoice<'_>) -> Result<Option<Cache>> {
+    match choice {
+        CacheChoice::Off => Ok(None),
+        CacheChoice::Configured(path) => Cache::from_file(Some(path))
+            .map(Some)
+            .map_err(anyhow::Error::from)
+            .with_context(|| format!("cannot use the cache configured in {}", path.display())),
+        CacheChoice::Default => match Cache::from_file(None) {
+            Ok(cache) => Ok(Some(cache)),
+            Err(error) => {
+                eprintln!("Compiled components are not kept for the next start: {error}");
+                Ok(None)
+            }
+        },
+    }
+}
+
+/// Whether this machine gives the address space for the pool: some have 39 bits of it.
+fn pool_fits() -> bool {
+    let mut config = Config::new();
+    config.wasm_memory64(true);
+    config.memory_reservation(1 << POOL_BITS);
+    let Ok(engine) = Engine::new(&config) else {
+        return false;
+    };
+    let mut store = wasmtime::Store::new(&engine, ());
+    // The maximum is in pages of 64 KiB.
+    let memory = wasmtime::MemoryType::new64(0, Some(1 << (POOL_BITS - 16)));
+    wasmtime::Memory::new(&mut store, memory).is_ok()
+}
+
+/// Spin's limits, without its environment variables to change them.
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(MAX_INSTANCES)
+        .total_memories(MAX_INSTANCES)
+        .total_tables(2 * MAX_INSTANCES)
+        .total_stacks(MAX_INSTANCES)
+        .total_core_instances(4 * MAX_INSTANCES)
+        .table_elements(100_000)
+        .max_component_instance_size(10 * MIB)
+        .max_core_instance_size(10 * MIB)
+        .max_core_instances_per_component(200)
+        .max_tables_per_component(64)
+        .max_memories_per_component(32)
+        .max_tables_per_module(2)
+        .max_memories_per_module(2)
+        .max_memory_size(4 * GIB)
+        .linear_memory_keep_resident(2 * MIB)
+        .table_keep_resident(512 * KIB);
+    pool
+}

@@ -1,0 +1,424 @@
+//! Application variables: names, `{{ templates }}`, the providers they come from, and `spin:variables@3.0.0`.
+//!
+//! A value is looked up each time it is asked for, in the providers' order, then in the manifest's default.
+//! All providers of this host are fixed for the life of the process (the command line, the environment, a
+//! `.env` file, a static table), as they are in Spin; those that can change under a running application (Vault,
+//! Azure) are refused where the runtime configuration is read. No value ever appears in a message.
+//!
+//! Follows Spin's `crates/expressions`, `crates/factor-variables`, `crates/variables-env` and
+//! `crates/variables-static`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::env::VarError;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::manifest::App;
+
+/// Prefix of the environment variables that the default provider reads.
+const ENV_PREFIX: &str = "SPIN_VARIABLE";
+
+/// Why a variable has no value. Each is the `error` case of the same name in the WIT.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The name is not one that a variable can have.
+    InvalidName(String),
+    /// The component has no variable of that name.
+    Undefined(String),
+    /// A provider failed, or none has a value for a required variable.
+    Provider(String),
+}
+
+/// Names are lower-case words of letters and digits joined by single underscores, so that each has exactly one
+/// environment variable.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    let reason = if name.is_empty() {
+        "must not be empty".to_owned()
+    } else if let Some(bad) = name
+        .chars()
+        .find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_'))
+    {
+        format!("{bad:?} is not allowed, only lower-case letters, digits and underscores")
+    } else if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        "must start with a lower-case letter".to_owned()
+    } else if name.ends_with('_') {
+        "must end with a letter or digit".to_owned()
+    } else if name.contains("__") {
+        "must not have two underscores in a row".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(format!("variable name {name:?}: {reason}"))
+}
+
+/// Text with `{{ name }}` in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Template(Vec<Part>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Literal(String),
+    Variable(String),
+}
+
+impl Template {
+    /// Fails on `{{` without `}}`; a lone `}}` is text.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((literal, after)) = rest.split_once("{{") {
+            let (name, after) = after
+                .split_once("}}")
+                .with_context(|| format!("a '{{{{' in {text:?} is not closed"))?;
+            if !literal.is_empty() {
+                parts.push(Part::Literal(literal.to_owned()));
+            }
+            parts.push(Part::Variable(name.trim().to_owned()));
+            rest = after;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Literal(rest.to_owned()));
+        }
+        Ok(Self(parts))
+    }
+
+    /// Whether it is the same text for every value of every variable.
+    pub(crate) fn is_literal(&self) -> bool {
+        self.variables().next().is_none()
+    }
+
+    fn variables(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Variable(name) => Some(name.as_str()),
+            Part::Literal(_) => None,
+        })
+    }
+
+    /// The text with every variable replaced by what `value` gives for it.
+    pub(crate) fn expand<E>(
+        &self,
+        mut value: impl FnMut(&str) -> Result<String, E>,
+    ) -> Result<String, E> {
+        self.0
+            .iter()
+            .map(|part| match part {
+                Part::Literal(text) => Ok(text.clone()),
+                Part::Variable(name) => value(name),
+            })
+            .collect()
+    }
+}
+
+/// A source of values.
+pub(crate) enum Provider {
+    /// A fixed table: `--variable`, or `type = "static"` in the runtime configuration.
+    Static(HashMap<String, String>),
+    /// The environment, then a `.env` file.
+    Environment {
+        /// What stands before the upper-case name, without the underscore.
+        prefix: String,
+        /// A file of `NAME=value` lines; it need not exist.
+        dotenv: Option<PathBuf>,
+        /// The file, read on first use.
+        cache: OnceLock<HashMap<String, String>>,
+    },
+}
+
+impl Provider {
+    /// The provider that is always there, last in order.
+    pub(crate) fn default_environment() -> Self {
+        Self::environment(None, Some(PathBuf::from(".env")))
+    }
+
+    /// An environment with a prefix of its own (`type = "env"` in the runtime configuration).
+    pub(crate) fn environment(prefix: Option<String>, dotenv: Option<PathBuf>) -> Self {
+        let prefix = prefix.unwrap_or_else(|| ENV_PREFIX.to_owned());
+        Self::Environment {
+            prefix,
+            dotenv,
+            cache: OnceLock::new(),
+        }
+    }
+
+    fn get(&self, name: &str) -> Result<Option<String>> {
+        match self {
+            Self::Static(values) => Ok(values.get(name).cloned()),
+            Self::Environment {
+                prefix,
+                dotenv,
+                cache,
+            } => {
+                let key = format!("{prefix}_{}", name.to_ascii_uppercase());
+                match std::env::var(&key) {
+                    Ok(value) => return Ok(Some(value)),
+                    Err(VarError::NotPresent) => {}
+                    // `VarError` would show the value.
+                    Err(VarError::NotUnicode(_)) => {
+                        anyhow::bail!("environment variable {key} is not UTF-8")
+                    }
+                }
+                let Some(path) = dotenv else { return Ok(None) };
+                let values = match cache.get() {
+                    Some(values) => values,
+                    None => {
+                        let read = read_dotenv(path)?;
+                        cache.get_or_init(|| read)
+                    }
+                };
+                Ok(values.get(&key).cloned())
+            }
+        }
+    }
+}
+
+/// A file that cannot be opened counts as empty, as in Spin; one that cannot be parsed is a failure.
+fn read_dotenv(path: &PathBuf) -> Result<HashMap<String, String>> {
+    let Ok(lines) = dotenvy::from_path_iter(path) else {
+        return Ok(HashMap::new());
+    };
+    lines
+        .collect::<Result<_, _>>()
+        // dotenvy's own message shows the line, which may hold a secret.
+        .map_err(|_| anyhow::anyhow!("{} is not a valid .env file", path.display()))
+}
+
+/// Every variable of the application and of its components.
+pub(crate) struct Variables {
+    /// Name to default.
+    defaults: BTreeMap<String, Option<String>>,
+    /// Component id to name to template.
+    components: BTreeMap<String, BTreeMap<String, Template>>,
+    /// In the order in which they are asked.
+    providers: Vec<Provider>,
+}
+
+impl Variables {
+    /// Fails on a template that is malformed or names an unknown variable, and on a required variable that no
+    /// provider has a value for.
+    pub(crate) fn new(app: &App, providers: Vec<Provider>) -> Result<Self> {
+        let defaults: BTreeMap<_, _> = app
+            .variables
+            .iter()
+            .map(|(name, variable)| (name.clone(), variable.default.clone()))
+            .collect();
+        let mut components = BTreeMap::new();
+        for (id, component) in &app.components {
+            let mut templates = BTreeMap::new();
+            for (name, text) in &component.variables {
+                check_name(name)
+                    .map_err(|reason| anyhow::anyhow!("[component.{id}.variables] {reason}"))?;
+                let template = Template::parse(text)
+                    .with_context(|| format!("[component.{id}.variables] {name}"))?;
+                for variable in template.variables() {
+                    ensure!(
+                        defaults.contains_key(variable),
+                        "[component.{id}.variables] {name} uses variable {variable:?}, which [variables] lacks"
+                    );
+                }
+                templates.insert(name.clone(), template);
+            }
+            components.insert(id.clone(), templates);
+        }
+        let variables = Self {
+            defaults,
+            components,
+            providers,
+        };
+        variables.check_required()?;
+        Ok(variables)
+    }
+
+    /// Spin's `VariablesValidatorHook`: all that are missing, in one message.
+    fn check_required(&self) -> Result<()> {
+        let provided = |name: &str| {
+            self.providers
+                .iter()
+                .any(|p| matches!(p.get(name), Ok(Some(_))))
+        };
+        let missing: Vec<&str> = self
+            .defaults
+            .iter()
+            .filter(|(name, default)| default.is_none() && !provided(name))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        ensure!(
+            missing.is_empty(),
+            "required variable(s) without a value: {}; set {ENV_PREFIX}_<NAME> or pass --variable <name>=<value>",
+            missing.join(", ")
+        );
+        Ok(())
+    }
+
+    /// What a component gets for `name`.
+    pub(crate) fn get(&self, component: &str, name: &str) -> Result<String, Failure> {
+        check_name(name).map_err(Failure::InvalidName)?;
+        let template = self
+            .components
+            .get(component)
+            .and_then(|templates| templates.get(name))
+            .ok_or_else(|| Failure::Undefined(format!("no variable for {component:?}.{name:?}")))?;
+        self.expand(template)
+    }
+
+    /// A template with the values of now.
+    pub(crate) fn expand(&self, template: &Template) -> Result<String, Failure> {
+        template.expand(|name| self.value(name))
+    }
+
+    /// A template with the manifest's defaults alone; `None` if it needs more than those.
+    pub(crate) fn expand_defaults(&self, template: &Template) -> Option<String> {
+        template
+            .expand(|name| self.defaults.get(name).cloned().flatten().ok_or(()))
+            .ok()
+    }
+
+    fn value(&self, name: &str) -> Result<String, Failure> {
+        for provider in &self.providers {
+            if let Some(value) = provider
+                .get(name)
+                .map_err(|error| Failure::Provider(error.to_string()))?
+            {
+                return Ok(value);
+            }
+        }
+        match self.defaults.get(name) {
+            Some(Some(default)) => Ok(default.clone()),
+            Some(None) => Err(Failure::Provider(format!(
+                "no provider resolved required variable {name:?}"
+            ))),
+            None => Err(Failure::InvalidName(name.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use std::path::Path;
+
+    const MANIFEST: &str = r#"
+        spin_manifest_version = 2
+        application = { name = "app" }
+        [variables]
+        host = { default = "localhost" }
+        password = { required = true, secret = true }
+        [[trigger.http]]
+        route = "/"
+        component = "app"
+        [component.app]
+        source = "app.wasm"
+        [component.app.variables]
+        plain = "literal"
+        address = "redis://{{host}}:{{ password }}/"
+    "#;
+
+    fn table(values: &[(&str, &str)]) -> Provider {
+        Provider::Static(
+            values
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+        )
+    }
+
+    fn variables(manifest: &str, providers: Vec<Provider>) -> Result<Variables> {
+        Variables::new(&App::parse(manifest, Path::new(".")).unwrap(), providers)
+    }
+
+    #[test]
+    fn names() {
+        for good in ["a", "redis_host", "a1_2b"] {
+            assert_eq!(check_name(good), Ok(()));
+        }
+        for bad in ["", "A", "1a", "_a", "a_", "a__b", "a-b", "ä"] {
+            assert!(check_name(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn templates() {
+        let expand = |text: &str| {
+            Template::parse(text)
+                .unwrap()
+                .expand(|name| Ok::<_, ()>(format!("<{name}>")))
+                .unwrap()
+        };
+        assert_eq!(expand(""), "");
+        assert_eq!(expand("plain } { }}"), "plain } { }}");
+        assert_eq!(expand("{{a}}{{ b }}c"), "<a><b>c");
+        assert!(Template::parse("{{ a").is_err());
+        assert!(Template::parse("a").unwrap().is_literal());
+        assert!(!Template::parse("{{a}}").unwrap().is_literal());
+    }
+
+    #[test]
+    fn the_first_provider_wins_and_defaults_come_last() {
+        let all = variables(
+            MANIFEST,
+            vec![
+                table(&[("password", "one")]),
+                table(&[("password", "two"), ("host", "h")]),
+            ],
+        );
+        assert_eq!(
+            all.unwrap().get("app", "address"),
+            Ok("redis://h:one/".into())
+        );
+        let least = variables(MANIFEST, vec![table(&[("password", "p")])]).unwrap();
+        assert_eq!(
+            least.get("app", "address"),
+            Ok("redis://localhost:p/".into())
+        );
+        assert_eq!(least.get("app", "plain"), Ok("literal".into()));
+    }
+
+    #[test]
+    fn failures() {
+        let message = variables(MANIFEST, vec![]).err().unwrap().to_string();
+        assert!(message.contains("password"), "{message}");
+        let all = variables(MANIFEST, vec![table(&[("password", "p")])]).unwrap();
+        assert!(matches!(all.get("app", "host"), Err(Failure::Undefined(_))));
+        assert!(matches!(
+            all.get("other", "host"),
+            Err(Failure::Undefined(_))
+        ));
+        assert!(matches!(all.get("app", "No"), Err(Failure::InvalidName(_))));
+        let unknown = MANIFEST.replace("{{host}}", "{{hots}}");
+        let message = variables(&unknown, vec![table(&[("password", "p")])])
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(message.contains("hots"), "{message}");
+    }
+
+    #[test]
+    fn a_dotenv_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(".env");
+        std::fs::write(&file, "EDGELATCH_HOST_TEST_PASSWORD='from file'\n").unwrap();
+        let prefix = || Some("EDGELATCH_HOST_TEST".to_owned());
+        let provider = Provider::environment(prefix(), Some(file.clone()));
+        assert_eq!(
+            provider.get("password").unwrap().as_deref(),
+            Some("from file")
+        );
+        assert_eq!(provider.get("other").unwrap(), None);
+        assert_eq!(
+            Provider::environment(prefix(), Some(dir.path().join("none")))
+                .get("password")
+                .unwrap(),
+            None
+        );
+        std::fs::write(&file, "no equals sign secret\n").unwrap();
+        let message = Provider::environment(prefix(), Some(file))
+            .get("password")
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(!message.contains("secret"), "{message}");
+    }
+}

@@ -1,0 +1,91 @@
+//! Request bodies: bounded, then typed, then parsed, in the order in which the contract reports them (413, 415, 400).
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use crate::json;
+use crate::problem::Problem;
+
+/// Reads a JSON body of at most `limit` bytes; `None` if there is none. The bytes are those that were sent.
+///
+/// # Errors
+/// 413 where it is longer, found out by its `Content-Length` before anything is read, else at the first byte too many; 415
+/// where its `Content-Type` is not JSON (absent is read as JSON); 400 where it is not JSON, or ends before its announced length.
+pub(crate) async fn json(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Option<Bytes>, Problem> {
+    let bytes = bounded(headers, body, limit).await?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    if !headers.get(header::CONTENT_TYPE).is_none_or(is_json) {
+        return Err(Problem::unsupported_media_type());
+    }
+    json::parse(&bytes).map_err(|error| Problem::malformed_json(format!("Not JSON: {error}")))?;
+    Ok(Some(bytes))
+}
+
+async fn bounded(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(Problem::body_too_large(limit));
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Problem::body_too_large(limit)),
+        Err(error) => Err(
+            Problem::malformed_json("The request body could not be read to its end")
+                .caused_by(error),
+        ),
+    }
+}
+
+/// Whether a media type is JSON: `application/json` or `application/<something>+json` (RFC 6839, section 3.1), with any
+/// parameters.
+pub(crate) fn is_json(content_type: &http::HeaderValue) -> bool {
+    let Ok(text) = content_type.to_str() else {
+        return false;
+    };
+    let essence = text
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    match essence.strip_prefix("application/") {
+        Some(subtype) => subtype == "json" || (subtype.len() > 5 && subtype.ends_with("+json")),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn json_types_are_known() {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/ld+json",
+        ] {
+            assert!(is_json(&HeaderValue::from_static(good)), "{good}");
+        }
+        for bad in [
+            "",
+            "text/json",
+            "application/x-www-form-urlencoded",
+            "application/+json",
+            "application/jsonp",
+        ] {
+            assert!(!is_json(&HeaderValue::from_static(bad)), "{bad}");
+        }
+    }
+}

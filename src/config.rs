@@ -1,0 +1,432 @@
+//! Spin variables, read and validated in one place.
+//!
+//! [`Config::from_variables`] is pure: texts in, settings or a list of faults out. A fault names the variable and what
+//! it accepts, never the value, which may be a secret.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::Uri;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::seconds::{MAX_TTL_MS, MAX_WAIT_MS, MIN_TTL_MS, Ttl, display_seconds, parse_seconds};
+
+/// The origin that stands for none: `allowed_outbound_hosts` takes no empty entry, and `.invalid` never resolves
+/// (RFC 2606, section 2).
+pub const NO_ORIGIN: &str = "http://origin.invalid";
+
+/// Every variable that the component reads, as `spin.toml` names them.
+pub const VARIABLES: &[&str] = &[
+    "redis_host",
+    "redis_port",
+    "redis_user",
+    "redis_pwd",
+    "redis_db",
+    "redis_tls",
+    "redis_timeout",
+    "key_prefix",
+    "lock_timeout",
+    "lock_expire",
+    "max_hold",
+    "cache_expire",
+    "max_body_bytes",
+    "api_token",
+    "origin",
+    "origin_action_path",
+    "origin_timeout",
+];
+
+/// Validated settings of one component instance.
+#[derive(Clone)]
+pub struct Config {
+    /// Where Redis is and how to log in. Holds the password.
+    pub redis_address: String,
+    /// How long one call to Redis may take, connecting included.
+    pub redis_timeout: Duration,
+    /// Put before every key.
+    pub key_prefix: String,
+    /// How long an action waits for its lock where the request does not say.
+    pub lock_timeout: Duration,
+    /// How long a lock lives without renewal where the request does not say.
+    pub lock_expire: Ttl,
+    /// How long the lock of one action is renewed, counted from its acquisition.
+    pub max_hold: Duration,
+    /// How long a cache entry lives where nothing else is said.
+    pub cache_expire: Ttl,
+    /// The greatest request body, in bytes; also the greatest answer of the origin.
+    pub max_body_bytes: usize,
+    /// What callers must present as bearer token, if anything.
+    pub api_token: Option<String>,
+    /// The backend that actions are forwarded to, if any.
+    pub origin: Option<Origin>,
+}
+
+/// The backend that actions are forwarded to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// `scheme://host[:port]`, without a slash at the end.
+    pub base: String,
+    /// The path of an action, with `{user_id}` and `{action}` still in it.
+    pub action_path: String,
+    /// How long the origin may take for its whole answer.
+    pub timeout: Duration,
+}
+
+/// One variable that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The variable.
+    pub variable: &'static str,
+    /// What it accepts.
+    pub accepts: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "variable `{}` must be {}", self.variable, self.accepts)
+    }
+}
+
+impl Config {
+    /// Validates the variables that `lookup` returns by name.
+    ///
+    /// # Errors
+    /// All faults at once, so that a deployment is put right in one go.
+    pub fn from_variables(
+        lookup: impl Fn(&'static str) -> Option<String>,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut reader = Reader {
+            lookup,
+            faults: Vec::new(),
+        };
+        let config = Self {
+            redis_address: reader.redis_address(),
+            redis_timeout: reader.seconds("redis_timeout", 10, 60_000),
+            key_prefix: reader.checked("key_prefix", PREFIX, is_prefix),
+            lock_timeout: reader.seconds("lock_timeout", 0, MAX_WAIT_MS),
+            lock_expire: reader.ttl("lock_expire"),
+            max_hold: reader.seconds("max_hold", MIN_TTL_MS, MAX_TTL_MS),
+            cache_expire: reader.ttl("cache_expire"),
+            max_body_bytes: reader.integer("max_body_bytes", 1, 64 << 20) as usize,
+            api_token: reader.api_token(),
+            origin: reader.origin(),
+        };
+        if reader.faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(reader.faults)
+        }
+    }
+}
+
+const PREFIX: &str = "at most 64 visible ASCII characters without `{` and `}`";
+const HOST: &str = "a host name, an IPv4 address or an IPv6 address in brackets";
+const PATH: &str = "a path that begins with `/`, in visible ASCII without `?` and `#`, whose only braces are {user_id} and {action}";
+const ORIGIN: &str = "`http://host[:port]` or `https://host[:port]` without a path (`http://origin.invalid` means none)";
+
+/// Reads variable after variable and collects the faults. A refused variable yields a stand-in that is never used,
+/// since any fault refuses the whole.
+struct Reader<F> {
+    lookup: F,
+    faults: Vec<Fault>,
+}
+
+impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
+    fn text(&mut self, variable: &'static str) -> String {
+        match (self.lookup)(variable) {
+            Some(text) => text,
+            None => {
+                self.refuse(variable, "declared in spin.toml");
+                String::new()
+            }
+        }
+    }
+
+    fn refuse(&mut self, variable: &'static str, accepts: impl Into<String>) {
+        // The first fault of a variable says enough; a variable that is missing fails every later check too.
+        if self.faults.iter().all(|fault| fault.variable != variable) {
+            self.faults.push(Fault {
+                variable,
+                accepts: accepts.into(),
+            });
+        }
+    }
+
+    fn checked(
+        &mut self,
+        variable: &'static str,
+        accepts: &str,
+        holds: fn(&str) -> bool,
+    ) -> String {
+        let text = self.text(variable);
+        if !holds(&text) {
+            self.refuse(variable, accepts);
+        }
+        text
+    }
+
+    fn seconds(&mut self, variable: &'static str, min_ms: u64, max_ms: u64) -> Duration {
+        let text = self.text(variable);
+        parse_seconds(&text, min_ms, max_ms).unwrap_or_else(|_| {
+            let (min, max) = (display_seconds(min_ms), display_seconds(max_ms));
+            self.refuse(variable, format!("seconds from {min} to {max}"));
+            Duration::from_millis(max_ms)
+        })
+    }
+
+    fn ttl(&mut self, variable: &'static str) -> Ttl {
+        let duration = self.seconds(variable, MIN_TTL_MS, MAX_TTL_MS);
+        // `seconds` has kept the bounds of a time to live, so the stand-in is never taken.
+        Ttl::new(duration).unwrap_or_else(|| Ttl::of_millis(MAX_TTL_MS))
+    }
+
+    fn integer(&mut self, variable: &'static str, min: u64, max: u64) -> u64 {
+        let text = self.text(variable);
+        let canonical = text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse::<u64>() {
+            Ok(number) if canonical && (min..=max).contains(&number) => number,
+            _ => {
+                self.refuse(variable, format!("a whole number from {min} to {max}"));
+                max
+            }
+        }
+    }
+
+    fn boolean(&mut self, variable: &'static str) -> bool {
+        match self.text(variable).as_str() {
+            "true" => true,
+            "false" => false,
+            _ => {
+                self.refuse(variable, "`true` or `false`");
+                false
+            }
+        }
+    }
+
+    /// `redis[s]://[user[:password]@]host:port/db`, user and password percent-encoded (RFC 3986, section 3.2.1):
+    /// they may hold any character.
+    fn redis_address(&mut self) -> String {
+        let scheme = if self.boolean("redis_tls") {
+            "rediss"
+        } else {
+            "redis"
+        };
+        let host = self.checked("redis_host", HOST, is_host);
+        let port = self.integer("redis_port", 1, 65_535);
+        let db = self.integer("redis_db", 0, i64::MAX as u64);
+        let user = percent_encode(&self.text("redis_user"));
+        let password = percent_encode(&self.text("redis_pwd"));
+        let login = match (user.as_str(), password.as_str()) {
+            ("", "") => String::new(),
+            // A user without a password is one that ACL calls `nopass`: Redis takes any, the empty one included.
+            (user, password) => format!("{user}:{password}@"),
+        };
+        format!("{scheme}://{login}{host}:{port}/{db}")
+    }
+
+    fn api_token(&mut self) -> Option<String> {
+        let accepts = "at most 1024 visible ASCII characters, or empty for no authentication";
+        let token = self.checked("api_token", accepts, |text| {
+            text.len() <= 1024 && text.bytes().all(|byte| byte.is_ascii_graphic())
+        });
+        (!token.is_empty()).then_some(token)
+    }
+
+    fn origin(&mut self) -> Option<Origin> {
+        let base = self.text("origin");
+        let base = base.strip_suffix('/').unwrap_or(&base).to_owned();
+        let action_path = self.checked("origin_action_path", PATH, is_path);
+        let timeout = self.seconds("origin_timeout", 1, 3_600_000);
+        if base == NO_ORIGIN {
+            return None;
+        }
+        if !is_origin(&base) {
+            self.refuse("origin", ORIGIN);
+        }
+        Some(Origin {
+            base,
+            action_path,
+            timeout,
+        })
+    }
+}
+
+fn is_prefix(text: &str) -> bool {
+    text.len() <= 64
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'{' && byte != b'}')
+}
+
+fn is_host(text: &str) -> bool {
+    if let Some(address) = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        return address.parse::<std::net::Ipv6Addr>().is_ok();
+    }
+    let name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    (1..=253).contains(&text.len()) && text.bytes().all(name)
+}
+
+fn is_origin(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else {
+        return false;
+    };
+    let Some(authority) = uri.authority() else {
+        return false;
+    };
+    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+    let port = authority.port().is_none() || authority.port_u16().is_some_and(|port| port > 0);
+    let bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !text.contains('#');
+    scheme && port && bare && is_host(authority.host()) && !authority.as_str().contains('@')
+}
+
+fn is_path(text: &str) -> bool {
+    let plain = text.replace("{user_id}", "").replace("{action}", "");
+    text.starts_with('/')
+        && !text.starts_with("//")
+        && plain
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"{}?#\"<>\\^`|".contains(&byte))
+}
+
+/// Everything but RFC 3986's unreserved characters.
+const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+fn percent_encode(text: &str) -> String {
+    utf8_percent_encode(text, NOT_UNRESERVED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn default_of(variable: &str) -> Option<String> {
+        let value = match variable {
+            "redis_host" => "127.0.0.1",
+            "redis_port" => "6379",
+            "redis_user" | "redis_pwd" | "key_prefix" | "api_token" => "",
+            "redis_db" => "0",
+            "redis_tls" => "false",
+            "redis_timeout" => "1",
+            "lock_timeout" => "5",
+            "lock_expire" => "10",
+            "max_hold" => "60",
+            "cache_expire" => "3600",
+            "max_body_bytes" => "1048576",
+            "origin" => NO_ORIGIN,
+            "origin_action_path" => "/users/{user_id}/{action}",
+            "origin_timeout" => "30",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+
+    fn with(changes: &[(&str, &str)]) -> Result<Config, Vec<Fault>> {
+        Config::from_variables(|name| {
+            let changed = changes.iter().find(|(variable, _)| *variable == name);
+            changed
+                .map(|(_, value)| (*value).to_owned())
+                .or_else(|| default_of(name))
+        })
+    }
+
+    fn address(changes: &[(&str, &str)]) -> Option<String> {
+        with(changes).ok().map(|config| config.redis_address)
+    }
+
+    #[test]
+    fn the_address_is_built_from_its_parts() {
+        assert_eq!(address(&[]).as_deref(), Some("redis://127.0.0.1:6379/0"));
+        assert_eq!(
+            address(&[
+                ("redis_tls", "true"),
+                ("redis_host", "[::1]"),
+                ("redis_user", "an@na"),
+                ("redis_pwd", "p:/ä%"),
+                ("redis_db", "3")
+            ])
+            .as_deref(),
+            Some("rediss://an%40na:p%3A%2F%C3%A4%25@[::1]:6379/3")
+        );
+        assert_eq!(
+            address(&[("redis_pwd", "x")]).as_deref(),
+            Some("redis://:x@127.0.0.1:6379/0")
+        );
+    }
+
+    #[test]
+    fn every_bad_value_is_refused_by_name_and_never_shown() {
+        for (variable, bad) in [
+            ("redis_host", "a/b"),
+            ("redis_host", ""),
+            ("redis_port", "0"),
+            ("redis_port", "65536"),
+            ("redis_port", "+1"),
+            ("redis_db", "-1"),
+            ("redis_tls", "yes"),
+            ("redis_timeout", "0"),
+            ("key_prefix", "a{b"),
+            ("lock_timeout", "61"),
+            ("lock_expire", "0"),
+            ("max_hold", "soon"),
+            ("cache_expire", "2592001"),
+            ("max_body_bytes", "0"),
+            ("api_token", "se cret"),
+            ("origin", "ftp://x"),
+            ("origin", "http://x/path"),
+            ("origin", "http://u@x"),
+            ("origin", "http://x:0"),
+            ("origin", ""),
+            ("origin_action_path", "users"),
+            ("origin_action_path", "/{user}"),
+            ("origin_action_path", "//other"),
+            ("origin_timeout", "-1"),
+        ] {
+            let faults = with(&[(variable, bad)]).err().unwrap_or_default();
+            assert_eq!(faults.len(), 1, "{variable}={bad}");
+            assert_eq!(faults[0].variable, variable);
+            assert!(bad.len() < 4 || !faults[0].to_string().contains(bad));
+        }
+    }
+
+    #[test]
+    fn all_faults_are_listed_at_once_and_once_each() {
+        let faults = with(&[("redis_port", "x"), ("lock_expire", "x")]).err();
+        assert_eq!(faults.map(|faults| faults.len()), Some(2));
+        let faults = Config::from_variables(|_| None).err().unwrap_or_default();
+        assert_eq!(faults.len(), VARIABLES.len());
+    }
+
+    #[test]
+    fn the_invalid_host_means_no_origin() {
+        assert_eq!(with(&[]).ok().and_then(|config| config.origin), None);
+        let slash = with(&[("origin", "http://127.0.0.1:8000/")]).ok();
+        let base = slash
+            .and_then(|config| config.origin)
+            .map(|origin| origin.base);
+        assert_eq!(base.as_deref(), Some("http://127.0.0.1:8000"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_login_makes_an_address_of_plain_characters(user in "\\PC{0,30}", password in "\\PC{0,30}") {
+            let address = address(&[("redis_user", &user), ("redis_pwd", &password)]).unwrap_or_default();
+            let after = address.strip_prefix("redis://").unwrap_or_default();
+            let host = after.rsplit_once('@').map_or(after, |(_, host)| host);
+            prop_assert_eq!(host, "127.0.0.1:6379/0");
+            prop_assert!(address.bytes().all(|byte| byte.is_ascii_graphic()));
+        }
+
+        #[test]
+        fn no_value_makes_it_panic(value in "\\PC{0,60}", index in 0..VARIABLES.len()) {
+            let _ = with(&[(VARIABLES[index], &value)]);
+        }
+    }
+}

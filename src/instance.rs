@@ -1,0 +1,124 @@
+//! What all requests of one component instance share: the settings, the link to Redis, the router. Nothing of any request.
+//!
+//! The variables are read when an instance begins and again every few seconds, so that a value rotated through a
+//! variables provider takes effect without a restart, also in an instance that is never idle.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use spin_sdk::variables;
+
+use crate::config::{Config, VARIABLES};
+use crate::keys::Keys;
+use crate::lock::Locks;
+use crate::redis::{Link, Redis};
+use crate::router;
+
+/// How long variables are taken to be what they were.
+const REFRESH: Duration = Duration::from_secs(2);
+
+/// The settings and connections of this component instance.
+pub(crate) struct Instance {
+    /// The validated settings.
+    pub(crate) config: Config,
+    /// The keys of this service.
+    pub(crate) keys: Keys,
+    link: Arc<Link>,
+    router: Router,
+    variables: Vec<Option<String>>,
+}
+
+struct Loaded {
+    instance: Arc<Instance>,
+    at: Instant,
+}
+
+static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
+
+impl Instance {
+    /// The instance that this request belongs to, loaded on first use.
+    ///
+    /// # Errors
+    /// What is wrong with the variables, for the log: a sentence for each, without any value.
+    pub(crate) async fn current() -> Result<Arc<Self>, String> {
+        if let Some(instance) = recent() {
+            return Ok(instance);
+        }
+        let read = read_variables().await;
+        let before = LOADED.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let instance = match (read, before) {
+            (Ok(variables), Some(before)) if before.instance.variables == variables => {
+                before.instance
+            }
+            (Ok(variables), before) => Arc::new(Self::load(variables, before)?),
+            // A provider that is out of reach for a while is no reason to stop serving.
+            (Err(_), Some(before)) => before.instance,
+            (Err(error), None) => return Err(error),
+        };
+        *LOADED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Loaded {
+            instance: Arc::clone(&instance),
+            at: Instant::now(),
+        });
+        Ok(instance)
+    }
+
+    fn load(variables: Vec<Option<String>>, before: Option<Loaded>) -> Result<Self, String> {
+        let lookup = |name| {
+            let index = VARIABLES.iter().position(|variable| *variable == name)?;
+            variables.get(index).cloned().flatten()
+        };
+        let config = Config::from_variables(lookup).map_err(|faults| {
+            let sentences: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            sentences.join("; ")
+        })?;
+        // Requests that came together each read the variables; the first of them brings the link that all use.
+        let link = match before {
+            Some(before) if before.instance.config.redis_address == config.redis_address => {
+                Arc::clone(&before.instance.link)
+            }
+            _ => Arc::new(Link::new(config.redis_address.clone())),
+        };
+        Ok(Self {
+            keys: Keys::new(config.key_prefix.clone()),
+            config,
+            link,
+            router: router::router(),
+            variables,
+        })
+    }
+
+    /// A handle on Redis for one request.
+    pub(crate) fn redis(&self) -> Redis {
+        Redis::new(Arc::clone(&self.link), self.config.redis_timeout)
+    }
+
+    /// Locks, on the account of one request.
+    pub(crate) fn locks(&self, redis: &Redis) -> Locks {
+        Locks::new(redis.clone(), self.config.max_hold)
+    }
+
+    /// The routes.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+}
+
+fn recent() -> Option<Arc<Instance>> {
+    let loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let loaded = loaded.as_ref()?;
+    (loaded.at.elapsed() < REFRESH).then(|| Arc::clone(&loaded.instance))
+}
+
+/// All variables in the order of [`VARIABLES`]; `None` for one that `spin.toml` does not give to the component.
+async fn read_variables() -> Result<Vec<Option<String>>, String> {
+    let mut values = Vec::with_capacity(VARIABLES.len());
+    for name in VARIABLES {
+        values.push(match variables::get(name).await {
+            Ok(value) => Some(value),
+            Err(variables::Error::Undefined(_)) => None,
+            Err(error) => return Err(format!("variable `{name}` could not be read: {error}")),
+        });
+    }
+    Ok(values)
+}

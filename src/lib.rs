@@ -1,0 +1,49 @@
+//! edgelatch: actions that never run twice at once for one user, leases, and a JSON cache, over HTTP, as one WebAssembly
+//! component on [Spin](https://spinframework.dev) in front of Redis.
+//!
+//! To build a service of your own on it, replace [`action`], or use [`lock::Locks`] and [`json_cache::JsonCache`] from a
+//! component of yours:
+//!
+//! ```text
+//! let link = Arc::new(Link::new("redis://127.0.0.1:6379/0"));        // one per instance: keep it in a static
+//! let redis = Redis::new(link, Duration::from_secs(1));             // one per request
+//! let locks = Locks::new(redis, Duration::from_secs(60));
+//! let key = Keys::new("").user_lock(UserId::new(42));
+//! let ttl = Ttl::of_millis(10_000);
+//! let done = locks.with_lock(&key, Duration::from_secs(5), ttl, |fencing_token| work(fencing_token)).await?;
+//! ```
+//!
+//! Such a component needs the feature `inter-task-wakeup` of `wit-bindgen`, as this one's Cargo.toml says.
+//!
+//! From request to Redis it is three hops: [`edge`] and [`router`], a handler, [`lock`] or [`json_cache`], and then
+//! [`redis`]. ARCHITECTURE.md has the map.
+
+pub mod action;
+mod backoff;
+mod body;
+pub mod config;
+mod edge;
+mod handlers;
+mod instance;
+mod json;
+pub mod json_cache;
+pub mod keys;
+pub mod lock;
+mod origin;
+pub mod problem;
+mod query;
+mod random;
+pub mod redis;
+pub mod redis_error;
+pub mod request;
+mod router;
+pub mod seconds;
+
+use axum::body::Body;
+use axum::response::Response;
+
+/// The component's entry point.
+#[cfg_attr(target_family = "wasm", spin_sdk::http_service)]
+pub async fn handle(request: spin_sdk::http::Request) -> Response {
+    edge::serve(request.map(Body::new)).await
+}

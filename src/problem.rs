@@ -1,0 +1,329 @@
+//! Everything that can be answered instead of a result, as RFC 9457 problem details.
+//!
+//! A handler returns a [`Problem`]; [`crate::edge`] renders it, since only the edge knows the request's path and id, and
+//! logs its cause. What the caller gets to read is fixed here; the cause never leaves the log.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use std::time::Duration;
+
+use crate::lock::LockError;
+use crate::redis_error::{RedisError, RedisErrorKind};
+
+/// A request that has no result, and why.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    pub(crate) status: StatusCode,
+    pub(crate) slug: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) detail: String,
+    pub(crate) errors: Vec<InputFault>,
+    /// `Retry-After`, in whole seconds.
+    pub(crate) retry_after: Option<u64>,
+    /// For the log alone.
+    pub(crate) cause: Option<String>,
+}
+
+/// One fault of a request, in the shape that FastAPI gives them.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct InputFault {
+    /// Where it is: `["query", "user_id"]`.
+    pub loc: [String; 2],
+    /// What is wrong, for a person.
+    pub msg: String,
+    /// What is wrong, for a program.
+    pub r#type: &'static str,
+}
+
+impl Problem {
+    /// A problem of a service's own. `slug` becomes `urn:edgelatch:<slug>`; `title` is the same for all of its kind,
+    /// `detail` is about this one. Both are shown to the caller.
+    pub fn new(
+        status: StatusCode,
+        slug: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            slug,
+            title,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            cause: None,
+        }
+    }
+
+    /// Adds what goes to the log with the request's id, and nowhere else.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl ToString) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// 401: the bearer token is missing or wrong (RFC 6750, section 3).
+    pub fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Authentication required",
+            "This needs the header `Authorization: Bearer <api_token>` with the right token",
+        )
+    }
+
+    /// 404: there is nothing at this path.
+    pub fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "Not found",
+            "There is nothing at this path",
+        )
+    }
+
+    /// 405: the path does not take this method. The router adds `Allow`.
+    pub fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "Method not allowed",
+            "This path does not take this method; the header `Allow` lists those that it takes",
+        )
+    }
+
+    /// 422: parameters that break their rules, all of them.
+    pub fn invalid_request(errors: Vec<InputFault>) -> Self {
+        let detail = errors
+            .iter()
+            .map(|fault| format!("{} {}: {}", fault.loc[0], fault.loc[1], fault.msg))
+            .collect::<Vec<_>>()
+            .join("; ");
+        Self {
+            errors,
+            ..Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid-request",
+                "Invalid request",
+                detail,
+            )
+        }
+    }
+
+    /// 413: the body is longer than `max_body_bytes`.
+    pub fn body_too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "Body too large",
+            format!("The request body is longer than {limit} bytes"),
+        )
+    }
+
+    /// 415: the body says that it is not JSON.
+    pub fn unsupported_media_type() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "Unsupported media type",
+            "The body must be JSON: send `Content-Type: application/json` (with curl: `--json` instead of `-d`)",
+        )
+    }
+
+    /// 400: the body is not JSON.
+    pub fn malformed_json(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "malformed-json",
+            "Malformed JSON",
+            detail,
+        )
+    }
+
+    /// 423: somebody else holds the lock (RFC 4918, section 11.3). `remaining` is `None` for a lock without expiry.
+    pub fn lock_held(remaining: Option<Duration>) -> Self {
+        Self {
+            retry_after: Some(retry_after_seconds(remaining)),
+            ..Self::new(
+                StatusCode::LOCKED,
+                "lock-held",
+                "Lock held",
+                COULD_NOT_ACQUIRE,
+            )
+        }
+    }
+
+    /// 409: the lock was lost while the action ran.
+    pub fn lock_lost() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "lock-lost",
+            "Lock lost",
+            "The lock expired or was taken while the action ran; the action was stopped and its result was not kept",
+        )
+    }
+
+    /// 502: the origin answered with a failure, or with something that is no answer, or could not be reached.
+    pub fn origin_failed(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            "origin-failed",
+            "Origin failed",
+            detail,
+        )
+    }
+
+    /// 504: the origin did not answer within `limit`.
+    pub fn origin_timeout(limit: Duration) -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "origin-timeout",
+            "Origin too slow",
+            format!("The origin did not answer within {} s", limit.as_secs_f64()),
+        )
+    }
+
+    /// 500: the settings are wrong. Which ones, the log says.
+    pub fn misconfigured() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "misconfigured",
+            "Misconfigured",
+            "A variable of this service has a value that it can't take; its log names the variable",
+        )
+    }
+
+    /// 500: something that should not happen.
+    pub fn internal(cause: impl ToString) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Internal error",
+            "Something unforeseen went wrong; the log has the cause under this request's id",
+        )
+        .caused_by(cause)
+    }
+}
+
+/// What callers of the original service read when the lock was not had.
+pub const COULD_NOT_ACQUIRE: &str = "Could not acquire lock";
+
+/// When it is worth trying again: the holder's remaining time in whole seconds, rounded up, and at least 1; 1 where the
+/// holder's key has no expiry (RFC 9110, section 10.2.3).
+pub fn retry_after_seconds(remaining: Option<Duration>) -> u64 {
+    remaining.map_or(1, |left| left.as_millis().div_ceil(1000).max(1) as u64)
+}
+
+impl From<RedisError> for Problem {
+    fn from(error: RedisError) -> Self {
+        let problem = match error.kind() {
+            RedisErrorKind::TimedOut => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "redis-timeout",
+                "Redis too slow",
+                "Redis did not answer in time; what was asked for may or may not have been done",
+            ),
+            RedisErrorKind::Unreachable
+            | RedisErrorKind::Refused(_)
+            | RedisErrorKind::Unexpected => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "redis-unavailable",
+                "Redis unavailable",
+                "Redis could not be reached, or refused",
+            ),
+        };
+        Self {
+            retry_after: Some(1),
+            ..problem.caused_by(error)
+        }
+    }
+}
+
+impl From<LockError> for Problem {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Held { remaining } => Self::lock_held(remaining),
+            LockError::Lost => Self::lock_lost(),
+            LockError::Redis(error) => error.into(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The members of `application/problem+json` (RFC 9457, section 3.1).
+#[derive(Serialize)]
+struct Members<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [InputFault],
+}
+
+impl Problem {
+    /// The body for a request to `path`.
+    pub(crate) fn render(&self, path: &str) -> Vec<u8> {
+        let members = Members {
+            r#type: format!("urn:edgelatch:{}", self.slug),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            instance: path,
+            errors: &self.errors,
+        };
+        // Strings and numbers under string keys always serialize.
+        serde_json::to_vec(&members).unwrap_or_default()
+    }
+
+    /// The headers that belong to the problem.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (header::HeaderName, HeaderValue)> {
+        let content = HeaderValue::from_static("application/problem+json");
+        let retry = self.retry_after.map(HeaderValue::from);
+        let challenge =
+            (self.status == StatusCode::UNAUTHORIZED).then(|| HeaderValue::from_static("Bearer"));
+        let optional = [
+            (header::RETRY_AFTER, retry),
+            (header::WWW_AUTHENTICATE, challenge),
+        ];
+        std::iter::once((header::CONTENT_TYPE, content)).chain(
+            optional
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_rounded_up_and_at_least_one() {
+        for (ms, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (9_999, 10)] {
+            let remaining = Some(Duration::from_millis(ms));
+            assert_eq!(retry_after_seconds(remaining), seconds, "{ms} ms");
+        }
+        assert_eq!(retry_after_seconds(None), 1);
+    }
+
+    #[test]
+    fn the_cause_is_not_rendered() {
+        let body = Problem::internal("redis://:secret@host").render("/x");
+        let body = String::from_utf8_lossy(&body).into_owned();
+        assert!(!body.contains("secret"), "{body}");
+        assert!(
+            body.starts_with(r#"{"type":"urn:edgelatch:internal","title":"#),
+            "{body}"
+        );
+    }
+}

@@ -1,0 +1,324 @@
+//! The only caller of Spin's Redis: one shared connection per component instance, a time limit on every call, typed
+//! errors, scripts.
+//!
+//! Spin's `open` makes a new TCP connection and its `execute` pipelines whatever is sent over one, both without any
+//! limit of time (`crates/factor-outbound-redis` in Spin). So an instance opens one connection on first use, all its
+//! requests share it, and every call here races a timer. A connection that broke never works again: it is dropped, and
+//! the next command opens another. No blocking command may ever go over it, since every other request would wait behind.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::{Either, select};
+use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
+
+use crate::redis_error::{Code, RedisError, RedisErrorKind, Unanswered};
+
+/// Whether a command may be sent a second time when its first answer was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// It changes nothing, or the second time finds by its token what the first one did.
+    Safe,
+    /// The second time might undo what others did in between.
+    Unsafe,
+}
+
+/// The connection that all requests of one component instance share.
+pub struct Link {
+    address: String,
+    current: Mutex<Option<Arc<Connection>>>,
+    /// Held while a connection is being opened, so that a burst of first requests opens one and not sixteen.
+    opening: futures::lock::Mutex<()>,
+}
+
+impl Link {
+    /// A link to `redis[s]://[user:password@]host:port/db`. Nothing is opened yet.
+    pub fn new(address: impl Into<String>) -> Self {
+        Self {
+            address: address.into(),
+            current: Mutex::new(None),
+            opening: futures::lock::Mutex::new(()),
+        }
+    }
+
+    async fn connection(&self, sent: &Sent) -> Result<Arc<Connection>, RedisError> {
+        if let Some(connection) = self.current() {
+            return Ok(connection);
+        }
+        let _opening = self.opening.lock().await;
+        if let Some(connection) = self.current() {
+            return Ok(connection);
+        }
+        let opened = Connection::open(&self.address).await;
+        let connection =
+            Arc::new(opened.map_err(|error| RedisError::from_spin(error, sent.any()))?);
+        *self.slot() = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    /// Forgets a connection, unless another has taken its place. Requests that still wait on it keep it until then.
+    fn discard(&self, connection: &Arc<Connection>) {
+        let mut slot = self.slot();
+        if slot
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, connection))
+        {
+            *slot = None;
+        }
+    }
+
+    fn current(&self) -> Option<Arc<Connection>> {
+        self.slot().clone()
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A handle on the shared connection that adds up the time spent waiting for Redis. Clones add to the same sum: one
+/// handle and its clones belong to one request.
+#[derive(Clone)]
+pub struct Redis {
+    link: Arc<Link>,
+    timeout: Duration,
+    spent_us: Arc<AtomicU64>,
+}
+
+impl Redis {
+    /// A handle whose every call takes `timeout` at most, connecting and repeating included.
+    pub fn new(link: Arc<Link>, timeout: Duration) -> Self {
+        Self {
+            link,
+            timeout,
+            spent_us: Arc::default(),
+        }
+    }
+
+    /// How long this handle and its clones have waited for Redis so far. Calls at the same time count each.
+    pub fn spent(&self) -> Duration {
+        Duration::from_micros(self.spent_us.load(Ordering::Relaxed))
+    }
+
+    /// Sends one command and returns its reply, flattened as Spin does it.
+    ///
+    /// A transport error is met once with a new connection where `repeat` allows it; a time-out never is.
+    ///
+    /// # Errors
+    /// [`RedisError`], after `timeout` at the latest.
+    ///
+    /// # Cancellation
+    /// Dropping the future drops the answer, not the command: once sent, it is carried out.
+    pub async fn command(
+        &self,
+        command: &str,
+        arguments: &[RedisParameter],
+        repeat: Repeat,
+    ) -> Result<Vec<RedisResult>, RedisError> {
+        let sent = Sent::default();
+        let call = self.repeating(command, arguments, repeat, &sent);
+        self.limited(&sent, call).await
+    }
+
+    /// Runs a script by its digest (`EVALSHA`), and where the server does not know it yet, by its text (`EVAL`, which
+    /// also teaches it). Every script carries the token of its caller, so it may be repeated.
+    ///
+    /// # Errors
+    /// As [`Redis::command`]; both tries share one `timeout`.
+    pub async fn script(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        arguments: &[Argument<'_>],
+    ) -> Result<Vec<RedisResult>, RedisError> {
+        let sent = Sent::default();
+        let call = async {
+            let by_digest = script.parameters(&script.digest, keys, arguments);
+            let outcome = self
+                .repeating("EVALSHA", &by_digest, Repeat::Safe, &sent)
+                .await;
+            match outcome {
+                Err(error) if error.kind() == RedisErrorKind::Refused(Code::NoScript) => {
+                    let by_text = script.parameters(script.text, keys, arguments);
+                    self.repeating("EVAL", &by_text, Repeat::Safe, &sent).await
+                }
+                outcome => outcome,
+            }
+        };
+        self.limited(&sent, call).await
+    }
+
+    /// Runs a script behind a command whose answer is missing, and waits up to `limit` for it.
+    ///
+    /// After a time-out the command may still be on its way, in this server's queue, say. Redis carries out what comes
+    /// over one connection in its order, so what is sent over the same one is carried out afterwards. After a broken
+    /// connection there is nothing to come after; then this is like [`Redis::script`].
+    ///
+    /// # Errors
+    /// As [`Redis::command`].
+    pub async fn script_after(
+        &self,
+        unanswered: Unanswered,
+        limit: Duration,
+        script: &Script,
+        keys: &[&str],
+        arguments: &[Argument<'_>],
+    ) -> Result<Vec<RedisResult>, RedisError> {
+        let Some(connection) = unanswered.connection else {
+            return self.script(script, keys, arguments).await;
+        };
+        // By its text: whether the server knows the digest can't be learnt without waiting for it.
+        let parameters = script.parameters(script.text, keys, arguments);
+        match within(limit, connection.execute("EVAL", parameters)).await {
+            Some(reply) => reply.map_err(|error| RedisError::from_spin(error, true)),
+            None => Err(RedisError::timed_out(limit, true, None)),
+        }
+    }
+
+    /// Races a call against the time limit and keeps the account of the time spent.
+    async fn limited(
+        &self,
+        sent: &Sent,
+        call: impl Future<Output = Result<Vec<RedisResult>, RedisError>>,
+    ) -> Result<Vec<RedisResult>, RedisError> {
+        let started = Instant::now();
+        let outcome = within(self.timeout, call).await;
+        let spent = started.elapsed().as_micros() as u64;
+        self.spent_us.fetch_add(spent, Ordering::Relaxed);
+        outcome.unwrap_or_else(|| {
+            let (connection, maybe_done) = sent.take();
+            if let Some(connection) = &connection {
+                // It may be a black hole: others should not wait on it too. If it was merely slow, a new one costs little.
+                self.link.discard(connection);
+            }
+            Err(RedisError::timed_out(self.timeout, maybe_done, connection))
+        })
+    }
+
+    /// Sends a command, and after a transport error once more over a new connection.
+    async fn repeating(
+        &self,
+        command: &str,
+        arguments: &[RedisParameter],
+        repeat: Repeat,
+        sent: &Sent,
+    ) -> Result<Vec<RedisResult>, RedisError> {
+        let mut repeats = usize::from(repeat == Repeat::Safe);
+        loop {
+            let connection = self.link.connection(sent).await?;
+            sent.over(&connection);
+            let error = match connection
+                .execute(command, arguments.iter().map(copy))
+                .await
+            {
+                Ok(reply) => return Ok(reply),
+                Err(error) => RedisError::from_spin(error, true),
+            };
+            match error.kind() {
+                RedisErrorKind::Unreachable => {
+                    self.link.discard(&connection);
+                    if repeats == 0 {
+                        return Err(error);
+                    }
+                    repeats -= 1;
+                }
+                // After a failover, or where the login is gone, another connection may do better.
+                RedisErrorKind::Refused(Code::ReadOnly | Code::NoAuth | Code::MasterDown) => {
+                    self.link.discard(&connection);
+                    return Err(error);
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+}
+
+/// What one call has sent so far, to be read after it was cut short.
+#[derive(Default)]
+struct Sent(Mutex<Option<Arc<Connection>>>);
+
+impl Sent {
+    fn over(&self, connection: &Arc<Connection>) {
+        *self.slot() = Some(Arc::clone(connection));
+    }
+
+    /// The connection over which the last command went, and whether any went at all.
+    fn take(&self) -> (Option<Arc<Connection>>, bool) {
+        let connection = self.slot().take();
+        let maybe_done = connection.is_some();
+        (connection, maybe_done)
+    }
+
+    fn any(&self) -> bool {
+        self.slot().is_some()
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A Lua script and its digest.
+pub struct Script {
+    text: &'static str,
+    digest: String,
+}
+
+impl Script {
+    /// A script from its text.
+    pub fn new(text: &'static str) -> Self {
+        let digest = sha1_smol::Sha1::from(text).digest().to_string();
+        Self { text, digest }
+    }
+
+    /// `EVAL[SHA] script numkeys key ... arg ...`
+    fn parameters(
+        &self,
+        script: &str,
+        keys: &[&str],
+        arguments: &[Argument<'_>],
+    ) -> Vec<RedisParameter> {
+        let mut all = Vec::with_capacity(2 + keys.len() + arguments.len());
+        all.push(RedisParameter::Binary(script.as_bytes().to_vec()));
+        all.push(RedisParameter::Int64(keys.len() as i64));
+        all.extend(keys.iter().map(|key| binary(key.as_bytes())));
+        all.extend(arguments.iter().map(|argument| match argument {
+            Argument::Bytes(bytes) => binary(bytes),
+            Argument::Millis(ms) => RedisParameter::Int64(i64::try_from(*ms).unwrap_or(i64::MAX)),
+        }));
+        all
+    }
+}
+
+/// An argument of a script.
+#[derive(Debug, Clone, Copy)]
+pub enum Argument<'a> {
+    /// Bytes, passed as they are.
+    Bytes(&'a [u8]),
+    /// Milliseconds.
+    Millis(u64),
+}
+
+/// Bytes as a parameter of a command.
+pub fn binary(bytes: &[u8]) -> RedisParameter {
+    RedisParameter::Binary(bytes.to_vec())
+}
+
+fn copy(parameter: &RedisParameter) -> RedisParameter {
+    match parameter {
+        RedisParameter::Int64(number) => RedisParameter::Int64(*number),
+        RedisParameter::Binary(bytes) => RedisParameter::Binary(bytes.clone()),
+    }
+}
+
+/// Runs a future for `limit` at most; `None` when that has passed. The future is dropped then.
+pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let timer = pin!(spin_sdk::time::sleep(limit));
+    match select(pin!(future), timer).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(((), _)) => None,
+    }
+}

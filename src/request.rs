@@ -1,0 +1,141 @@
+//! What belongs to one request and to nothing else: its id, its handle on Redis, its stop-watches.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::instance::Instance;
+use crate::random;
+use crate::redis::Redis;
+
+/// Names a request, from whoever asked to the last log line.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const MAX_REQUEST_ID: usize = 128;
+
+/// The id of a request: the caller's, if it is 1 to 128 of `A-Z a-z 0-9 . _ ~ + / = : -`, else a new one.
+#[derive(Debug, Clone)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The id for a request with these headers.
+    pub fn of(headers: &HeaderMap) -> Self {
+        match headers.get(X_REQUEST_ID) {
+            Some(value) if is_request_id(value.as_bytes()) => Self(value.clone()),
+            // 32 hexadecimal digits are always a header's value.
+            _ => Self(
+                HeaderValue::try_from(random::hex128())
+                    .unwrap_or_else(|_| HeaderValue::from_static("none")),
+            ),
+        }
+    }
+
+    /// As a header's value.
+    pub fn header(&self) -> &HeaderValue {
+        &self.0
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+fn is_request_id(bytes: &[u8]) -> bool {
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._~+/=:-".contains(byte);
+    (1..=MAX_REQUEST_ID).contains(&bytes.len()) && bytes.iter().all(allowed)
+}
+
+/// One request's context. Clones are of the same request.
+#[derive(Clone)]
+pub(crate) struct RequestContext {
+    /// The settings and connections of the component instance.
+    pub(crate) instance: Arc<Instance>,
+    /// The request's id.
+    pub(crate) id: RequestId,
+    /// Redis, on this request's account.
+    pub(crate) redis: Redis,
+    watches: Arc<Watches>,
+}
+
+#[derive(Default)]
+struct Watches {
+    wait_us: AtomicU64,
+    action_us: AtomicU64,
+}
+
+impl RequestContext {
+    /// The context of a request with this id.
+    pub(crate) fn new(instance: Arc<Instance>, id: RequestId) -> Self {
+        let redis = instance.redis();
+        Self {
+            instance,
+            id,
+            redis,
+            watches: Arc::default(),
+        }
+    }
+
+    /// Notes how long the request waited for a lock.
+    pub(crate) fn waited(&self, duration: Duration) {
+        let us = duration.as_micros() as u64;
+        self.watches.wait_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    /// Notes how long the action ran.
+    pub(crate) fn acted(&self, duration: Duration) {
+        let us = duration.as_micros() as u64;
+        self.watches.action_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    /// `Server-Timing` (<https://www.w3.org/TR/server-timing/>), in milliseconds.
+    pub(crate) fn server_timing(&self) -> String {
+        let us = |watch: &AtomicU64| Duration::from_micros(watch.load(Ordering::Relaxed));
+        server_timing(
+            self.redis.spent(),
+            us(&self.watches.wait_us),
+            us(&self.watches.action_us),
+        )
+    }
+}
+
+/// The value of `Server-Timing` for these durations.
+pub(crate) fn server_timing(redis: Duration, wait: Duration, action: Duration) -> String {
+    let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
+    format!(
+        "redis;dur={:.3}, wait;dur={:.3}, action;dur={:.3}",
+        ms(redis),
+        ms(wait),
+        ms(action)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_ids_are_taken_over() {
+        assert!(is_request_id(b"a1._~+/=:-"));
+        assert!(is_request_id(&[b'x'; 128]));
+        assert!(!is_request_id(&[b'x'; 129]));
+        for bad in ["", "a b", "a,b", "\u{e9}", "a\"b"] {
+            assert!(!is_request_id(bad.as_bytes()), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn timings_are_in_milliseconds() {
+        let timing = server_timing(
+            Duration::from_micros(412),
+            Duration::ZERO,
+            Duration::from_secs(2),
+        );
+        assert_eq!(
+            timing,
+            "redis;dur=0.412, wait;dur=0.000, action;dur=2000.000"
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! Builds the component for `wasm32-wasip2` and the host natively.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use crate::step;
+
+const TARGET: &str = "wasm32-wasip2";
+
+/// The project's folder.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+}
+
+/// Cargo, in the project's folder, as if it were called from a shell: what `cargo run` told us about this package would
+/// make build scripts that watch these variables run anew, and with them half of the host's dependencies.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if told {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
+/// Builds `target/wasm32-wasip2/release/edgelatch.wasm`, with the target's standard library installed if it is absent.
+pub(crate) fn component() -> anyhow::Result<()> {
+    install_target()?;
+    step::say("building the component");
+    step::run(
+        cargo().args([
+            "build",
+            "--release",
+            "--target",
+            TARGET,
+            "--package",
+            "edgelatch",
+        ]),
+        "the component did not build: see the output above",
+    )
+}
+
+/// Builds the host.
+pub(crate) fn host() -> anyhow::Result<()> {
+    step::say("building the host that runs it (the first time this takes some minutes)");
+    step::run(
+        cargo().args(["build", "--package", "edgelatch-host"]),
+        "the host did not build: see the output above",
+    )
+}
+
+/// Where the host is, once built.
+pub(crate) fn host_binary() -> PathBuf {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    target.join("debug").join("edgelatch-host")
+}
+
+fn install_target() -> anyhow::Result<()> {
+    if target_is_installed()? {
+        return Ok(());
+    }
+    step::say(format_args!(
+        "installing the target {TARGET}: rustup target add {TARGET}"
+    ));
+    if step::on_path("rustup").is_none() {
+        bail!(
+            "the Rust target {TARGET} is absent and so is rustup: install rustup from https://rustup.rs, \
+             or your distribution's package for the target (Debian: libstd-rust-dev-wasm32)"
+        );
+    }
+    step::run(
+        Command::new("rustup")
+            .args(["target", "add", TARGET])
+            .current_dir(root()),
+        "rustup could not install the target wasm32-wasip2: run `rustup target add wasm32-wasip2` yourself and try again",
+    )
+}
+
+/// Asks the compiler where the target's libraries would be, and looks.
+fn target_is_installed() -> anyhow::Result<bool> {
+    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .current_dir(root())
+        .output()
+        .context("`rustc` could not be started: install Rust from https://rustup.rs")?;
+    let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    Ok(output.status.success() && Path::new(&folder).is_dir())
+}

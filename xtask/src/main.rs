@@ -1,0 +1,62 @@
+//! `cargo xtask`: builds, serves and tests edgelatch on a machine that has Rust and a C compiler.
+//!
+//! Each command installs or starts what it needs, says in a line what it does, and fails with a sentence that says what to do.
+
+mod build;
+mod redis;
+mod step;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, serves and tests edgelatch.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build it and serve it, with a Redis of its own
+    Up(up::Up),
+    /// Run all tests: unit tests natively, then the component over HTTP against real Redis servers
+    Test {
+        /// Passed on to `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Build the component and the host that runs it
+    Build,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Up(up) => up.run(),
+        Command::Test { arguments } => test(&arguments),
+        Command::Build => build::component().and_then(|()| build::host()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(arguments: &[String]) -> anyhow::Result<()> {
+    let redis = redis::find_or_install()?;
+    build::component()?;
+    build::host()?;
+    step::say("running all tests");
+    let mut cargo = build::cargo();
+    cargo
+        .args(["test", "--workspace"])
+        .args(arguments)
+        .env("EDGELATCH_REDIS_BIN", redis);
+    step::run(&mut cargo, "the tests failed: see the output above")
+}

@@ -1,0 +1,33 @@
+//! Steps: said in a line, run, and reported in a sentence where they fail.
+
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+/// Says what happens now.
+pub(crate) fn say(what: impl std::fmt::Display) {
+    eprintln!("xtask: {what}");
+}
+
+/// Runs a command to its end with its output shown.
+///
+/// # Errors
+/// `failed`, where it can't be started or does not succeed.
+pub(crate) fn run(command: &mut Command, failed: &str) -> anyhow::Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command
+        .status()
+        .with_context(|| format!("`{program}` could not be started"))?;
+    if !status.success() {
+        bail!("{failed}");
+    }
+    Ok(())
+}
+
+/// The path of a program on PATH.
+pub(crate) fn on_path(program: &str) -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}

@@ -1,0 +1,189 @@
+//! `cargo xtask up`: builds and serves.
+
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::sync::Mutex;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use url::Url;
+
+use crate::redis::PrivateRedis;
+use crate::{build, step};
+
+/// Build it and serve it.
+#[derive(Args)]
+pub(crate) struct Up {
+    /// Where to serve
+    #[arg(long, default_value = "127.0.0.1:9001", env = "SPIN_HTTP_LISTEN_ADDR")]
+    listen: String,
+    /// Use this Redis, redis[s]://[user:password@]host[:port][/db], instead of starting one
+    #[arg(long)]
+    redis: Option<Url>,
+    /// What runs the component: the host of this project, or `spin` from PATH (or from SPIN_BIN)
+    #[arg(long, value_enum, default_value_t = Runner::Host)]
+    runner: Runner,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Runner {
+    Host,
+    Spin,
+}
+
+/// The service that a signal has to stop; `None` before it runs.
+static SERVICE: Mutex<Option<Pid>> = Mutex::new(None);
+
+impl Up {
+    /// Runs until the service ends, or until Ctrl-C or SIGTERM stop it.
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        build::component()?;
+        let runner = match self.runner {
+            Runner::Host => {
+                build::host()?;
+                build::host_binary()
+            }
+            Runner::Spin => spin()?,
+        };
+        let mut command = Command::new(runner);
+        command
+            .args(["up", "--from", "spin.toml", "--listen", &self.listen])
+            .args(["--runtime-config-file", "runtime-config.toml"])
+            .current_dir(build::root());
+        let redis = self.choose_redis(&mut command)?;
+        let service = self.serve(&mut command);
+        // Its Redis goes after the service, not before.
+        drop(redis);
+        service
+    }
+
+    /// Points the service to a Redis. Returns the one that was started for it.
+    fn choose_redis(&self, command: &mut Command) -> anyhow::Result<Option<PrivateRedis>> {
+        if let Some(url) = &self.redis {
+            for (variable, value) in variables_of(url)? {
+                command.env(format!("SPIN_VARIABLE_{variable}"), value);
+            }
+            let host = url.host_str().unwrap_or_default();
+            step::say(format_args!("using the Redis at {host}"));
+            return Ok(None);
+        }
+        if let Ok(host) = std::env::var("SPIN_VARIABLE_REDIS_HOST") {
+            step::say(format_args!(
+                "using the Redis at {host}, which SPIN_VARIABLE_REDIS_HOST names"
+            ));
+            return Ok(None);
+        }
+        let redis = PrivateRedis::start()?;
+        command
+            .env("SPIN_VARIABLE_REDIS_HOST", "127.0.0.1")
+            .env("SPIN_VARIABLE_REDIS_PORT", redis.port().to_string());
+        Ok(Some(redis))
+    }
+
+    fn serve(&self, command: &mut Command) -> anyhow::Result<()> {
+        ctrlc::set_handler(stop_service).context("no handler for Ctrl-C could be set")?;
+        step::say(format_args!(
+            "serving at http://{0} - try: curl -X POST 'http://{0}/api/v1/users/perform-action/?user_id=42' - Ctrl-C stops",
+            self.listen
+        ));
+        let program = command.get_program().to_string_lossy().into_owned();
+        let mut service = command
+            .spawn()
+            .with_context(|| format!("`{program}` could not be started"))?;
+        let stopped = wait(&mut service)?;
+        if !stopped {
+            bail!("the service ended: see its words above");
+        }
+        step::say("stopped");
+        Ok(())
+    }
+}
+
+/// Waits for the service; returns whether it ended well or because of a signal that we were to pass on.
+fn wait(service: &mut Child) -> anyhow::Result<bool> {
+    let pid = Pid::from_raw(i32::try_from(service.id())?);
+    if let Ok(mut current) = SERVICE.lock() {
+        *current = Some(pid);
+    }
+    let status = service.wait()?;
+    let asked = SERVICE.lock().is_ok_and(|current| current.is_none());
+    Ok(status.success() || asked)
+}
+
+/// On Ctrl-C or SIGTERM: asks the service to end, which ends us.
+fn stop_service() {
+    let service = SERVICE.lock().ok().and_then(|mut current| current.take());
+    if let Some(pid) = service {
+        // It may have ended already.
+        let _ = kill(pid, Signal::SIGTERM);
+    }
+}
+
+fn spin() -> anyhow::Result<PathBuf> {
+    let named = std::env::var_os("SPIN_BIN").map(PathBuf::from);
+    named.or_else(|| step::on_path("spin")).context(
+        "no `spin` on PATH: install Spin 4.1 or newer (https://spinframework.dev/install), name it in SPIN_BIN, or leave out `--runner spin`",
+    )
+}
+
+/// The variables that say what a Redis URL says.
+fn variables_of(url: &Url) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let tls = match url.scheme() {
+        "redis" => "false",
+        "rediss" => "true",
+        other => bail!("--redis takes redis://... or rediss://..., not {other}://..."),
+    };
+    let host = url
+        .host_str()
+        .context("--redis needs a host: redis://host[:port][/db]")?;
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8()
+            .map(String::from)
+    };
+    let db = match url.path().trim_matches('/') {
+        "" => "0",
+        db => db,
+    };
+    Ok(vec![
+        ("REDIS_TLS", tls.to_owned()),
+        ("REDIS_HOST", host.to_owned()),
+        ("REDIS_PORT", url.port().unwrap_or(6379).to_string()),
+        ("REDIS_DB", db.to_owned()),
+        ("REDIS_USER", decode(url.username())?),
+        ("REDIS_PWD", decode(url.password().unwrap_or_default())?),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variable(url: &str, name: &str) -> Option<String> {
+        let url = Url::parse(url).ok()?;
+        let variables = variables_of(&url).ok()?;
+        let found = variables
+            .into_iter()
+            .find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| value)
+    }
+
+    #[test]
+    fn a_redis_url_becomes_variables() {
+        let url = "rediss://an%40na:p%2Fw@db.example:6380/3";
+        for (name, value) in [
+            ("REDIS_TLS", "true"),
+            ("REDIS_HOST", "db.example"),
+            ("REDIS_PORT", "6380"),
+            ("REDIS_DB", "3"),
+            ("REDIS_USER", "an@na"),
+            ("REDIS_PWD", "p/w"),
+        ] {
+            assert_eq!(variable(url, name).as_deref(), Some(value), "{name}");
+        }
+        assert_eq!(variable("redis://h", "REDIS_PORT").as_deref(), Some("6379"));
+        assert_eq!(variable("http://h", "REDIS_PORT"), None);
+    }
+}
