@@ -13,7 +13,8 @@
 //! let done = locks.with_lock(&key, Duration::from_secs(5), ttl, |fencing_token| work(fencing_token)).await?;
 //! ```
 //!
-//! Such a component needs the feature `inter-task-wakeup` of `wit-bindgen`, as this one's Cargo.toml says.
+//! Such a component depends on this crate with `default-features = false`, which leaves this one's entry point out, and needs the
+//! feature `inter-task-wakeup` of `wit-bindgen`, as this one's Cargo.toml says.
 //!
 //! From request to Redis it is three hops: [`edge`] and [`router`], a handler, [`lock`] or [`json_cache`], and then
 //! [`redis`]. ARCHITECTURE.md has the map.
@@ -43,7 +44,10 @@ use axum::body::Body;
 use axum::response::Response;
 
 /// The component's entry point.
-#[cfg_attr(target_family = "wasm", spin_sdk::http_service)]
+#[cfg_attr(
+    all(target_family = "wasm", feature = "component"),
+    spin_sdk::http_service
+)]
 pub async fn handle(request: spin_sdk::http::Request) -> Response {
     edge::serve(request.map(Body::new)).await
 }

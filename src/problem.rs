@@ -17,12 +17,12 @@ pub struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) slug: &'static str,
     pub(crate) title: &'static str,
-    pub(crate) detail: String,
+    pub(crate) detail: Box<str>,
     pub(crate) errors: Vec<InputFault>,
     /// `Retry-After`, in whole seconds.
-    pub(crate) retry_after: Option<u64>,
+    pub(crate) retry_after: Option<u32>,
     /// For the log alone.
-    pub(crate) cause: Option<String>,
+    pub(crate) cause: Option<Box<str>>,
 }
 
 /// One fault of a request, in the shape that FastAPI gives them.
@@ -49,7 +49,7 @@ impl Problem {
             status,
             slug,
             title,
-            detail: detail.into(),
+            detail: detail.into().into_boxed_str(),
             errors: Vec::new(),
             retry_after: None,
             cause: None,
@@ -59,7 +59,7 @@ impl Problem {
     /// Adds what goes to the log with the request's id, and nowhere else.
     #[must_use]
     pub fn caused_by(mut self, cause: impl ToString) -> Self {
-        self.cause = Some(cause.to_string());
+        self.cause = Some(cause.to_string().into_boxed_str());
         self
     }
 
@@ -211,8 +211,9 @@ pub const COULD_NOT_ACQUIRE: &str = "Could not acquire lock";
 
 /// When it is worth trying again: the holder's remaining time in whole seconds, rounded up, and at least 1; 1 where the
 /// holder's key has no expiry (RFC 9110, section 10.2.3).
-pub fn retry_after_seconds(remaining: Option<Duration>) -> u64 {
-    remaining.map_or(1, |left| left.as_millis().div_ceil(1000).max(1) as u64)
+pub fn retry_after_seconds(remaining: Option<Duration>) -> u32 {
+    let seconds = remaining.map_or(1, |left| left.as_millis().div_ceil(1000).max(1));
+    u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
 impl From<RedisError> for Problem {

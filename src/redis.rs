@@ -124,7 +124,7 @@ impl Redis {
     }
 
     /// Runs a script by its digest (`EVALSHA`), and where the server does not know it yet, by its text (`EVAL`, which
-    /// also teaches it). Every script carries the token of its caller, so it may be repeated.
+    /// also teaches it).
     ///
     /// # Errors
     /// As [`Redis::command`]; both tries share one `timeout`.
@@ -133,17 +133,16 @@ impl Redis {
         script: &Script,
         keys: &[&str],
         arguments: &[Argument<'_>],
+        repeat: Repeat,
     ) -> Result<Vec<RedisResult>, RedisError> {
         let sent = Sent::default();
         let call = async {
             let by_digest = script.parameters(&script.digest, keys, arguments);
-            let outcome = self
-                .repeating("EVALSHA", &by_digest, Repeat::Safe, &sent)
-                .await;
+            let outcome = self.repeating("EVALSHA", &by_digest, repeat, &sent).await;
             match outcome {
                 Err(error) if error.kind() == RedisErrorKind::Refused(Code::NoScript) => {
                     let by_text = script.parameters(script.text, keys, arguments);
-                    self.repeating("EVAL", &by_text, Repeat::Safe, &sent).await
+                    self.repeating("EVAL", &by_text, repeat, &sent).await
                 }
                 outcome => outcome,
             }
@@ -168,7 +167,7 @@ impl Redis {
         arguments: &[Argument<'_>],
     ) -> Result<Vec<RedisResult>, RedisError> {
         let Some(connection) = unanswered.connection else {
-            return self.script(script, keys, arguments).await;
+            return self.script(script, keys, arguments, Repeat::Safe).await;
         };
         // By its text: whether the server knows the digest can't be learnt without waiting for it.
         let parameters = script.parameters(script.text, keys, arguments);

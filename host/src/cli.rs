@@ -127,7 +127,6 @@ impl Up {
                 "environment variable {name} is set, but its feature is not supported by this host"
             );
         }
-        let _ = &self.state_dir;
         Ok(())
     }
 

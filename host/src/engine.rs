@@ -6,9 +6,10 @@
 //!
 //! Follows Spin's `crates/core/src/lib.rs`, `crates/factor-wasi/src/lib.rs` and `crates/trigger/src/cli.rs`.
 
+use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -81,11 +82,16 @@ impl Runtime {
                 path.display()
             );
         }
-        let compiled = Component::from_file(&self.engine, path)
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        ensure!(
+            bytes.starts_with(b"\0asm"),
+            "{} is not a WebAssembly file",
+            path.display()
+        );
+        // Not `Component::new`, which takes any other text for the text format of WebAssembly.
+        let compiled = Component::from_binary(&self.engine, &bytes)
             .map_err(anyhow::Error::from)
-            .with_context(|| {
-                format!("{} is not a component that can be compiled", path.display())
-            })?;
+            .with_context(|| format!("{} is not a component", path.display()))?;
         self.check_exports(&compiled)?;
         let pre = self
             .linker

@@ -30,7 +30,8 @@ pub(crate) fn mount(component: &Component, root: &Path) -> Result<Option<TempDir
         })
         .collect::<Result<Vec<_>>>()?;
     // What a glob finds has no `.` in it, so neither may the path that is taken off its start.
-    let root = root
+    let root = Path::new(".")
+        .join(root)
         .canonicalize()
         .with_context(|| format!("cannot find {}", root.display()))?;
     let copy = Copy {

@@ -21,7 +21,7 @@ pub(crate) use raw::{StaticResponse, Variable, one_line};
 /// An application as this host runs it.
 #[derive(Debug)]
 pub(crate) struct App {
-    /// The folder of the manifest: every relative path in it starts here.
+    /// The folder of the manifest, where every relative path in it starts; empty for the working folder.
     pub(crate) root: PathBuf,
     /// `[variables]`, by name.
     pub(crate) variables: BTreeMap<String, Variable>,
@@ -92,11 +92,8 @@ impl App {
         };
         let text = std::fs::read_to_string(&file)
             .with_context(|| format!("cannot read the manifest {}", file.display()))?;
-        let root = match file.parent() {
-            Some(parent) if parent != Path::new("") => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        Self::parse(&text, &root).with_context(|| format!("{}", file.display()))
+        let root = file.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, root).with_context(|| format!("{}", file.display()))
     }
 
     /// Reads a manifest whose relative paths start at `root`.

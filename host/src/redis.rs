@@ -7,11 +7,13 @@
 //!
 //! Follows Spin's `crates/factor-outbound-redis/src/host.rs`.
 
+mod reply;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncCommands as _, AsyncConnectionConfig, ErrorKind, RedisError, Value};
+use redis::{AsyncCommands as _, AsyncConnectionConfig, ErrorKind, RedisError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Accessor, HasData, Resource};
 
@@ -23,9 +25,6 @@ use crate::outbound::Gate;
 
 /// Connections that one instance may have open.
 const MAX_CONNECTIONS_PER_INSTANCE: usize = 1024;
-
-/// The largest reply that is handed to a component, in bytes: Spin's `MAX_HOST_BUFFERED_BYTES`.
-const MAX_REPLY: usize = 128 << 20;
 
 /// What an instance needs to talk to Redis.
 pub(crate) struct Connections {
@@ -149,7 +148,7 @@ impl<T: Send> HostConnectionWithStore<T> for HasConnections {
     ) -> Result<Option<Payload>, Error> {
         let mut connection = connection(accessor, &handle)?;
         let value: Option<Vec<u8>> = connection.get(&key).await.map_err(|error| other(&error))?;
-        check_size(size_of::<Option<Vec<u8>>>() + value.as_ref().map_or(0, Vec::len))?;
+        reply::check_value(value.as_ref())?;
         Ok(value)
     }
 
@@ -243,14 +242,11 @@ impl<T: Send> HostConnectionWithStore<T> for HasConnections {
                 RedisParameter::Binary(bytes) => request.arg(bytes),
             };
         }
-        let reply: Value = request
+        let reply = request
             .query_async(&mut connection)
             .await
             .map_err(|error| other(&error))?;
-        let mut results = Vec::new();
-        flatten(reply, &mut results).map_err(|error| other(&error))?;
-        check_size(size_of::<Vec<RedisResult>>() + results.iter().map(size).sum::<usize>())?;
-        Ok(results)
+        reply::flatten(reply)
     }
 
     async fn drop(
@@ -259,95 +255,5 @@ impl<T: Send> HostConnectionWithStore<T> for HasConnections {
     ) -> wasmtime::Result<()> {
         accessor.with(|mut access| access.get().open.remove(&handle.rep()));
         Ok(())
-    }
-}
-
-/// Arrays and sets lose their shape; what has no place in `redis-result` is an error.
-fn flatten(value: Value, into: &mut Vec<RedisResult>) -> Result<(), RedisError> {
-    let unsupported = |what: &str| {
-        Err(RedisError::from((
-            ErrorKind::TypeError,
-            "Could not convert Redis response",
-            format!("Redis {what} not supported"),
-        )))
-    };
-    into.push(match value {
-        Value::Nil => RedisResult::Nil,
-        Value::Int(number) => RedisResult::Int64(number),
-        Value::Boolean(yes) => RedisResult::Int64(i64::from(yes)),
-        Value::BulkString(bytes) => RedisResult::Binary(bytes),
-        Value::Double(number) => RedisResult::Binary(number.to_string().into_bytes()),
-        Value::BigNumber(number) => RedisResult::Binary(number.to_string().into_bytes()),
-        Value::SimpleString(text) => RedisResult::Status(text),
-        Value::Okay => RedisResult::Status("OK".to_owned()),
-        Value::Array(values) | Value::Set(values) => {
-            return values
-                .into_iter()
-                .try_for_each(|value| flatten(value, into));
-        }
-        Value::Map(_) => return unsupported("Map type is"),
-        Value::Attribute { .. } => return unsupported("Attribute type is"),
-        Value::VerbatimString { .. } => return unsupported("string with format attribute is"),
-        Value::Push { .. } => return unsupported("Pub/Sub types are"),
-        Value::ServerError(error) => {
-            return Err((
-                ErrorKind::ResponseError,
-                "Server error",
-                format!("{error:?}"),
-            )
-                .into());
-        }
-    });
-    Ok(())
-}
-
-fn size(result: &RedisResult) -> usize {
-    size_of::<RedisResult>()
-        + match result {
-            RedisResult::Nil | RedisResult::Int64(_) => 0,
-            RedisResult::Binary(bytes) => bytes.len(),
-            RedisResult::Status(text) => text.len(),
-        }
-}
-
-fn check_size(size: usize) -> Result<(), Error> {
-    if size > MAX_REPLY {
-        return Err(Error::Other(format!(
-            "query result exceeds limit of {MAX_REPLY} bytes"
-        )));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use super::*;
-
-    #[test]
-    fn a_nested_reply_loses_its_shape() {
-        let reply = Value::Array(vec![
-            Value::Okay,
-            Value::Array(vec![Value::Int(1), Value::Nil]),
-            Value::Set(vec![Value::Boolean(true), Value::Double(1.5)]),
-            Value::BulkString(b"a".to_vec()),
-        ]);
-        let mut results = Vec::new();
-        flatten(reply, &mut results).unwrap();
-        assert_eq!(
-            format!("{results:?}").matches("RedisResult").count(),
-            7,
-            "{results:?}"
-        );
-    }
-
-    #[test]
-    fn a_map_is_an_error() {
-        let error = flatten(Value::Map(vec![]), &mut Vec::new()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "Could not convert Redis response - TypeError: Redis Map type is not supported"
-        );
     }
 }

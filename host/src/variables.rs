@@ -5,20 +5,21 @@
 //! `.env` file, a static table), as they are in Spin; those that can change under a running application (Vault,
 //! Azure) are refused where the runtime configuration is read. No value ever appears in a message.
 //!
-//! Follows Spin's `crates/expressions`, `crates/factor-variables`, `crates/variables-env` and
-//! `crates/variables-static`.
+//! Follows Spin's `crates/expressions` and `crates/factor-variables`.
 
-use std::collections::{BTreeMap, HashMap};
-use std::env::VarError;
-use std::path::PathBuf;
-use std::sync::OnceLock;
+mod provider;
+mod template;
+
+use std::collections::BTreeMap;
+use std::fmt;
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::manifest::App;
 
-/// Prefix of the environment variables that the default provider reads.
-const ENV_PREFIX: &str = "SPIN_VARIABLE";
+use provider::ENV_PREFIX;
+pub(crate) use provider::Provider;
+pub(crate) use template::Template;
 
 /// Why a variable has no value. Each is the `error` case of the same name in the WIT.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +30,13 @@ pub(crate) enum Failure {
     Undefined(String),
     /// A provider failed, or none has a value for a required variable.
     Provider(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::InvalidName(text) | Self::Undefined(text) | Self::Provider(text)) = self;
+        f.write_str(text)
+    }
 }
 
 /// Names are lower-case words of letters and digits joined by single underscores, so that each has exactly one
@@ -51,137 +59,6 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
         return Ok(());
     };
     Err(format!("variable name {name:?}: {reason}"))
-}
-
-/// Text with `{{ name }}` in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Template(Vec<Part>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
-    Literal(String),
-    Variable(String),
-}
-
-impl Template {
-    /// Fails on `{{` without `}}`; a lone `}}` is text.
-    pub(crate) fn parse(text: &str) -> Result<Self> {
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some((literal, after)) = rest.split_once("{{") {
-            let (name, after) = after
-                .split_once("}}")
-                .with_context(|| format!("a '{{{{' in {text:?} is not closed"))?;
-            if !literal.is_empty() {
-                parts.push(Part::Literal(literal.to_owned()));
-            }
-            parts.push(Part::Variable(name.trim().to_owned()));
-            rest = after;
-        }
-        if !rest.is_empty() {
-            parts.push(Part::Literal(rest.to_owned()));
-        }
-        Ok(Self(parts))
-    }
-
-    /// Whether it is the same text for every value of every variable.
-    pub(crate) fn is_literal(&self) -> bool {
-        self.variables().next().is_none()
-    }
-
-    fn variables(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|part| match part {
-            Part::Variable(name) => Some(name.as_str()),
-            Part::Literal(_) => None,
-        })
-    }
-
-    /// The text with every variable replaced by what `value` gives for it.
-    pub(crate) fn expand<E>(
-        &self,
-        mut value: impl FnMut(&str) -> Result<String, E>,
-    ) -> Result<String, E> {
-        self.0
-            .iter()
-            .map(|part| match part {
-                Part::Literal(text) => Ok(text.clone()),
-                Part::Variable(name) => value(name),
-            })
-            .collect()
-    }
-}
-
-/// A source of values.
-pub(crate) enum Provider {
-    /// A fixed table: `--variable`, or `type = "static"` in the runtime configuration.
-    Static(HashMap<String, String>),
-    /// The environment, then a `.env` file.
-    Environment {
-        /// What stands before the upper-case name, without the underscore.
-        prefix: String,
-        /// A file of `NAME=value` lines; it need not exist.
-        dotenv: Option<PathBuf>,
-        /// The file, read on first use.
-        cache: OnceLock<HashMap<String, String>>,
-    },
-}
-
-impl Provider {
-    /// The provider that is always there, last in order.
-    pub(crate) fn default_environment() -> Self {
-        Self::environment(None, Some(PathBuf::from(".env")))
-    }
-
-    /// An environment with a prefix of its own (`type = "env"` in the runtime configuration).
-    pub(crate) fn environment(prefix: Option<String>, dotenv: Option<PathBuf>) -> Self {
-        let prefix = prefix.unwrap_or_else(|| ENV_PREFIX.to_owned());
-        Self::Environment {
-            prefix,
-            dotenv,
-            cache: OnceLock::new(),
-        }
-    }
-
-    fn get(&self, name: &str) -> Result<Option<String>> {
-        match self {
-            Self::Static(values) => Ok(values.get(name).cloned()),
-            Self::Environment {
-                prefix,
-                dotenv,
-                cache,
-            } => {
-                let key = format!("{prefix}_{}", name.to_ascii_uppercase());
-                match std::env::var(&key) {
-                    Ok(value) => return Ok(Some(value)),
-                    Err(VarError::NotPresent) => {}
-                    // `VarError` would show the value.
-                    Err(VarError::NotUnicode(_)) => {
-                        anyhow::bail!("environment variable {key} is not UTF-8")
-                    }
-                }
-                let Some(path) = dotenv else { return Ok(None) };
-                let values = match cache.get() {
-                    Some(values) => values,
-                    None => {
-                        let read = read_dotenv(path)?;
-                        cache.get_or_init(|| read)
-                    }
-                };
-                Ok(values.get(&key).cloned())
-            }
-        }
-    }
-}
-
-/// A file that cannot be opened counts as empty, as in Spin; one that cannot be parsed is a failure.
-fn read_dotenv(path: &PathBuf) -> Result<HashMap<String, String>> {
-    let Ok(lines) = dotenvy::from_path_iter(path) else {
-        return Ok(HashMap::new());
-    };
-    lines
-        .collect::<Result<_, _>>()
-        // dotenvy's own message shows the line, which may hold a secret.
-        .map_err(|_| anyhow::anyhow!("{} is not a valid .env file", path.display()))
 }
 
 /// Every variable of the application and of its components.
@@ -340,22 +217,6 @@ mod tests {
     }
 
     #[test]
-    fn templates() {
-        let expand = |text: &str| {
-            Template::parse(text)
-                .unwrap()
-                .expand(|name| Ok::<_, ()>(format!("<{name}>")))
-                .unwrap()
-        };
-        assert_eq!(expand(""), "");
-        assert_eq!(expand("plain } { }}"), "plain } { }}");
-        assert_eq!(expand("{{a}}{{ b }}c"), "<a><b>c");
-        assert!(Template::parse("{{ a").is_err());
-        assert!(Template::parse("a").unwrap().is_literal());
-        assert!(!Template::parse("{{a}}").unwrap().is_literal());
-    }
-
-    #[test]
     fn the_first_provider_wins_and_defaults_come_last() {
         let all = variables(
             MANIFEST,
@@ -393,32 +254,5 @@ mod tests {
             .unwrap()
             .to_string();
         assert!(message.contains("hots"), "{message}");
-    }
-
-    #[test]
-    fn a_dotenv_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join(".env");
-        std::fs::write(&file, "EDGELATCH_HOST_TEST_PASSWORD='from file'\n").unwrap();
-        let prefix = || Some("EDGELATCH_HOST_TEST".to_owned());
-        let provider = Provider::environment(prefix(), Some(file.clone()));
-        assert_eq!(
-            provider.get("password").unwrap().as_deref(),
-            Some("from file")
-        );
-        assert_eq!(provider.get("other").unwrap(), None);
-        assert_eq!(
-            Provider::environment(prefix(), Some(dir.path().join("none")))
-                .get("password")
-                .unwrap(),
-            None
-        );
-        std::fs::write(&file, "no equals sign secret\n").unwrap();
-        let message = Provider::environment(prefix(), Some(file))
-            .get("password")
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(!message.contains("secret"), "{message}");
     }
 }

@@ -171,7 +171,7 @@ async fn commit(
         value: &value,
         ttl: Ttl::of_millis(LAST_ACTION_TTL_MS),
     };
-    Ok(lease.commit(record).await?)
+    Ok(lease.commit(&[record]).await?)
 }
 
 /// What is kept under `last-action`.

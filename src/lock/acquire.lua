@@ -1,19 +1,21 @@
 -- Takes the lock for a token, or says how long its holder has left.
 --
--- KEYS[1] the lock          ARGV[1] the token
--- KEYS[2] its fence         ARGV[2] time to live of the lock, in milliseconds
---                           ARGV[3] time to live of the fence, in milliseconds
+-- KEYS[1] the lock              ARGV[1] the token
+-- KEYS[2] its fence             ARGV[2] time to live of the lock, in milliseconds
+-- KEYS[3] a result, optional    ARGV[3] time to live of the fence, in milliseconds
+--                               ARGV[4] what tells this call from others with the same token
 --
--- Returns {1, fencing token} when the token holds the lock now, also when it held it before (the answer to an
--- earlier call was lost): then the time to live begins anew and the fencing token stays. Else {0, PTTL of the lock}.
+-- Returns
+--   {1, fencing token}  the token has the lock now, and had it not before this call
+--   {2, fencing token}  it had it before: its time to live begins anew and the fencing token stays
+--   {0, PTTL}           somebody else has it
+--   {3, result}         the result is there already: the lock is left as it is
 --
--- The fence holds "number token": the last fencing token and the owner it was given to. A number is the greater
--- of its predecessor plus one and the server's clock in microseconds, so that it goes on increasing when the fence
--- has expired or was evicted, and when the clock was set back.
+-- A call that is repeated because its answer was lost gets {1, ...} again.
 
-local function mine()
-  -- A stranger may have put a value of any type there; GET on a list would be an error, not somebody's lock.
-  return redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('GET', KEYS[1]) == ARGV[1]
+local result = KEYS[3] and redis.call('GET', KEYS[3])
+if result then
+  return {3, result}
 end
 
 local held = redis.call('EXISTS', KEYS[1]) == 1
@@ -21,14 +23,16 @@ if held and not mine() then
   return {0, redis.call('PTTL', KEYS[1])}
 end
 
-local number, owner = string.match(redis.call('GET', KEYS[2]) or '', '^(%d+) (.*)$')
-number = tonumber(number) or 0
-if not (held and owner == ARGV[1]) then
-  local now = redis.call('TIME')
-  number = math.max(number + 1, now[1] * 1000000 + now[2])
+local number, call, last = last_fencing_token()
+local outcome = 1
+if held and number then
+  outcome = call == ARGV[4] and 1 or 2
+else
+  number = next_fencing_token(last)
+  call = ARGV[4]
 end
 
 -- The fence goes first: should Redis refuse to store anything (OOM), no lock is left behind.
-redis.call('SET', KEYS[2], string.format('%.0f %s', number, ARGV[1]), 'PX', ARGV[3])
+redis.call('SET', KEYS[2], string.format('%.0f %s %s', number, call, ARGV[1]), 'PX', ARGV[3])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return {1, number}
+return {outcome, number}

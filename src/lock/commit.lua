@@ -1,16 +1,18 @@
--- Writes a result and gives the lock back in one step, if the token still holds the lock.
+-- Writes results and gives the lock back in one step, if the token still holds the lock.
 --
--- KEYS[1] the lock          ARGV[1] the token
--- KEYS[2] the result        ARGV[2] the result's bytes
---                           ARGV[3] time to live of the result, in milliseconds
+-- KEYS[1] the lock              ARGV[1]         the token
+-- KEYS[2], KEYS[3]... results   ARGV[2], ARGV[3] the first result's bytes and time to live in milliseconds
+--                               ARGV[4], ARGV[5] the second's, and so on
 --
 -- Returns 1, or 0 when the lock has expired or is somebody else's.
 --
--- The bytes hold the fencing token, so no other commit ever writes the same ones: where the lock is gone and just
--- these bytes are there, this is the repetition of a commit whose answer was lost.
+-- The first result's bytes hold the fencing token, so no other commit ever writes the same ones: where the lock is gone and
+-- just these bytes are there, this is the repetition of a commit whose answer was lost.
 
-if redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('GET', KEYS[1]) == ARGV[1] then
-  redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+if mine() then
+  for i = 2, #KEYS do
+    redis.call('SET', KEYS[i], ARGV[2 * i - 2], 'PX', ARGV[2 * i - 1])
+  end
   redis.call('DEL', KEYS[1])
   return 1
 end

@@ -1,11 +1,19 @@
 -- Gives a lock back, if the token still holds it (https://redis.io/docs/latest/commands/set/#patterns).
 --
 -- KEYS[1] the lock          ARGV[1] the token
+-- KEYS[2] its fence         ARGV[2] what tells this call from others with the same token
+--                           ARGV[3] time to live of the fence, in milliseconds
 --
--- Returns 1, or 0 when the lock has expired or is somebody else's.
+-- Returns 1, or 0 when the lock has expired or is somebody else's. A call that is repeated because its answer was lost gets
+-- 1 again, by the trace that it has left in the fence.
 
-if redis.call('TYPE', KEYS[1]).ok ~= 'string' or redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return 0
+local number, call = last_fencing_token()
+if not mine() then
+  return call == ARGV[2] and 1 or 0
 end
 redis.call('DEL', KEYS[1])
+if number then
+  -- Under OOM nothing may be written; giving back matters more than the trace.
+  redis.pcall('SET', KEYS[2], string.format('%.0f %s %s', number, ARGV[2], ARGV[1]), 'PX', ARGV[3])
+end
 return 1

@@ -4,11 +4,17 @@
 -- KEYS[2] its fence         ARGV[2] time to live of the lock, in milliseconds
 --                           ARGV[3] time to live of the fence, in milliseconds
 --
--- Returns 1, or 0 when the lock has expired or is somebody else's.
+-- Returns the fencing token, or 0 when the lock has expired or is somebody else's.
 
-if redis.call('TYPE', KEYS[1]).ok ~= 'string' or redis.call('GET', KEYS[1]) ~= ARGV[1] then
+if not mine() then
   return 0
 end
-redis.call('PEXPIRE', KEYS[2], ARGV[3])
+local number, call, last = last_fencing_token()
+if not number then
+  -- The fence was evicted: a new number is greater than the forgotten one.
+  number = next_fencing_token(last)
+  call = '-'
+end
+redis.call('SET', KEYS[2], string.format('%.0f %s %s', number, call, ARGV[1]), 'PX', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return 1
+return number

@@ -1,0 +1,121 @@
+//! Where the values of variables come from.
+//!
+//! Follows Spin's `crates/variables-env` and `crates/variables-static`.
+
+use std::collections::HashMap;
+use std::env::VarError;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use anyhow::{Result, bail};
+
+/// Prefix of the environment variables that the default provider reads.
+pub(super) const ENV_PREFIX: &str = "SPIN_VARIABLE";
+
+/// A source of values.
+pub(crate) enum Provider {
+    /// A fixed table: `--variable`, or `type = "static"` in the runtime configuration.
+    Static(HashMap<String, String>),
+    /// The environment, then a `.env` file.
+    Environment {
+        /// What stands before the upper-case name, without the underscore.
+        prefix: String,
+        /// A file of `NAME=value` lines; it need not exist.
+        dotenv: Option<PathBuf>,
+        /// The file, read on first use.
+        cache: OnceLock<HashMap<String, String>>,
+    },
+}
+
+impl Provider {
+    /// The provider that is always there, last in order.
+    pub(crate) fn default_environment() -> Self {
+        Self::environment(None, Some(PathBuf::from(".env")))
+    }
+
+    /// An environment with a prefix of its own (`type = "env"` in the runtime configuration).
+    pub(crate) fn environment(prefix: Option<String>, dotenv: Option<PathBuf>) -> Self {
+        let prefix = prefix.unwrap_or_else(|| ENV_PREFIX.to_owned());
+        Self::Environment {
+            prefix,
+            dotenv,
+            cache: OnceLock::new(),
+        }
+    }
+
+    /// The value, if this provider has one.
+    pub(super) fn get(&self, name: &str) -> Result<Option<String>> {
+        match self {
+            Self::Static(values) => Ok(values.get(name).cloned()),
+            Self::Environment {
+                prefix,
+                dotenv,
+                cache,
+            } => {
+                let key = format!("{prefix}_{}", name.to_ascii_uppercase());
+                match std::env::var(&key) {
+                    Ok(value) => return Ok(Some(value)),
+                    Err(VarError::NotPresent) => {}
+                    // `VarError` would show the value.
+                    Err(VarError::NotUnicode(_)) => {
+                        bail!("environment variable {key} is not UTF-8")
+                    }
+                }
+                let Some(path) = dotenv else { return Ok(None) };
+                let values = match cache.get() {
+                    Some(values) => values,
+                    None => {
+                        let read = read_dotenv(path)?;
+                        cache.get_or_init(|| read)
+                    }
+                };
+                Ok(values.get(&key).cloned())
+            }
+        }
+    }
+}
+
+/// A file that cannot be opened counts as empty, as in Spin; one that cannot be parsed is a failure.
+fn read_dotenv(path: &PathBuf) -> Result<HashMap<String, String>> {
+    let Ok(lines) = dotenvy::from_path_iter(path) else {
+        return Ok(HashMap::new());
+    };
+    lines
+        .collect::<Result<_, _>>()
+        // dotenvy's own message shows the line, which may hold a secret.
+        .map_err(|_| anyhow::anyhow!("{} is not a valid .env file", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_dotenv_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(".env");
+        std::fs::write(&file, "EDGELATCH_HOST_TEST_PASSWORD='from file'\n").unwrap();
+        let prefix = || Some("EDGELATCH_HOST_TEST".to_owned());
+        let provider = Provider::environment(prefix(), Some(file.clone()));
+        assert_eq!(
+            provider.get("password").unwrap().as_deref(),
+            Some("from file")
+        );
+        assert_eq!(provider.get("other").unwrap(), None);
+        assert_eq!(
+            Provider::environment(prefix(), Some(dir.path().join("none")))
+                .get("password")
+                .unwrap(),
+            None
+        );
+        std::fs::write(&file, "no equals sign secret\n").unwrap();
+        let message = Provider::environment(prefix(), Some(file))
+            .get("password")
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(!message.contains("secret"), "{message}");
+    }
+}

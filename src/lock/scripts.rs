@@ -1,0 +1,196 @@
+//! The lock's scripts, called with types and answered with types.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use spin_sdk::redis::RedisResult;
+
+use super::{FencingToken, Holder, OwnerToken, Record};
+use crate::keys::LockKey;
+use crate::random;
+use crate::redis::{Argument, Redis, Repeat, Script};
+use crate::redis_error::{RedisError, Unanswered};
+use crate::seconds::Ttl;
+
+macro_rules! script {
+    ($file:literal) => {
+        LazyLock::new(|| Script::new(concat!(include_str!("shared.lua"), include_str!($file))))
+    };
+}
+
+static ACQUIRE: LazyLock<Script> = script!("acquire.lua");
+static RENEW: LazyLock<Script> = script!("renew.lua");
+static RELEASE: LazyLock<Script> = script!("release.lua");
+static COMMIT: LazyLock<Script> = script!("commit.lua");
+static INSPECT: LazyLock<Script> = script!("inspect.lua");
+
+/// How long a fence outlives its lock's last use, so that idle users leave no key behind for good.
+const FENCE_TTL_MS: u64 = 7 * 24 * 3600 * 1000;
+
+/// The longest that a release goes on waiting behind a call whose answer was lost.
+const LONGEST_CLEANUP: Duration = Duration::from_secs(30);
+
+/// What one try to acquire came to.
+pub(super) enum Attempt {
+    /// The lock is the token's now.
+    Taken(FencingToken),
+    /// It was before; its time to live has begun anew.
+    Renewed(FencingToken),
+    /// Somebody else has it, for so long; `None` without expiry.
+    Held(Option<Duration>),
+    /// The result that the lock was wanted for is there.
+    Done(Vec<u8>),
+}
+
+/// One lock and one owner.
+#[derive(Clone)]
+pub(super) struct Owned {
+    pub(super) redis: Redis,
+    pub(super) key: LockKey,
+    pub(super) token: OwnerToken,
+    pub(super) ttl: Ttl,
+}
+
+impl Owned {
+    /// Tries once to take the lock, unless there is a value at `result`. `call` tells this acquisition from others with the
+    /// same token.
+    pub(super) async fn acquire(
+        &self,
+        call: &str,
+        result: Option<&str>,
+    ) -> Result<Attempt, RedisError> {
+        let keys = [
+            self.key.lock(),
+            self.key.fence(),
+            result.unwrap_or_default(),
+        ];
+        let keys = if result.is_some() {
+            &keys[..]
+        } else {
+            &keys[..2]
+        };
+        let arguments = [
+            self.token_argument(),
+            Argument::Millis(self.ttl.as_millis()),
+            self.fence_ttl(),
+            Argument::Bytes(call.as_bytes()),
+        ];
+        let reply = self
+            .redis
+            .script(&ACQUIRE, keys, &arguments, Repeat::Safe)
+            .await?;
+        match reply.as_slice() {
+            [RedisResult::Int64(1), RedisResult::Int64(number)] => {
+                Ok(Attempt::Taken(FencingToken(*number)))
+            }
+            [RedisResult::Int64(2), RedisResult::Int64(number)] => {
+                Ok(Attempt::Renewed(FencingToken(*number)))
+            }
+            [RedisResult::Int64(0), RedisResult::Int64(ms)] => Ok(Attempt::Held(remaining(*ms))),
+            [RedisResult::Int64(3), RedisResult::Binary(result)] => {
+                Ok(Attempt::Done(result.clone()))
+            }
+            _ => Err(RedisError::unexpected("not a reply of acquire.lua")),
+        }
+    }
+
+    /// Begins the lock's time to live anew; `None` if it is not the token's.
+    pub(super) async fn renew(&self) -> Result<Option<FencingToken>, RedisError> {
+        let keys = [self.key.lock(), self.key.fence()];
+        let arguments = [
+            self.token_argument(),
+            Argument::Millis(self.ttl.as_millis()),
+            self.fence_ttl(),
+        ];
+        let reply = self
+            .redis
+            .script(&RENEW, &keys, &arguments, Repeat::Safe)
+            .await?;
+        match reply.as_slice() {
+            [RedisResult::Int64(0)] => Ok(None),
+            [RedisResult::Int64(number)] => Ok(Some(FencingToken(*number))),
+            _ => Err(RedisError::unexpected("not a reply of renew.lua")),
+        }
+    }
+
+    /// Gives the lock back; `false` if it is not the token's.
+    pub(super) async fn release(&self) -> Result<bool, RedisError> {
+        let call = random::hex128();
+        let keys = [self.key.lock(), self.key.fence()];
+        let arguments = self.release_arguments(&call);
+        let reply = self.redis.script(&RELEASE, &keys, &arguments, Repeat::Safe);
+        yes_or_no(&reply.await?)
+    }
+
+    /// Writes the records and gives the lock back; `false` if it is not the token's, and then nothing is written.
+    pub(super) async fn commit(&self, records: &[Record<'_>]) -> Result<bool, RedisError> {
+        let mut keys = vec![self.key.lock()];
+        let mut arguments = vec![self.token_argument()];
+        for record in records {
+            keys.push(record.key);
+            arguments.push(Argument::Bytes(record.value));
+            arguments.push(Argument::Millis(record.ttl.as_millis()));
+        }
+        let reply = self.redis.script(&COMMIT, &keys, &arguments, Repeat::Safe);
+        yes_or_no(&reply.await?)
+    }
+
+    /// Gives the lock back behind a call that was not answered, in a task that outlives the request's answer. Whether it
+    /// succeeds is nobody's to know: the lock's expiry is the backstop.
+    pub(super) fn release_later(self, unanswered: Unanswered) {
+        wit_bindgen::spawn(async move {
+            let limit = self.ttl.as_duration().min(LONGEST_CLEANUP);
+            let call = random::hex128();
+            let keys = [self.key.lock(), self.key.fence()];
+            let arguments = self.release_arguments(&call);
+            let _ = self
+                .redis
+                .script_after(unanswered, limit, &RELEASE, &keys, &arguments)
+                .await;
+        });
+    }
+
+    fn release_arguments<'a>(&'a self, call: &'a str) -> [Argument<'a>; 3] {
+        [
+            self.token_argument(),
+            Argument::Bytes(call.as_bytes()),
+            self.fence_ttl(),
+        ]
+    }
+
+    fn token_argument(&self) -> Argument<'_> {
+        Argument::Bytes(self.token.as_str().as_bytes())
+    }
+
+    fn fence_ttl(&self) -> Argument<'static> {
+        // A fence that expired before its lock would forget whose fencing token it was.
+        Argument::Millis(FENCE_TTL_MS.max(self.ttl.as_millis().saturating_mul(2)))
+    }
+}
+
+/// Looks at a lock; `None` if it is free.
+pub(super) async fn inspect(redis: &Redis, key: &LockKey) -> Result<Option<Holder>, RedisError> {
+    let keys = [key.lock(), key.fence()];
+    let reply = redis.script(&INSPECT, &keys, &[], Repeat::Safe).await?;
+    match reply.as_slice() {
+        [] => Ok(None),
+        [RedisResult::Int64(ms), RedisResult::Int64(number)] => Ok(Some(Holder {
+            remaining: remaining(*ms),
+            fencing_token: (*number > 0).then_some(FencingToken(*number)),
+        })),
+        _ => Err(RedisError::unexpected("not a reply of inspect.lua")),
+    }
+}
+
+/// PTTL is -1 for a key without expiry.
+fn remaining(ms: i64) -> Option<Duration> {
+    u64::try_from(ms).ok().map(Duration::from_millis)
+}
+
+fn yes_or_no(reply: &[RedisResult]) -> Result<bool, RedisError> {
+    match reply {
+        [RedisResult::Int64(1)] => Ok(true),
+        [RedisResult::Int64(0)] => Ok(false),
+        _ => Err(RedisError::unexpected("not a reply of a lock's script")),
+    }
+}
