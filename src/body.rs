@@ -29,6 +29,27 @@ pub(crate) async fn json(
     Ok(Some(bytes))
 }
 
+/// Reads a merge patch of at most `limit` bytes (RFC 7396).
+///
+/// # Errors
+/// As [`json`], but for the type, which must be `application/merge-patch+json` or absent; and 400 without a body.
+pub(crate) async fn merge_patch(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Bytes, Problem> {
+    let bytes = bounded(headers, body, limit).await?;
+    let is_patch = |value| essence(value).is_some_and(|essence| essence == MERGE_PATCH);
+    if !headers.get(header::CONTENT_TYPE).is_none_or(is_patch) {
+        return Err(Problem::not_a_merge_patch());
+    }
+    json::parse(&bytes).map_err(|error| Problem::malformed_json(format!("Not JSON: {error}")))?;
+    Ok(bytes)
+}
+
+/// The type of a merge patch (RFC 7396, section 4).
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
 async fn bounded(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
@@ -49,19 +70,20 @@ async fn bounded(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes,
 /// Whether a media type is JSON: `application/json` or `application/<something>+json` (RFC 6839, section 3.1), with any
 /// parameters.
 pub(crate) fn is_json(content_type: &http::HeaderValue) -> bool {
-    let Ok(text) = content_type.to_str() else {
+    let Some(essence) = essence(content_type) else {
         return false;
     };
-    let essence = text
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
     match essence.strip_prefix("application/") {
         Some(subtype) => subtype == "json" || (subtype.len() > 5 && subtype.ends_with("+json")),
         None => false,
     }
+}
+
+/// A media type in lower case without its parameters.
+fn essence(content_type: &http::HeaderValue) -> Option<String> {
+    let text = content_type.to_str().ok()?;
+    let essence = text.split(';').next()?;
+    Some(essence.trim().to_ascii_lowercase())
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub const VARIABLES: &[&str] = &[
     "max_hold",
     "cache_expire",
     "max_body_bytes",
+    "idempotency_expire",
     "api_token",
     "origin",
     "origin_action_path",
@@ -55,6 +56,8 @@ pub struct Config {
     pub cache_expire: Ttl,
     /// The greatest request body, in bytes; also the greatest answer of the origin.
     pub max_body_bytes: usize,
+    /// How long the answer to an idempotent request is kept.
+    pub idempotency_expire: Ttl,
     /// What callers must present as bearer token, if anything.
     pub api_token: Option<String>,
     /// The backend that actions are forwarded to, if any.
@@ -108,6 +111,7 @@ impl Config {
             max_hold: reader.seconds("max_hold", MIN_TTL_MS, MAX_TTL_MS),
             cache_expire: reader.ttl("cache_expire"),
             max_body_bytes: reader.integer("max_body_bytes", 1, 64 << 20) as usize,
+            idempotency_expire: reader.ttl("idempotency_expire"),
             api_token: reader.api_token(),
             origin: reader.origin(),
         };
@@ -320,6 +324,7 @@ mod tests {
             "max_hold" => "60",
             "cache_expire" => "3600",
             "max_body_bytes" => "1048576",
+            "idempotency_expire" => "86400",
             "origin" => NO_ORIGIN,
             "origin_action_path" => "/users/{user_id}/{action}",
             "origin_timeout" => "30",

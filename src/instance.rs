@@ -10,6 +10,7 @@ use axum::Router;
 use spin_sdk::variables;
 
 use crate::config::{Config, VARIABLES};
+use crate::json_cache::JsonCache;
 use crate::keys::Keys;
 use crate::lock::Locks;
 use crate::redis::{Link, Redis};
@@ -96,6 +97,11 @@ impl Instance {
     /// Locks, on the account of one request.
     pub(crate) fn locks(&self, redis: &Redis) -> Locks {
         Locks::new(redis.clone(), self.config.max_hold)
+    }
+
+    /// The cache, on the account of one request.
+    pub(crate) fn cache(&self, redis: &Redis) -> JsonCache {
+        JsonCache::new(redis.clone(), self.keys.clone())
     }
 
     /// The routes.

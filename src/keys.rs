@@ -35,6 +35,9 @@ impl fmt::Display for UserId {
     }
 }
 
+/// The cache entry that actions write.
+pub const LAST_ACTION: &str = "last-action";
+
 /// The name of a lock or of a cache entry: 1 to 128 of `A-Z a-z 0-9 . _ ~ : -`, but not `.` or `..`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Name(String);
@@ -118,7 +121,12 @@ impl Keys {
 
     /// Where the result of the user's last action is kept: the cache entry `last-action`.
     pub fn last_action(&self, user: UserId) -> String {
-        format!("{{{}}}:cache:last-action", self.user_lock_key(user))
+        format!("{{{}}}:cache:{LAST_ACTION}", self.user_lock_key(user))
+    }
+
+    /// Where the answer to an idempotent request is kept; `hash` is of its path and key.
+    pub(crate) fn idempotent(&self, user: UserId, hash: &str) -> String {
+        format!("{{{}}}:idem:{hash}", self.user_lock_key(user))
     }
 
     fn user_lock_key(&self, user: UserId) -> String {

@@ -8,8 +8,10 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use std::time::Duration;
 
+use crate::json_cache::CacheError;
 use crate::lock::LockError;
 use crate::redis_error::{RedisError, RedisErrorKind};
+use crate::seconds::display_seconds;
 
 /// A request that has no result, and why.
 #[derive(Debug, Clone)]
@@ -83,6 +85,29 @@ impl Problem {
         )
     }
 
+    /// 404: there is no such cache entry.
+    pub fn nothing_cached() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "Not found",
+            "There is no such entry: it was never stored, was deleted, or expired",
+        )
+    }
+
+    /// 503: others kept writing in between.
+    pub(crate) fn too_contended() -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "redis-unavailable",
+                "Redis unavailable",
+                "Others kept changing this entry; nothing of this request was stored",
+            )
+        }
+    }
+
     /// 405: the path does not take this method. The router adds `Allow`.
     pub fn method_not_allowed() -> Self {
         Self::new(
@@ -131,6 +156,14 @@ impl Problem {
         )
     }
 
+    /// 415: the body of a PATCH is not a merge patch.
+    pub fn not_a_merge_patch() -> Self {
+        Self {
+            detail: "The body must be a JSON merge patch: send `Content-Type: application/merge-patch+json`".into(),
+            ..Self::unsupported_media_type()
+        }
+    }
+
     /// 400: the body is not JSON.
     pub fn malformed_json(detail: impl Into<String>) -> Self {
         Self::new(
@@ -164,6 +197,76 @@ impl Problem {
         )
     }
 
+    /// 409: the `Lock-Token` does not hold the lock, or no longer.
+    pub fn not_lock_owner() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "not-lock-owner",
+            "Not the lock's owner",
+            "This Lock-Token does not hold the lock: it expired, was given back, or is somebody else's",
+        )
+    }
+
+    /// 428: there is no `Lock-Token` (RFC 6585, section 3).
+    pub fn lock_token_required() -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_REQUIRED,
+            "lock-token-required",
+            "Lock-Token required",
+            "Send the token that the lock was acquired with in the header `Lock-Token`",
+        )
+    }
+
+    /// 400: the `Lock-Token` is malformed.
+    pub fn lock_token_invalid() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "lock-token-invalid",
+            "Lock-Token invalid",
+            "The header `Lock-Token` must be there once and hold 16 to 128 visible ASCII characters",
+        )
+    }
+
+    /// 409: the entry is written by actions alone.
+    pub fn reserved_key() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "reserved-key",
+            "Reserved key",
+            "`last-action` is written by actions; it can be read and deleted",
+        )
+    }
+
+    /// 412: `If-Match` or `If-None-Match` does not hold.
+    pub fn precondition_failed() -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "precondition-failed",
+            "Precondition failed",
+            "If-Match or If-None-Match does not hold for what is stored; nothing was changed",
+        )
+    }
+
+    /// 400: the `Idempotency-Key` is malformed.
+    pub fn idempotency_key_invalid() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "idempotency-key-invalid",
+            "Idempotency-Key invalid",
+            "The header `Idempotency-Key` must be there once and hold 1 to 255 visible ASCII characters",
+        )
+    }
+
+    /// 422: the `Idempotency-Key` belongs to another request.
+    pub fn idempotency_key_reused() -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency-key-reused",
+            "Idempotency-Key reused",
+            "This Idempotency-Key was used for a request with another body or another expire",
+        )
+    }
+
     /// 502: the origin answered with a failure, or with something that is no answer, or could not be reached.
     pub fn origin_failed(detail: impl Into<String>) -> Self {
         Self::new(
@@ -180,7 +283,10 @@ impl Problem {
             StatusCode::GATEWAY_TIMEOUT,
             "origin-timeout",
             "Origin too slow",
-            format!("The origin did not answer within {} s", limit.as_secs_f64()),
+            format!(
+                "The origin did not answer within {} s",
+                display_seconds(limit.as_millis() as u64)
+            ),
         )
     }
 
@@ -247,6 +353,16 @@ impl From<LockError> for Problem {
             LockError::Held { remaining } => Self::lock_held(remaining),
             LockError::Lost => Self::lock_lost(),
             LockError::Redis(error) => error.into(),
+        }
+    }
+}
+
+impl From<CacheError> for Problem {
+    fn from(error: CacheError) -> Self {
+        match error {
+            CacheError::PreconditionFailed => Self::precondition_failed(),
+            CacheError::Redis(error) => error.into(),
+            CacheError::Json(error) => Self::internal(error),
         }
     }
 }

@@ -4,8 +4,9 @@
 //! lists them all. Types and messages follow those of pydantic, which clients of FastAPI know.
 
 use http::Uri;
+use percent_encoding::percent_decode_str;
 
-use crate::keys::UserId;
+use crate::keys::{Name, UserId};
 use crate::problem::{InputFault, Problem};
 use crate::seconds::{
     MAX_TTL_MS, MAX_WAIT_MS, MIN_TTL_MS, SecondsError, Ttl, display_seconds, parse_seconds,
@@ -55,7 +56,27 @@ impl Query {
             )),
             None => parse(first),
         };
-        outcome.map_err(|fault| self.fault(name, fault)).ok()
+        outcome
+            .map_err(|fault| self.fault("query", name, fault))
+            .ok()
+    }
+
+    /// A segment of the path, percent-decoded. `None` if it is faulty; [`Query::finish`] takes it from there.
+    pub(crate) fn path<T>(
+        &mut self,
+        name: &'static str,
+        segment: &str,
+        parse: impl FnOnce(&str) -> Result<T, ValueFault>,
+    ) -> Option<T> {
+        let decoded = percent_decode_str(segment).decode_utf8_lossy();
+        parse(&decoded)
+            .map_err(|fault| self.fault("path", name, fault))
+            .ok()
+    }
+
+    /// Faults found elsewhere, to be listed with the others.
+    pub(crate) fn also(&mut self, faults: Vec<InputFault>) {
+        self.faults.extend(faults);
     }
 
     /// A parameter that must be there. `None` if it is faulty; [`Query::finish`] takes it from there.
@@ -65,7 +86,7 @@ impl Query {
         parse: impl FnOnce(&str) -> Result<T, ValueFault>,
     ) -> Option<T> {
         if self.pairs.iter().all(|(key, _)| key != name) {
-            self.fault(name, ("Field required".into(), "missing"));
+            self.fault("query", name, ("Field required".into(), "missing"));
         }
         self.optional(name, parse)
     }
@@ -82,9 +103,12 @@ impl Query {
             }
         }
         for name in unknown {
-            let known = self.asked.join(", ");
+            let known = match self.asked.as_slice() {
+                [] => "none".to_owned(),
+                asked => asked.join(", "),
+            };
             let msg = format!("Extra inputs are not permitted; this route has: {known}");
-            self.fault(&name, (msg, "extra_forbidden"));
+            self.fault("query", &name, (msg, "extra_forbidden"));
         }
         match required {
             Some(value) if self.faults.is_empty() => Ok(value),
@@ -92,9 +116,9 @@ impl Query {
         }
     }
 
-    fn fault(&mut self, name: &str, (msg, r#type): ValueFault) {
+    fn fault(&mut self, place: &str, name: &str, (msg, r#type): ValueFault) {
         self.faults.push(InputFault {
-            loc: ["query".to_owned(), name.to_owned()],
+            loc: [place.to_owned(), name.to_owned()],
             msg,
             r#type,
         });
@@ -113,6 +137,17 @@ pub(crate) fn user_id(text: &str) -> Result<UserId, ValueFault> {
             i64::MAX
         );
         (msg, "int_parsing")
+    })
+}
+
+/// Reads the name of a lock or of a cache entry.
+///
+/// # Errors
+/// Where it breaks the rule of names.
+pub(crate) fn name(text: &str) -> Result<Name, ValueFault> {
+    Name::parse(text).ok_or_else(|| {
+        let msg = "Input should be 1 to 128 of A-Z a-z 0-9 . _ ~ : - and not `.` or `..`";
+        (msg.to_owned(), "string_pattern_mismatch")
     })
 }
 

@@ -103,9 +103,12 @@ impl RequestContext {
 
 /// The value of `Server-Timing` for these durations.
 pub(crate) fn server_timing(redis: Duration, wait: Duration, action: Duration) -> String {
-    let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
+    let ms = |duration: Duration| {
+        let us = duration.as_micros();
+        format!("{}.{:03}", us / 1000, us % 1000)
+    };
     format!(
-        "redis;dur={:.3}, wait;dur={:.3}, action;dur={:.3}",
+        "redis;dur={}, wait;dur={}, action;dur={}",
         ms(redis),
         ms(wait),
         ms(action)

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use axum::Extension;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
@@ -14,8 +13,9 @@ use serde_json::value::RawValue;
 use super::reply;
 use crate::action::{self, Action};
 use crate::body;
+use crate::idempotency::{self, Idempotency, Kept};
 use crate::keys::UserId;
-use crate::lock::{FencingToken, Lease, LockError, Record};
+use crate::lock::{Acquisition, FencingToken, Lease, LockError, Record};
 use crate::problem::{COULD_NOT_ACQUIRE, Problem, retry_after_seconds};
 use crate::query::{self, Query};
 use crate::request::RequestContext;
@@ -23,6 +23,7 @@ use crate::seconds::Ttl;
 
 const FENCING_TOKEN: HeaderName = HeaderName::from_static("fencing-token");
 const LOCK_WAIT: HeaderName = HeaderName::from_static("lock-wait");
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// How long the result of the last action is kept: an hour.
 const LAST_ACTION_TTL_MS: u64 = 3_600_000;
@@ -63,36 +64,29 @@ impl Outcome<'_> {
 
 /// `POST perform-action`: waits up to `timeout` for the user's lock and runs the action under it.
 pub(crate) async fn perform(
-    Extension(context): Extension<RequestContext>,
+    context: RequestContext,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let config = &context.instance.config;
-    let mut query = Query::new(&parts.uri);
-    let user = query.required("user_id", query::user_id);
+    let mut query = Query::new(request.uri());
     let timeout = query.optional("timeout", query::timeout);
-    let expire = query.optional("expire", query::expire);
-    let user = query.finish(user)?;
-    let input = body::json(&parts.headers, body, config.max_body_bytes).await?;
-    let timeout = timeout.unwrap_or(config.lock_timeout);
-    let lease = acquire(&context, user, timeout, expire).await?;
-    run(&context, "perform-action", user, &parts, input, lease).await
+    let call = Call::read("perform-action", context, query, request).await?;
+    let timeout = timeout.unwrap_or(call.context.instance.config.lock_timeout);
+    match call.acquire(timeout).await? {
+        Acquisition::Lease(lease) => call.run(lease).await,
+        Acquisition::Done(record) => call.replay(&record),
+    }
 }
 
 /// `POST attempt-action`: tries once, and says so if the lock was not had.
 pub(crate) async fn attempt(
-    Extension(context): Extension<RequestContext>,
+    context: RequestContext,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let config = &context.instance.config;
-    let mut query = Query::new(&parts.uri);
-    let user = query.required("user_id", query::user_id);
-    let expire = query.optional("expire", query::expire);
-    let user = query.finish(user)?;
-    let input = body::json(&parts.headers, body, config.max_body_bytes).await?;
-    match acquire(&context, user, Duration::ZERO, expire).await {
-        Ok(lease) => run(&context, "attempt-action", user, &parts, input, lease).await,
+    let query = Query::new(request.uri());
+    let call = Call::read("attempt-action", context, query, request).await?;
+    match call.acquire(Duration::ZERO).await {
+        Ok(Acquisition::Lease(lease)) => call.run(lease).await,
+        Ok(Acquisition::Done(record)) => call.replay(&record),
         Err(LockError::Held { remaining }) => {
             let mut response = reply::json(&Outcome::failed())?;
             let seconds = HeaderValue::from(retry_after_seconds(remaining));
@@ -103,75 +97,145 @@ pub(crate) async fn attempt(
     }
 }
 
-async fn acquire(
-    context: &RequestContext,
+/// One request for an action, read and checked.
+struct Call {
+    context: RequestContext,
+    action: &'static str,
     user: UserId,
-    timeout: Duration,
-    expire: Option<Ttl>,
-) -> Result<Lease, LockError> {
-    let instance = &context.instance;
-    let locks = instance.locks(&context.redis);
-    let expire = expire.unwrap_or(instance.config.lock_expire);
-    let began = Instant::now();
-    let outcome = locks
-        .acquire(&instance.keys.user_lock(user), timeout, expire)
-        .await;
-    context.waited(began.elapsed());
-    outcome
-}
-
-/// Runs the action under the lock, then commits its result and gives the lock back in one step.
-async fn run(
-    context: &RequestContext,
-    name: &'static str,
-    user: UserId,
-    parts: &Parts,
+    expire: Ttl,
+    parts: Parts,
     input: Option<Bytes>,
-    mut lease: Lease,
-) -> Result<Response, Problem> {
-    let fencing_token = lease.fencing_token();
-    let waited = lease.waited();
-    let action = Action {
-        name,
-        user,
-        input,
-        fencing_token,
-        request_id: &context.id,
-        headers: &parts.headers,
-        config: &context.instance.config,
-    };
-    let began = Instant::now();
-    let outcome = lease.keep_during(action::run(action)).await;
-    context.acted(began.elapsed());
-    let result = match outcome.map_err(Problem::from).and_then(|result| result) {
-        Ok(result) => result,
-        Err(problem) => {
-            // Whoever is told of the failure may try again at once. If this fails too, the lock expires.
-            let _ = lease.release().await;
-            return Err(problem);
-        }
-    };
-    commit(context, user, lease, result.as_deref()).await?;
-    let mut response = reply::json(&Outcome::success(result.as_deref()))?;
-    let headers = response.headers_mut();
-    headers.insert(FENCING_TOKEN, HeaderValue::from(fencing_token.get()));
-    headers.insert(LOCK_WAIT, HeaderValue::from(waited.as_millis() as u64));
-    Ok(response)
+    idempotency: Option<Idempotency>,
 }
 
-async fn commit(
-    context: &RequestContext,
-    user: UserId,
-    lease: Lease,
-    result: Option<&RawValue>,
-) -> Result<(), Problem> {
-    let value = last_action(result, lease.fencing_token())?;
-    let record = Record {
-        key: &context.instance.keys.last_action(user),
-        value: &value,
-        ttl: Ttl::of_millis(LAST_ACTION_TTL_MS),
-    };
-    Ok(lease.commit(&[record]).await?)
+impl Call {
+    async fn read(
+        action: &'static str,
+        context: RequestContext,
+        mut query: Query,
+        request: Request,
+    ) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let user = query.required("user_id", query::user_id);
+        let expire = query.optional("expire", query::expire);
+        let user = query.finish(user)?;
+        let config = &context.instance.config;
+        let expire = expire.unwrap_or(config.lock_expire);
+        let input = body::json(&parts.headers, body, config.max_body_bytes).await?;
+        let keys = &context.instance.keys;
+        let idempotency = idempotency::key(&parts.headers)?.map(|key| {
+            let body = input.as_deref().unwrap_or_default();
+            Idempotency::new(keys, user, action, key, body, expire)
+        });
+        Ok(Self {
+            action,
+            user,
+            expire,
+            parts,
+            input,
+            idempotency,
+            context,
+        })
+    }
+
+    /// The user's lock, unless this request has its answer already.
+    async fn acquire(&self, timeout: Duration) -> Result<Acquisition, LockError> {
+        let instance = &self.context.instance;
+        let lock = instance.keys.user_lock(self.user);
+        let kept = self.idempotency.as_ref().map(|i| i.redis_key.as_str());
+        let began = Instant::now();
+        let locks = instance.locks(&self.context.redis);
+        let acquisition = locks.acquire_unless_done(&lock, timeout, self.expire, kept);
+        let acquisition = acquisition.await;
+        self.context.waited(began.elapsed());
+        acquisition
+    }
+
+    /// Runs the action under the lock, then commits its result and gives the lock back in one step.
+    async fn run(self, mut lease: Lease) -> Result<Response, Problem> {
+        let fencing_token = lease.fencing_token();
+        let waited = lease.waited();
+        let result = match self.act(&mut lease).await {
+            Ok(result) => result,
+            Err(problem) => {
+                // Whoever is told of the failure may try again at once. If this fails too, the lock expires.
+                let _ = lease.release().await;
+                return Err(problem);
+            }
+        };
+        let outcome = Outcome::success(result.as_deref());
+        let body = serde_json::to_vec(&outcome).map_err(Problem::internal)?;
+        self.commit(lease, result.as_deref(), &body).await?;
+        Ok(success(body, fencing_token.get(), waited))
+    }
+
+    async fn act(&self, lease: &mut Lease) -> Result<Option<Box<RawValue>>, Problem> {
+        let action = Action {
+            name: self.action,
+            user: self.user,
+            input: self.input.clone(),
+            fencing_token: lease.fencing_token(),
+            request_id: &self.context.id,
+            headers: &self.parts.headers,
+            config: &self.context.instance.config,
+        };
+        let began = Instant::now();
+        let outcome = lease.keep_during(action::run(action)).await;
+        self.context.acted(began.elapsed());
+        outcome?
+    }
+
+    async fn commit(
+        &self,
+        lease: Lease,
+        result: Option<&RawValue>,
+        body: &[u8],
+    ) -> Result<(), Problem> {
+        let instance = &self.context.instance;
+        let fencing_token = lease.fencing_token();
+        let last_action = last_action(result, fencing_token)?;
+        let last_action_key = instance.keys.last_action(self.user);
+        let mut records = vec![Record {
+            key: &last_action_key,
+            value: &last_action,
+            ttl: Ttl::of_millis(LAST_ACTION_TTL_MS),
+        }];
+        let kept = self.idempotency.as_ref().map(|idempotency| {
+            let (fencing_token, body) = (fencing_token.get(), body.to_vec());
+            idempotency.record(&Kept {
+                fencing_token,
+                body,
+            })
+        });
+        if let (Some(idempotency), Some(kept)) = (&self.idempotency, &kept) {
+            records.push(Record {
+                key: &idempotency.redis_key,
+                value: kept,
+                ttl: instance.config.idempotency_expire,
+            });
+        }
+        Ok(lease.commit(&records).await?)
+    }
+
+    /// The answer that was kept, as it was.
+    fn replay(&self, record: &[u8]) -> Result<Response, Problem> {
+        let Some(idempotency) = &self.idempotency else {
+            return Err(Problem::internal("a replay of a request without a key"));
+        };
+        let kept = idempotency.read(record)?;
+        let mut response = success(kept.body, kept.fencing_token, Duration::ZERO);
+        let replayed = HeaderValue::from_static("true");
+        response.headers_mut().insert(IDEMPOTENT_REPLAYED, replayed);
+        Ok(response)
+    }
+}
+
+fn success(body: Vec<u8>, fencing_token: i64, waited: Duration) -> Response {
+    let mut response = reply::json_bytes(body);
+    let headers = response.headers_mut();
+    headers.insert(FENCING_TOKEN, HeaderValue::from(fencing_token));
+    headers.insert(LOCK_WAIT, HeaderValue::from(waited.as_millis() as u64));
+    response
 }
 
 /// What is kept under `last-action`.

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use axum::Extension;
-use axum::response::{IntoResponse, Response};
+use axum::extract::Request;
+use axum::response::Response;
 use http::Method;
 use serde::Serialize;
 use spin_sdk::redis::RedisResult;
@@ -31,14 +31,17 @@ pub(crate) fn is_liveness(method: &Method, path: &str) -> bool {
 }
 
 /// `GET /healthz`: 200, without touching Redis.
-pub(crate) async fn live() -> Response {
-    reply::json(&Live { status: "ok" }).into_response()
+pub(crate) async fn live(_: RequestContext, _: Request) -> Result<Response, Problem> {
+    alive()
+}
+
+/// What [`live`] answers, also where there is no context because the settings are wrong.
+pub(crate) fn alive() -> Result<Response, Problem> {
+    reply::json(&Live { status: "ok" })
 }
 
 /// `GET /readyz`: 200 once Redis has answered a PING, else 503.
-pub(crate) async fn ready(
-    Extension(context): Extension<RequestContext>,
-) -> Result<Response, Problem> {
+pub(crate) async fn ready(context: RequestContext, _: Request) -> Result<Response, Problem> {
     let began = Instant::now();
     let reply = context.redis.command("PING", &[], Repeat::Safe).await?;
     match reply.as_slice() {

@@ -1,0 +1,185 @@
+//! The JSON cache over HTTP.
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use serde_json::value::RawValue;
+
+use super::{path, reply};
+use crate::body;
+use crate::etag::{Conditions, ETag};
+use crate::json_cache::{CacheError, Entry, Expiry, JsonCache, Stored, Written};
+use crate::keys::{LAST_ACTION, Name, UserId};
+use crate::merge_patch::merge;
+use crate::problem::Problem;
+use crate::query::{self, Query};
+use crate::request::RequestContext;
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// How often a merge is tried anew when others write in between. Each failure means that another's write went through.
+const MERGE_TRIES: usize = 64;
+
+/// `GET cache`: the JSON as it was stored.
+pub(crate) async fn get(context: RequestContext, request: Request) -> Result<Response, Problem> {
+    let mut query = Query::new(request.uri());
+    let (place, conditions) = target(&mut query, &request);
+    let (user, name) = query.finish(place)?;
+    match context
+        .instance
+        .cache(&context.redis)
+        .get(user, &name)
+        .await?
+    {
+        Stored::Entry(entry) => shown(entry, &conditions),
+        Stored::Nothing => Err(Problem::nothing_cached()),
+        Stored::NotJson => {
+            Err(Problem::nothing_cached().caused_by("the value in Redis is not JSON"))
+        }
+    }
+}
+
+/// `PUT cache`: stores the JSON as it was sent.
+pub(crate) async fn put(context: RequestContext, request: Request) -> Result<Response, Problem> {
+    let mut query = Query::new(request.uri());
+    let expire = query.optional("expire", query::expire);
+    let (place, conditions) = target(&mut query, &request);
+    let (user, name) = query.finish(place)?;
+    let (parts, body) = request.into_parts();
+    let config = &context.instance.config;
+    let json = body::json(&parts.headers, body, config.max_body_bytes).await?;
+    let json = json.ok_or_else(|| Problem::malformed_json("Not JSON: the body is empty"))?;
+    writable(&name)?;
+    let expiry = Expiry::In(expire.unwrap_or(config.cache_expire));
+    let cache = context.instance.cache(&context.redis);
+    let written = cache.set(user, &name, &json, expiry, &conditions).await?;
+    let mut response = match written {
+        Written::Created => StatusCode::CREATED.into_response(),
+        Written::Replaced => StatusCode::OK.into_response(),
+    };
+    let etag = ETag::of(&json).header();
+    response.headers_mut().insert(header::ETAG, etag);
+    Ok(response)
+}
+
+/// `PATCH cache`: merges (RFC 7396) and stores, as often as it takes for nobody to have written in between.
+pub(crate) async fn patch(context: RequestContext, request: Request) -> Result<Response, Problem> {
+    let mut query = Query::new(request.uri());
+    let expire = query.optional("expire", query::expire);
+    let (place, conditions) = target(&mut query, &request);
+    let (user, name) = query.finish(place)?;
+    let (parts, body) = request.into_parts();
+    let config = &context.instance.config;
+    let patch = body::merge_patch(&parts.headers, body, config.max_body_bytes).await?;
+    let patch: &RawValue = serde_json::from_slice(&patch).map_err(Problem::internal)?;
+    writable(&name)?;
+    let expiry = expire.map_or(Expiry::KeepOr(config.cache_expire), Expiry::In);
+    let cache = context.instance.cache(&context.redis);
+    for _ in 0..MERGE_TRIES {
+        let entry = current(&cache, user, &name, &conditions).await?;
+        let before: &RawValue = serde_json::from_slice(&entry.json).map_err(Problem::internal)?;
+        let merged = merge(Some(before), patch).map_err(Problem::internal)?;
+        if merged.get().len() > config.max_body_bytes {
+            return Err(Problem::body_too_large(config.max_body_bytes));
+        }
+        let unchanged = Conditions::expecting(Some(&entry.etag()));
+        let json = merged.get().as_bytes();
+        match cache.set(user, &name, json, expiry, &unchanged).await {
+            Ok(_) => return Ok(merged_response(&merged)),
+            Err(CacheError::PreconditionFailed) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Problem::too_contended())
+}
+
+/// `DELETE cache`.
+pub(crate) async fn delete(context: RequestContext, request: Request) -> Result<Response, Problem> {
+    let mut query = Query::new(request.uri());
+    let (place, conditions) = target(&mut query, &request);
+    let (user, name) = query.finish(place)?;
+    let cache = context.instance.cache(&context.redis);
+    cache.delete(user, &name, &conditions).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Whose entry under which name, and on what conditions. Faults are left in `query`.
+fn target(query: &mut Query, request: &Request) -> (Option<(UserId, Name)>, Conditions) {
+    let conditions = Conditions::of(request.headers()).unwrap_or_else(|faults| {
+        query.also(faults);
+        Conditions::NONE
+    });
+    (place(query, request.uri()), conditions)
+}
+
+fn place(query: &mut Query, uri: &Uri) -> Option<(UserId, Name)> {
+    let path = path::of(uri);
+    let user = query.path("user_id", path.user_id, query::user_id);
+    let name = query.path("key", path.name.unwrap_or_default(), query::name);
+    Some((user?, name?))
+}
+
+fn writable(name: &Name) -> Result<(), Problem> {
+    if name.as_str() == LAST_ACTION {
+        return Err(Problem::reserved_key());
+    }
+    Ok(())
+}
+
+/// The entry to merge into.
+async fn current(
+    cache: &JsonCache,
+    user: UserId,
+    name: &Name,
+    conditions: &Conditions,
+) -> Result<Entry, Problem> {
+    let Stored::Entry(entry) = cache.get(user, name).await? else {
+        return Err(Problem::nothing_cached());
+    };
+    let etag = entry.etag();
+    if conditions.match_holds(Some(&etag)) && conditions.none_match_holds(Some(&etag)) {
+        Ok(entry)
+    } else {
+        Err(Problem::precondition_failed())
+    }
+}
+
+/// 200 with the entry, 304, or 412 (RFC 9110, section 13.2.2).
+fn shown(entry: Entry, conditions: &Conditions) -> Result<Response, Problem> {
+    let etag = entry.etag();
+    if !conditions.match_holds(Some(&etag)) {
+        return Err(Problem::precondition_failed());
+    }
+    let seconds = entry.remaining.map(|left| left.as_secs());
+    let mut response = if conditions.none_match_holds(Some(&etag)) {
+        reply::json_bytes(entry.json)
+    } else {
+        StatusCode::NOT_MODIFIED.into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, etag.header());
+    let (control, status) = match seconds {
+        Some(left) => (
+            format!("private, max-age={left}"),
+            format!("edgelatch; hit; ttl={left}"),
+        ),
+        None => ("private".to_owned(), "edgelatch; hit".to_owned()),
+    };
+    insert(headers, header::CACHE_CONTROL, control)?;
+    insert(headers, CACHE_STATUS, status)?;
+    Ok(response)
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) -> Result<(), Problem> {
+    let value = HeaderValue::try_from(value).map_err(Problem::internal)?;
+    headers.insert(name, value);
+    Ok(())
+}
+
+fn merged_response(merged: &RawValue) -> Response {
+    let json = merged.get().as_bytes();
+    let mut response = reply::json_bytes(json.to_vec());
+    let etag = ETag::of(json).header();
+    response.headers_mut().insert(header::ETAG, etag);
+    response
+}
