@@ -1,0 +1,241 @@
+//! A real origin that does as it is told, and the witness from outside of what the service does.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+/// What the origin answers.
+#[derive(Clone)]
+pub enum Reply {
+    /// A status, a content type and a body.
+    Plain(u16, &'static str, Bytes),
+    /// Status and body, with a `Location`.
+    Redirect(u16, String),
+    /// The same after a while.
+    After(Duration, Box<Reply>),
+    /// The same, once for every [`Origin::let_go`].
+    Gated(Box<Reply>),
+}
+
+impl Reply {
+    /// 200 with JSON.
+    pub fn json(body: &str) -> Self {
+        Self::Plain(200, "application/json", Bytes::from(body.to_owned()))
+    }
+
+    /// 204.
+    pub fn nothing() -> Self {
+        Self::Plain(204, "", Bytes::new())
+    }
+}
+
+/// A request that the origin has seen.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The method.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// When it came.
+    pub began: Instant,
+    /// When it was answered, if it was.
+    pub ended: Option<Instant>,
+}
+
+impl Seen {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The fencing token that it carried.
+    pub fn fencing_token(&self) -> i64 {
+        self.header("fencing-token").unwrap().parse().unwrap()
+    }
+}
+
+struct Script {
+    reply: Mutex<Reply>,
+    seen: Mutex<Vec<Seen>>,
+    running: Mutex<HashMap<String, usize>>,
+    overlaps: Mutex<usize>,
+    gate: Semaphore,
+}
+
+/// An HTTP server of a test's own on 127.0.0.1.
+pub struct Origin {
+    port: u16,
+    script: Arc<Script>,
+    server: JoinHandle<()>,
+}
+
+impl Origin {
+    /// An origin that answers every request with `reply`.
+    pub async fn start(reply: Reply) -> Self {
+        let script = Arc::new(Script {
+            reply: Mutex::new(reply),
+            seen: Mutex::default(),
+            running: Mutex::default(),
+            overlaps: Mutex::default(),
+            gate: Semaphore::new(0),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = axum::Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&script));
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            port,
+            script,
+            server,
+        }
+    }
+
+    /// An origin that reads a request's head, writes these bytes as they are, and closes.
+    pub async fn start_raw(bytes: &'static [u8]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = [0; 4096];
+                let _ = stream.read(&mut head).await;
+                let _ = stream.write_all(bytes).await;
+            }
+        });
+        let mut origin = Self::start(Reply::nothing()).await;
+        origin.server.abort();
+        origin.port = port;
+        origin.server = server;
+        origin
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Answers like this from now on.
+    pub fn reply_with(&self, reply: Reply) {
+        *self.script.reply.lock().unwrap() = reply;
+    }
+
+    /// Lets one gated request be answered.
+    pub fn let_go(&self) {
+        self.script.gate.add_permits(1);
+    }
+
+    /// All requests so far, in the order in which they came.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.script.seen.lock().unwrap().clone()
+    }
+
+    /// Waits until that many requests have come.
+    pub async fn until_seen(&self, count: usize) -> Vec<Seen> {
+        crate::until("the origin was asked", || async {
+            self.seen().len() >= count
+        })
+        .await;
+        self.seen()
+    }
+
+    /// How often a request came while another for the same user was being answered.
+    pub fn overlaps(&self) -> usize {
+        *self.script.overlaps.lock().unwrap()
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// Notes that a request for a user has ended, however it ends.
+struct Running<'a>(&'a Script, String, usize);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let Self(script, user, index) = self;
+        *script
+            .running
+            .lock()
+            .unwrap()
+            .entry(user.clone())
+            .or_default() -= 1;
+        script.seen.lock().unwrap()[*index].ended = Some(Instant::now());
+    }
+}
+
+async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let seen = Seen {
+        method: parts.method.to_string(),
+        path: parts.uri.to_string(),
+        headers: parts.headers,
+        body,
+        began: Instant::now(),
+        ended: None,
+    };
+    let user = seen.header("x-user-id").unwrap_or_default().to_owned();
+    let _running = begin(&script, user, seen);
+    let mut reply = script.reply.lock().unwrap().clone();
+    loop {
+        reply = match reply {
+            Reply::After(pause, reply) => {
+                tokio::time::sleep(pause).await;
+                *reply
+            }
+            Reply::Gated(reply) => {
+                script.gate.acquire().await.unwrap().forget();
+                *reply
+            }
+            Reply::Plain(status, content_type, body) => return plain(status, content_type, body),
+            Reply::Redirect(status, location) => return redirect(status, &location),
+        };
+    }
+}
+
+fn begin(script: &Script, user: String, seen: Seen) -> Running<'_> {
+    let mut running = script.running.lock().unwrap();
+    let count = running.entry(user.clone()).or_default();
+    *count += 1;
+    if *count > 1 {
+        *script.overlaps.lock().unwrap() += 1;
+    }
+    let mut all = script.seen.lock().unwrap();
+    all.push(seen);
+    Running(script, user, all.len() - 1)
+}
+
+fn plain(status: u16, content_type: &str, body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    if !content_type.is_empty() {
+        let headers = response.headers_mut();
+        headers.insert("content-type", content_type.parse().unwrap());
+    }
+    response
+}
+
+fn redirect(status: u16, location: &str) -> Response {
+    let mut response = plain(status, "application/json", Bytes::from_static(b"{}"));
+    let headers = response.headers_mut();
+    headers.insert("location", location.parse().unwrap());
+    response
+}

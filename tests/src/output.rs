@@ -1,0 +1,66 @@
+//! What a process has printed so far.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// Lines of a process' stdout and stderr, gathered as they come.
+#[derive(Clone, Default)]
+pub(crate) struct Output(Arc<(Mutex<Gathered>, Condvar)>);
+
+#[derive(Default)]
+struct Gathered {
+    text: String,
+    open: usize,
+}
+
+impl Output {
+    /// Gathers what comes from `stream` until it ends.
+    pub(crate) fn gather(&self, stream: impl Read + Send + 'static) {
+        self.0.0.lock().unwrap().open += 1;
+        let output = self.clone();
+        std::thread::spawn(move || {
+            let mut lines = BufReader::new(stream);
+            let mut line = Vec::new();
+            while lines
+                .read_until(b'\n', &mut line)
+                .is_ok_and(|read| read > 0)
+            {
+                let (gathered, changed) = &*output.0;
+                gathered.lock().unwrap().text += &String::from_utf8_lossy(&line);
+                changed.notify_all();
+                line.clear();
+            }
+            let (gathered, changed) = &*output.0;
+            gathered.lock().unwrap().open -= 1;
+            changed.notify_all();
+        });
+    }
+
+    /// Everything so far.
+    pub(crate) fn text(&self) -> String {
+        self.0.0.lock().unwrap().text.clone()
+    }
+
+    /// Waits until `find` finds something in what was printed; `None` when the process has closed its output or `limit` has
+    /// passed.
+    pub(crate) fn wait_for<T>(
+        &self,
+        limit: Duration,
+        find: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let deadline = Instant::now() + limit;
+        let (gathered, changed) = &*self.0;
+        let mut guard = gathered.lock().unwrap();
+        loop {
+            if let Some(found) = find(&guard.text) {
+                return Some(found);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || guard.open == 0 {
+                return None;
+            }
+            guard = changed.wait_timeout(guard, left).unwrap().0;
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! A real Redis server of a test's own.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, FromRedisValue};
+
+/// How long a server may take to answer its first PING.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// A Redis server on a free port, which keeps nothing on disk. Killed on drop.
+pub struct RedisServer {
+    child: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+    arguments: Vec<String>,
+    password: Option<String>,
+}
+
+impl RedisServer {
+    /// Starts one and waits until it answers.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with more arguments, as on the command line of `redis-server`.
+    pub async fn start_with(arguments: &[&str]) -> Self {
+        let server = Self::launch(free_port(), arguments);
+        server.wait_until_it_answers().await;
+        server
+    }
+
+    /// Starts one that is not waited for: it may refuse or load for a while.
+    pub fn launch(port: u16, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let password = arguments
+            .iter()
+            .position(|argument| argument == "--requirepass")
+            .map(|index| arguments[index + 1].clone());
+        Self {
+            child: spawn(port, &folder, &arguments),
+            port,
+            folder,
+            arguments,
+            password,
+        }
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its working folder.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// A connection of the test's own.
+    pub async fn connection(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.url()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// Runs a command, as `redis-cli` would, and returns its reply.
+    pub async fn run<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_run(words).await.unwrap()
+    }
+
+    /// Runs a command that may fail.
+    pub async fn try_run<T: FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
+        let client = redis::Client::open(self.url())?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        command(words).query_async(&mut connection).await
+    }
+
+    /// The value of a key.
+    pub async fn get(&self, key: &str) -> Option<String> {
+        self.run(&["GET", key]).await
+    }
+
+    /// Whether there is such a key.
+    pub async fn exists(&self, key: &str) -> bool {
+        self.run::<i64>(&["EXISTS", key]).await == 1
+    }
+
+    /// How often a command was called so far (`INFO commandstats`).
+    pub async fn calls(&self, command: &str) -> u64 {
+        let info: String = self.run(&["INFO", "commandstats"]).await;
+        let prefix = format!("cmdstat_{command}:calls=");
+        info.lines()
+            .find_map(|line| line.strip_prefix(&prefix)?.split(',').next()?.parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// SIGKILL: connections are reset, everything is lost.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts a killed one again, at the same port.
+    pub async fn restart(&mut self) {
+        self.child = spawn(self.port, &self.folder, &self.arguments);
+        self.wait_until_it_answers().await;
+    }
+
+    /// SIGSTOP: it accepts connections and answers nothing.
+    pub fn stop(&self) {
+        kill(self.pid(), Signal::SIGSTOP).unwrap();
+    }
+
+    /// SIGCONT: it goes on.
+    pub fn go_on(&self) {
+        kill(self.pid(), Signal::SIGCONT).unwrap();
+    }
+
+    async fn wait_until_it_answers(&self) {
+        let began = Instant::now();
+        while self.try_run::<String>(&["PING"]).await.is_err() {
+            assert!(began.elapsed() < START_LIMIT, "Redis did not start");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn url(&self) -> redis::ConnectionInfo {
+        redis::ConnectionInfo {
+            addr: redis::ConnectionAddr::Tcp("127.0.0.1".to_owned(), self.port),
+            redis: redis::RedisConnectionInfo {
+                password: self.password.clone(),
+                ..Default::default()
+            },
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // SIGKILL ends a stopped process too. It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that nothing listens at.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn command(words: &[&str]) -> Cmd {
+    let mut command = redis::cmd(words[0]);
+    for word in &words[1..] {
+        command.arg(*word);
+    }
+    command
+}
+
+fn spawn(port: u16, folder: &tempfile::TempDir, arguments: &[String]) -> Child {
+    let program = std::env::var_os("EDGELATCH_REDIS_BIN").unwrap_or_else(|| "redis-server".into());
+    Command::new(&program)
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args([
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--enable-debug-command",
+            "yes",
+        ])
+        .arg("--dir")
+        .arg(folder.path())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("no redis-server could be started: `cargo xtask test` installs one")
+}

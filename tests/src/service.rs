@@ -1,0 +1,248 @@
+//! The service in a process of its own, run by this project's host or by Spin.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::client::Call;
+use crate::origin::Origin;
+use crate::output::Output;
+use crate::redis::{RedisServer, free_port};
+
+/// How long the service may take until it serves; Spin compiles the component anew where its cache is cold.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// How long it may take to stop when asked to.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// The project's folder.
+pub fn root() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap().to_owned()
+}
+
+/// The variable `redis_host` and `redis_port` of a server.
+pub fn redis_host_of(redis: &RedisServer) -> [(String, String); 2] {
+    [
+        ("redis_host".to_owned(), "127.0.0.1".to_owned()),
+        ("redis_port".to_owned(), redis.port().to_string()),
+    ]
+}
+
+/// The service and its Redis.
+pub struct App {
+    service: Child,
+    output: Output,
+    address: String,
+    /// Its Redis.
+    pub redis: RedisServer,
+    _folder: tempfile::TempDir,
+}
+
+/// What an [`App`] is started with.
+pub struct AppBuilder {
+    variables: Vec<(String, String)>,
+    arguments: Vec<String>,
+    redis: Option<RedisServer>,
+}
+
+impl App {
+    /// The service with its default settings and a Redis of its own.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// The service with other settings.
+    pub fn builder() -> AppBuilder {
+        AppBuilder {
+            variables: Vec::new(),
+            arguments: Vec::new(),
+            redis: None,
+        }
+    }
+
+    /// A GET of `path`.
+    pub fn get(&self, path: &str) -> Call {
+        self.call("GET", path)
+    }
+
+    /// A POST to `path`.
+    pub fn post(&self, path: &str) -> Call {
+        self.call("POST", path)
+    }
+
+    /// A PUT to `path`.
+    pub fn put(&self, path: &str) -> Call {
+        self.call("PUT", path)
+    }
+
+    /// A DELETE of `path`.
+    pub fn delete(&self, path: &str) -> Call {
+        self.call("DELETE", path)
+    }
+
+    /// Any method on `path`.
+    pub fn call(&self, method: &str, path: &str) -> Call {
+        Call::new(&self.address, method, path)
+    }
+
+    /// `POST perform-action` with this query.
+    pub fn perform(&self, query: &str) -> Call {
+        self.post(&format!("/api/v1/users/perform-action?{query}"))
+    }
+
+    /// `POST attempt-action` with this query.
+    pub fn attempt(&self, query: &str) -> Call {
+        self.post(&format!("/api/v1/users/attempt-action?{query}"))
+    }
+
+    /// `127.0.0.1:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What the service has printed so far, the component's log included.
+    pub fn logs(&self) -> String {
+        self.output.text()
+    }
+
+    /// SIGKILL: the service ends without a word.
+    pub fn kill(&mut self) {
+        self.service.kill().unwrap();
+        self.service.wait().unwrap();
+    }
+}
+
+impl AppBuilder {
+    /// Sets a Spin variable.
+    #[must_use]
+    pub fn var(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds an argument of `spin up`.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Uses this Redis.
+    #[must_use]
+    pub fn redis(mut self, redis: RedisServer) -> Self {
+        self.redis = Some(redis);
+        self
+    }
+
+    /// Forwards actions to this origin.
+    #[must_use]
+    pub fn origin(self, origin: &Origin) -> Self {
+        self.var("origin", &origin.url())
+    }
+
+    /// Starts the service and waits until it serves.
+    ///
+    /// # Panics
+    /// With what it printed, if it does not.
+    pub async fn start(self) -> App {
+        let redis = match self.redis {
+            Some(redis) => redis,
+            None => RedisServer::start().await,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = runner(&folder);
+        command.args(&self.arguments);
+        for (name, value) in redis_host_of(&redis).iter().chain(&self.variables) {
+            command.env(format!("SPIN_VARIABLE_{}", name.to_uppercase()), value);
+        }
+        let mut service = command
+            .spawn()
+            .expect("the service could not be started: `cargo xtask test` builds it");
+        let output = Output::default();
+        output.gather(service.stdout.take().unwrap());
+        output.gather(service.stderr.take().unwrap());
+        let serving = output.wait_for(START_LIMIT, |text| {
+            let lines = text.lines();
+            let url = lines.filter_map(|line| line.strip_prefix("Serving http://"));
+            url.map(|address| address.trim().to_owned()).next()
+        });
+        let Some(address) = serving else {
+            let _ = service.kill();
+            panic!("the service does not serve; it printed:\n{}", output.text());
+        };
+        App {
+            service,
+            output,
+            address,
+            redis,
+            _folder: folder,
+        }
+    }
+}
+
+/// The host or Spin, with the same arguments.
+fn runner(folder: &tempfile::TempDir) -> Command {
+    let root = root();
+    let spin = std::env::var("EDGELATCH_RUNNER").is_ok_and(|runner| runner == "spin");
+    let program = if spin {
+        PathBuf::from(std::env::var_os("SPIN_BIN").unwrap_or_else(|| "spin".into()))
+    } else {
+        host_binary()
+    };
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars() {
+        if name.starts_with("SPIN_") {
+            command.env_remove(name);
+        }
+    }
+    // Spin finds out about the port by itself where it is 0, but prints it only then.
+    let listen = format!("127.0.0.1:{}", if spin { free_port() } else { 0 });
+    command
+        .arg("up")
+        .arg("--from")
+        .arg(root.join("spin.toml"))
+        .args(["--listen", &listen])
+        .arg("--runtime-config-file")
+        .arg(root.join("runtime-config.toml"))
+        .arg("--state-dir")
+        .arg(folder.path().join("state"))
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// The host, named by EDGELATCH_HOST_BIN or beside the test's own executable.
+fn host_binary() -> PathBuf {
+    if let Some(named) = std::env::var_os("EDGELATCH_HOST_BIN") {
+        return PathBuf::from(named);
+    }
+    let own = std::env::current_exe().unwrap();
+    let target = own.parent().and_then(Path::parent).unwrap();
+    target.join("edgelatch-host")
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the service printed:\n{}", self.output.text());
+        }
+        // It may have ended already. Spin has a child of its own, which only SIGTERM ends.
+        let pid = Pid::from_raw(i32::try_from(self.service.id()).unwrap());
+        let _ = kill(pid, Signal::SIGTERM);
+        let began = Instant::now();
+        while began.elapsed() < STOP_LIMIT {
+            if !matches!(self.service.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.service.kill();
+        let _ = self.service.wait();
+    }
+}

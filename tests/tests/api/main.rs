@@ -1,0 +1,20 @@
+//! The contract, sentence by sentence, over HTTP.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed expectation is how a test fails"
+)]
+
+mod actions;
+mod auth;
+mod cache;
+mod config;
+mod contention;
+mod conventions;
+mod health;
+mod idempotency;
+mod leases;
+mod lock;
+mod origin;
+mod readme;
+mod redis_faults;
