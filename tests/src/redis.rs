@@ -152,7 +152,7 @@ impl Drop for RedisServer {
 }
 
 /// A port that nothing listens at.
-pub(crate) fn free_port() -> u16 {
+fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }

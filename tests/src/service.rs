@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use crate::client::Call;
 use crate::origin::Origin;
 use crate::output::Output;
-use crate::redis::{RedisServer, free_port};
+use crate::redis::RedisServer;
 
 /// How long the service may take until it serves; Spin compiles the component anew where its cache is cold.
 const START_LIMIT: Duration = Duration::from_secs(90);
@@ -199,13 +199,11 @@ fn runner(folder: &tempfile::TempDir) -> Command {
             command.env_remove(name);
         }
     }
-    // Spin finds out about the port by itself where it is 0, but prints it only then.
-    let listen = format!("127.0.0.1:{}", if spin { free_port() } else { 0 });
     command
         .arg("up")
         .arg("--from")
         .arg(root.join("spin.toml"))
-        .args(["--listen", &listen])
+        .args(["--listen", "127.0.0.1:0"])
         .arg("--runtime-config-file")
         .arg(root.join("runtime-config.toml"))
         .arg("--state-dir")

@@ -1,1 +1,117 @@
-//! To come.
+//! README.md shows what really appears.
+
+use std::process::Command;
+
+use edgelatch_tests::{App, root};
+
+/// A command of the README and what it says that it prints.
+struct Example {
+    command: String,
+    output: String,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_curl_in_the_readme_prints_what_it_says() {
+    let app = App::start().await;
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let examples = examples(&readme);
+    let tried: Vec<_> = examples
+        .iter()
+        .filter(|example| is_tried(example))
+        .collect();
+    assert!(tried.len() >= 8, "{} examples", tried.len());
+    for example in tried {
+        let printed = run(&app, &example.command);
+        let (printed, said) = (settle(&printed), settle(&example.output));
+        assert_eq!(printed, said, "{}", example.command);
+    }
+}
+
+fn is_tried(example: &Example) -> bool {
+    ["curl ", "redis-cli "]
+        .iter()
+        .any(|tool| example.command.starts_with(tool))
+}
+
+/// Runs a command of the README against the test's own servers.
+fn run(app: &App, command: &str) -> String {
+    let redis_cli = format!("{} -p {}", redis_cli(), app.redis.port());
+    let command = command
+        .replace("127.0.0.1:9001", app.address())
+        .replace("redis-cli", &redis_cli)
+        .replace("curl ", "curl --silent --show-error ");
+    let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+    assert!(output.stderr.is_empty(), "{command}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The client that came with the server: `valkey-cli` beside `valkey-server`.
+fn redis_cli() -> String {
+    let server = std::env::var("EDGELATCH_REDIS_BIN").unwrap_or_else(|_| "redis-server".to_owned());
+    server.replace("-server", "-cli")
+}
+
+/// The commands in the README's console blocks, in their order.
+fn examples(readme: &str) -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
+    for block in readme.split("```console\n").skip(1) {
+        let block = block.split("```").next().unwrap();
+        for line in block.lines() {
+            if let Some(command) = line.strip_prefix("$ ") {
+                let (command, output) = (command.to_owned(), String::new());
+                examples.push(Example { command, output });
+            } else if let Some(example) = examples.last_mut() {
+                let continued = example.command.ends_with('\\');
+                let text = if continued {
+                    &mut example.command
+                } else {
+                    &mut example.output
+                };
+                text.push('\n');
+                text.push_str(line);
+            }
+        }
+    }
+    examples
+}
+
+/// What differs from run to run is made the same: digits and hexadecimal digits after these words, and line ends.
+fn settle(text: &str) -> String {
+    let lines: Vec<_> = text
+        .trim()
+        .lines()
+        .map(|line| settle_line(line.trim_end()))
+        .collect();
+    lines.join("\n")
+}
+
+fn settle_line(line: &str) -> String {
+    const CHANGING: [&str; 13] = [
+        "x-request-id: ",
+        "server-timing: ",
+        "date: ",
+        "fencing-token: ",
+        "retry-after: ",
+        "lock-wait: ",
+        "max-age=",
+        "ttl=",
+        "\"fencing_token\":",
+        "\"finished_at\":\"",
+        "\"latency_ms\":",
+        "\"expires_in\":",
+        "\"token\":\"",
+    ];
+    let mut settled = line.to_owned();
+    for word in CHANGING {
+        if let Some(start) = settled.find(word) {
+            let value = start + word.len();
+            let whole_line = word.ends_with(": ");
+            let end = settled[value..]
+                .find([',', '"', '}', ';'])
+                .filter(|_| !whole_line);
+            let end = end.map_or(settled.len(), |end| value + end);
+            settled.replace_range(value..end, "*");
+        }
+    }
+    settled
+}
