@@ -1,47 +1,46 @@
 //! Where requests come in and answers go out: what holds for all of them, whatever their route.
 //!
-//! Owns the request's id, authentication, the rendering of problems, the headers that every answer carries, and the log.
+//! Owns the settings that a request finds, and authentication. What every answer carries is [`crate::answer`]'s.
 
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, Request, header};
 use subtle::ConstantTimeEq;
 use tower_service::Service;
 
+use crate::answer::RequestHead;
 use crate::handlers::health;
 use crate::instance::Instance;
 use crate::problem::Problem;
-use crate::request::{RequestContext, RequestId, X_REQUEST_ID, server_timing};
-
-/// How long the parts of a request took.
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+use crate::request::{RequestContext, server_timing};
 
 /// Answers a request.
 pub(crate) async fn serve(request: Request<Body>) -> Response {
-    let id = RequestId::of(request.headers());
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let head = RequestHead::of(&request);
     let instance = match Instance::current().await {
         Ok(instance) => instance,
-        // Whether the process is alive has nothing to do with its settings.
-        Err(_) if health::is_liveness(&method, &path) => {
-            let none = server_timing(Duration::ZERO, Duration::ZERO, Duration::ZERO);
-            return finish(health::alive().into_response(), &method, &path, &id, none);
-        }
-        Err(cause) => {
-            let none = server_timing(Duration::ZERO, Duration::ZERO, Duration::ZERO);
-            let problem = Problem::misconfigured().caused_by(cause);
-            return finish(problem.into_response(), &method, &path, &id, none);
-        }
+        Err(cause) => return unconfigured(&head, cause),
     };
-    let context = RequestContext::new(instance, id.clone());
-    let response = match authorize(&context, &path, request.headers()) {
+    let context = RequestContext::new(instance, head.id.clone());
+    let response = match authorize(&context, &head.path, request.headers()) {
         Ok(()) => route(&context, request).await,
         Err(problem) => problem.into_response(),
     };
-    finish(response, &method, &path, &id, context.server_timing())
+    head.finish(response, context.server_timing())
+}
+
+/// Without settings there is nothing but a sign of life, which has nothing to do with them.
+fn unconfigured(head: &RequestHead, cause: String) -> Response {
+    let response = if health::is_liveness(&head.method, &head.path) {
+        health::alive().into_response()
+    } else {
+        let problem = Problem::misconfigured().caused_by(cause);
+        problem.into_response()
+    };
+    let none = Duration::ZERO;
+    head.finish(response, server_timing(none, none, none))
 }
 
 async fn route(context: &RequestContext, mut request: Request<Body>) -> Response {
@@ -78,68 +77,10 @@ fn split_once_space(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..space], bytes[space..].trim_ascii_start()))
 }
 
-/// Renders what a handler left to be rendered, and adds what every answer carries.
-fn finish(
-    mut response: Response,
-    method: &Method,
-    path: &str,
-    id: &RequestId,
-    timing: String,
-) -> Response {
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        log(&problem, method, path, id);
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-        response.headers_mut().extend(problem.headers());
-        if method != Method::HEAD {
-            let body = problem.render(path);
-            let length = HeaderValue::from(body.len());
-            response
-                .headers_mut()
-                .insert(header::CONTENT_LENGTH, length);
-            *response.body_mut() = Body::from(body);
-        }
-    }
-    if response.status() == StatusCode::METHOD_NOT_ALLOWED || method == Method::OPTIONS {
-        complete_allow(response.headers_mut());
-    }
-    let headers = response.headers_mut();
-    headers.insert(X_REQUEST_ID, id.header().clone());
-    if let Ok(timing) = HeaderValue::try_from(timing) {
-        headers.insert(SERVER_TIMING, timing);
-    }
-    response
-}
-
-/// The router lists the methods that have a handler; `OPTIONS` is answered for all of them.
-fn complete_allow(headers: &mut HeaderMap) {
-    let Some(allow) = headers
-        .get(header::ALLOW)
-        .and_then(|value| value.to_str().ok())
-    else {
-        return;
-    };
-    let mut methods: Vec<&str> = allow.split(',').map(str::trim).collect();
-    methods.push("OPTIONS");
-    if let Ok(allow) = HeaderValue::try_from(methods.join(", ")) {
-        headers.insert(header::ALLOW, allow);
-    }
-}
-
-/// One line for each request that failed through no fault of its caller.
-fn log(problem: &Problem, method: &Method, path: &str, id: &RequestId) {
-    if let Some(cause) = &problem.cause {
-        eprintln!(
-            "edgelatch: {} {method} {path} -> {} {}: {cause}",
-            id.as_str(),
-            problem.status.as_u16(),
-            problem.slug,
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     fn bearer(value: &'static str) -> bool {
         let mut headers = HeaderMap::new();

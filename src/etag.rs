@@ -15,6 +15,12 @@ impl ETag {
         Self(sha1_smol::Sha1::from(bytes).digest().to_string())
     }
 
+    /// A tag from its digits; `None` where they are not 40 hexadecimal ones.
+    pub fn of_digits(digits: &str) -> Option<Self> {
+        let fits = digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        fits.then(|| Self(digits.to_owned()))
+    }
+
     /// As a header's value, in quotes.
     pub fn header(&self) -> HeaderValue {
         // Hexadecimal digits in quotes are always a header's value.
@@ -101,7 +107,7 @@ impl Conditions {
     ///
     /// # Errors
     /// A fault for each header that is no list of entity tags and not `*`.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Vec<InputFault>> {
+    pub fn of(headers: &HeaderMap) -> Result<Self, Vec<InputFault>> {
         let mut faults = Vec::new();
         let mut read = |name: HeaderName, weak: Weak| {
             tags(headers, &name, weak).unwrap_or_else(|| {
@@ -126,12 +132,12 @@ impl Conditions {
     }
 
     /// Whether `If-Match` holds for what is there.
-    pub(crate) fn match_holds(&self, current: Option<&ETag>) -> bool {
+    pub fn match_holds(&self, current: Option<&ETag>) -> bool {
         self.if_match == Tags::Absent || self.if_match.name(current)
     }
 
     /// Whether `If-None-Match` holds for what is there.
-    pub(crate) fn none_match_holds(&self, current: Option<&ETag>) -> bool {
+    pub fn none_match_holds(&self, current: Option<&ETag>) -> bool {
         !self.if_none_match.name(current)
     }
 }
@@ -167,9 +173,8 @@ fn tags(headers: &HeaderMap, name: &HeaderName, weak: Weak) -> Option<Tags> {
         let (opaque, after) = quoted.split_once('"')?;
         any = true;
         // What is not the shape of our tags can't be one of them, and need not go to Redis.
-        let ours = opaque.len() == 40 && opaque.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if ours && (!is_weak || weak == Weak::Matches) {
-            listed.push(ETag(opaque.to_owned()));
+        if !is_weak || weak == Weak::Matches {
+            listed.extend(ETag::of_digits(opaque));
         }
         let after = after.trim_start_matches([' ', '\t']);
         if !after.is_empty() && !after.starts_with(',') {

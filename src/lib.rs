@@ -20,6 +20,7 @@
 //! [`redis`]. ARCHITECTURE.md has the map.
 
 pub mod action;
+pub mod answer;
 mod backoff;
 mod body;
 pub mod config;

@@ -101,8 +101,8 @@ impl RequestContext {
     }
 }
 
-/// The value of `Server-Timing` for these durations.
-pub(crate) fn server_timing(redis: Duration, wait: Duration, action: Duration) -> String {
+/// The value of `Server-Timing` (<https://www.w3.org/TR/server-timing/>) for these durations.
+pub fn server_timing(redis: Duration, wait: Duration, action: Duration) -> String {
     let ms = |duration: Duration| {
         let us = duration.as_micros();
         format!("{}.{:03}", us / 1000, us % 1000)

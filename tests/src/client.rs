@@ -122,6 +122,10 @@ impl Answer {
                 "no {part} in Server-Timing: {timing}"
             );
         }
+        if matches!(self.status, 204 | 304) {
+            assert!(self.body.is_empty(), "{self:?}");
+            assert_eq!(self.header("content-length"), None, "{self:?}");
+        }
         if self.status >= 400 && method != Method::HEAD {
             self.check_problem();
         }

@@ -10,6 +10,7 @@
     reason = "a failed expectation is how a test fails"
 )]
 
+mod browser;
 mod client;
 mod origin;
 mod output;
@@ -17,6 +18,7 @@ mod redis;
 mod service;
 mod wait;
 
+pub use browser::Browser;
 pub use client::{Answer, Call};
 pub use origin::{Origin, Reply, Seen};
 pub use redis::RedisServer;

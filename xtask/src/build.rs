@@ -1,4 +1,4 @@
-//! Builds the component for `wasm32-wasip2` and the host natively.
+//! Builds the components for `wasm32-wasip2` and the host natively.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,25 +32,34 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
-/// Builds `target/wasm32-wasip2/release/edgelatch.wasm`, with the target's standard library installed if it is absent.
-pub(crate) fn component() -> anyhow::Result<()> {
+/// The components' packages and where each is built, as spin.toml has it. The pages are built on the API's library, and cargo
+/// would put that library, without its entry point, where the API's component belongs: so they have a folder of their own.
+const COMPONENTS: [(&str, &str); 2] =
+    [("edgelatch", "target"), ("edgelatch-pages", "target/pages")];
+
+/// Builds the components, with the target's standard library installed if it is absent.
+pub(crate) fn components() -> anyhow::Result<()> {
     install_target()?;
-    step::say("building the component");
-    // `cargo rustc` for the one crate type: with the rlib beside it there is no link-time optimisation, and the component is
-    // a sixth larger. spin.toml has the same command.
-    step::run(
-        cargo()
-            .args(["rustc", "--release", "--target", TARGET])
-            .args(["--package", "edgelatch", "--crate-type", "cdylib"]),
-        "the component did not build: see the output above",
-    )
+    for (package, folder) in COMPONENTS {
+        step::say(format_args!("building the component {package}"));
+        // `cargo rustc` for the one crate type: with the rlib beside it there is no link-time optimisation, and the API's
+        // component is a sixth larger. spin.toml has the same commands.
+        step::run(
+            cargo()
+                .args(["rustc", "--release", "--target", TARGET])
+                .args(["--package", package, "--crate-type", "cdylib"])
+                .args(["--target-dir", folder]),
+            "a component did not build: see the output above",
+        )?;
+    }
+    Ok(())
 }
 
-/// Builds the host.
+/// Builds the host, with the features that its dependencies have in the whole workspace: so `test` and `up` share one build.
 pub(crate) fn host() -> anyhow::Result<()> {
     step::say("building the host that runs it (the first time this takes some minutes)");
     step::run(
-        cargo().args(["build", "--package", "edgelatch-host"]),
+        cargo().args(["build", "--workspace", "--bin", "edgelatch-host"]),
         "the host did not build: see the output above",
     )
 }

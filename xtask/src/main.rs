@@ -3,6 +3,7 @@
 //! Each command installs or starts what it needs, says in a line what it does, and fails with a sentence that says what to do.
 
 mod build;
+mod install;
 mod redis;
 mod step;
 mod up;
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Up(up) => up.run(),
         Command::Test { arguments } => test(&arguments),
-        Command::Build => build::component().and_then(|()| build::host()),
+        Command::Build => build::components().and_then(|()| build::host()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -49,14 +50,16 @@ fn main() -> ExitCode {
 }
 
 fn test(arguments: &[String]) -> anyhow::Result<()> {
-    let redis = redis::find_or_install()?;
-    build::component()?;
+    let redis = install::REDIS.find_or_install()?;
+    let chromedriver = install::CHROMEDRIVER.find_or_install()?;
+    build::components()?;
     build::host()?;
     step::say("running all tests");
     let mut cargo = build::cargo();
     cargo
         .args(["test", "--workspace"])
         .args(arguments)
-        .env("EDGELATCH_REDIS_BIN", redis);
+        .env("EDGELATCH_REDIS_BIN", redis)
+        .env("EDGELATCH_CHROMEDRIVER_BIN", chromedriver);
     step::run(&mut cargo, "the tests failed: see the output above")
 }

@@ -1,52 +1,17 @@
-//! A Redis for development: found or installed, and started on a port of its own.
+//! A Redis for development, started on a port of its own.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use crate::step;
+use crate::{install, step};
 
 /// How long a Redis may take to answer its first PING.
 const START_LIMIT: Duration = Duration::from_secs(10);
-
-/// A Redis server on PATH, installed with apt if there is none and this is root.
-pub(crate) fn find_or_install() -> anyhow::Result<PathBuf> {
-    if let Some(found) = find() {
-        return Ok(found);
-    }
-    if step::on_path("apt-get").is_none() || !nix::unistd::geteuid().is_root() {
-        bail!(
-            "no redis-server and no valkey-server on PATH: install one (Debian, Ubuntu: `sudo apt-get install redis-server`; \
-             Fedora: `sudo dnf install valkey`; macOS: `brew install redis`) and try again"
-        );
-    }
-    step::say("installing Redis: apt-get install redis-server");
-    let failed =
-        "apt-get could not install redis-server: install Redis or Valkey yourself and try again";
-    step::run(apt_get().arg("update"), failed)?;
-    step::run(apt_get().args(["install", "--yes", "redis-server"]), failed)?;
-    find().context("apt-get installed redis-server, but it is not on PATH")
-}
-
-fn find() -> Option<PathBuf> {
-    ["redis-server", "valkey-server"]
-        .into_iter()
-        .find_map(step::on_path)
-}
-
-fn apt_get() -> Command {
-    let mut apt_get = Command::new("apt-get");
-    apt_get
-        .arg("--quiet=2")
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdout(Stdio::null());
-    apt_get
-}
 
 /// A Redis server of our own, stopped on drop. It keeps nothing on disk.
 pub(crate) struct PrivateRedis {
@@ -58,7 +23,7 @@ pub(crate) struct PrivateRedis {
 impl PrivateRedis {
     /// Starts one on a free port of the loopback interface.
     pub(crate) fn start() -> anyhow::Result<Self> {
-        let program = find_or_install()?;
+        let program = install::REDIS.find_or_install()?;
         let folder = tempfile::tempdir()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         step::say(format_args!(

@@ -39,7 +39,7 @@ static SERVICE: Mutex<Option<Pid>> = Mutex::new(None);
 impl Up {
     /// Runs until the service ends, or until Ctrl-C or SIGTERM stop it.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        build::component()?;
+        build::components()?;
         let runner = match self.runner {
             Runner::Host => {
                 build::host()?;

@@ -11,6 +11,7 @@ mod cache;
 mod config;
 mod contention;
 mod conventions;
+mod docs;
 mod health;
 mod idempotency;
 mod leases;

@@ -27,6 +27,28 @@ async fn every_curl_in_the_readme_prints_what_it_says() {
     }
 }
 
+/// The scripts in the README, run as they stand there: the first holds its lock while it runs and gives it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_shell_script_in_the_readme_holds_its_lock_while_it_runs() {
+    const LOCK: &str = "/api/v1/users/42/locks/nightly";
+    let app = App::start().await;
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let script = readme.split("```sh\n").nth(1).unwrap();
+    let script = script.split("```").next().unwrap();
+    let script = script.replace("127.0.0.1:9001", app.address());
+    // Its work is to look at its own lock.
+    let look = format!("curl -fsS http://{}{LOCK}", app.address());
+    let script = script.replace("echo \"alone at work\"", &look);
+    let run = || Command::new("sh").args(["-c", &script]).output().unwrap();
+    for _ in 0..2 {
+        let output = tokio::task::block_in_place(run);
+        assert!(output.status.success(), "{output:?}");
+        let seen = String::from_utf8(output.stdout).unwrap();
+        assert!(seen.starts_with(r#"{"held":true,"#), "{seen}");
+        app.get(LOCK).await.assert_body(200, r#"{"held":false}"#);
+    }
+}
+
 fn is_tried(example: &Example) -> bool {
     ["curl ", "redis-cli "]
         .iter()

@@ -1,0 +1,100 @@
+//! Gathers what is served: the files in `static/`, the committed OpenAPI document, and Swagger UI out of its archive. Each is
+//! compressed once, here, and has a tag made of its bytes.
+
+use std::fmt::Write as _;
+use std::io::{Cursor, Read as _, Write as _};
+use std::path::Path;
+use std::{env, fs};
+
+use anyhow::{Context as _, Result};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use zip::ZipArchive;
+
+/// Path, media type, and where the bytes are.
+const FILES: [(&str, &str, Source); 7] = [
+    ("/docs", HTML, Source::Own("static/docs.html")),
+    ("/docs/docs.css", CSS, Source::Own("static/docs.css")),
+    ("/docs/docs.js", JAVASCRIPT, Source::Own("static/docs.js")),
+    (
+        "/docs/swagger-ui.css",
+        CSS,
+        Source::SwaggerUi("swagger-ui.css"),
+    ),
+    (
+        "/docs/swagger-ui.js",
+        JAVASCRIPT,
+        Source::SwaggerUi("swagger-ui-bundle.js"),
+    ),
+    (
+        "/docs/icon.png",
+        "image/png",
+        Source::SwaggerUi("favicon-32x32.png"),
+    ),
+    (
+        "/openapi.json",
+        "application/json",
+        Source::Own("../openapi.json"),
+    ),
+];
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+enum Source {
+    /// A file of this repository, seen from this crate.
+    Own(&'static str),
+    /// A file of Swagger UI's `dist` folder.
+    SwaggerUi(&'static str),
+}
+
+fn main() -> Result<()> {
+    let out = env::var("OUT_DIR")?;
+    let mut swagger_ui =
+        ZipArchive::new(Cursor::new(utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED))?;
+    let mut table = String::from("[\n");
+    for (index, (path, media_type, source)) in FILES.iter().enumerate() {
+        let bytes = match source {
+            Source::Own(file) => own(file)?,
+            Source::SwaggerUi(file) => archived(&mut swagger_ui, file)?,
+        };
+        let packed = format!("{index}.gz");
+        fs::write(Path::new(&out).join(&packed), compress(&bytes)?)?;
+        let tag = sha1_smol::Sha1::from(&bytes).digest();
+        writeln!(
+            table,
+            "Asset {{ path: {path:?}, media_type: {media_type:?}, tag: \"{tag}\", length: {}, \
+             gzip: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{packed}\")) }},",
+            bytes.len(),
+        )?;
+    }
+    table.push_str("]\n");
+    fs::write(Path::new(&out).join("assets.rs"), table)?;
+    println!("cargo::rerun-if-changed=build.rs");
+    Ok(())
+}
+
+fn own(file: &str) -> Result<Vec<u8>> {
+    println!("cargo::rerun-if-changed={file}");
+    fs::read(file).with_context(|| format!("cannot read {file}"))
+}
+
+fn archived(archive: &mut ZipArchive<Cursor<&[u8]>>, file: &str) -> Result<Vec<u8>> {
+    let end = format!("/dist/{file}");
+    let wanted = |name: &str| name.ends_with(&end) && name.split('/').count() == 3;
+    let name = archive
+        .file_names()
+        .filter_map(|name| Some(name.ok()?.into_owned()))
+        .find(|name| wanted(name))
+        .with_context(|| format!("Swagger UI has no {file}"))?;
+    let mut bytes = Vec::new();
+    archive.by_name(&name)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn compress(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?)
+}

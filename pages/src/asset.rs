@@ -1,0 +1,172 @@
+//! One file that is served.
+
+use std::io::Read as _;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use edgelatch::etag::{Conditions, ETag};
+use edgelatch::problem::Problem;
+use flate2::read::GzDecoder;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+
+/// What a page may do: run and show what comes from here, and ask this service. Style attributes are what Swagger UI draws with.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+/// Kept, but asked for again each time: a 304 costs little, and a new version is seen at once.
+const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// A file, compressed when this crate was built.
+pub(crate) struct Asset {
+    path: &'static str,
+    media_type: &'static str,
+    /// The SHA-1 of the file's bytes.
+    tag: &'static str,
+    /// How many bytes the file has.
+    length: usize,
+    gzip: &'static [u8],
+}
+
+/// All of them, as `build.rs` has gathered them.
+static ASSETS: &[Asset] = &include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+
+/// The file at this path.
+pub(crate) fn find(path: &str) -> Option<&'static Asset> {
+    ASSETS.iter().find(|asset| asset.path == path)
+}
+
+impl Asset {
+    /// 200 with the file, or 304 where the client has it (RFC 9110, section 13.1.2).
+    pub(crate) fn answer(&self, method: &Method, headers: &HeaderMap) -> Response {
+        let conditions = match Conditions::of(headers) {
+            Ok(conditions) => conditions,
+            Err(faults) => return Problem::invalid_request(faults).into_response(),
+        };
+        let tag = ETag::of_digits(self.tag);
+        let mut response = if conditions.none_match_holds(tag.as_ref()) {
+            self.full(method, headers)
+        } else {
+            StatusCode::NOT_MODIFIED.into_response()
+        };
+        self.describe(response.headers_mut());
+        response
+    }
+
+    fn full(&self, method: &Method, headers: &HeaderMap) -> Response {
+        let mut response = Response::default();
+        let compressed = accepts_gzip(headers);
+        let length = if compressed {
+            let gzip = HeaderValue::from_static("gzip");
+            response
+                .headers_mut()
+                .insert(header::CONTENT_ENCODING, gzip);
+            self.gzip.len()
+        } else {
+            self.length
+        };
+        if *method != Method::HEAD {
+            *response.body_mut() = if compressed {
+                Body::from(self.gzip)
+            } else {
+                Body::from(self.unpacked())
+            };
+        }
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(self.media_type),
+        );
+        headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        headers.insert(
+            header::REFERRER_POLICY,
+            HeaderValue::from_static("no-referrer"),
+        );
+        response
+    }
+
+    /// What a 304 says too.
+    fn describe(&self, headers: &mut HeaderMap) {
+        // Weak: one tag for the file as it is and compressed (RFC 9110, section 8.8.1).
+        if let Ok(tag) = HeaderValue::try_from(format!("W/\"{}\"", self.tag)) {
+            headers.insert(header::ETAG, tag);
+        }
+        headers.insert(header::CACHE_CONTROL, REVALIDATE);
+        let vary: HeaderName = header::ACCEPT_ENCODING;
+        headers.insert(header::VARY, HeaderValue::from(vary));
+    }
+
+    fn unpacked(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.length);
+        // What `build.rs` has compressed can be read again.
+        let _ = GzDecoder::new(self.gzip).read_to_end(&mut bytes);
+        bytes
+    }
+}
+
+/// Whether a client takes gzip (RFC 9110, section 12.5.3).
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let listed = headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    let mut any = false;
+    for item in listed {
+        let mut parts = item.split(';').map(str::trim);
+        let coding = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+        let wanted = weight.is_none_or(|weight| weight.parse().is_ok_and(|q: f32| q > 0.0));
+        if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") {
+            return wanted;
+        }
+        any |= coding == "*" && wanted;
+    }
+    any
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts(value: &'static str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
+        accepts_gzip(&headers)
+    }
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        for value in ["gzip", "br, GZIP;q=0.5", "*", "deflate, *;q=0.1", "x-gzip"] {
+            assert!(accepts(value), "{value}");
+        }
+        for value in [
+            "",
+            "identity",
+            "gzip;q=0",
+            "gzip; q=0, *",
+            "br",
+            "*;q=0",
+            "gzip;q=x",
+        ] {
+            assert!(!accepts(value), "{value}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn what_was_compressed_can_be_read_again() {
+        for asset in ASSETS {
+            let bytes = asset.unpacked();
+            assert_eq!(bytes.len(), asset.length, "{}", asset.path);
+            let digits = ETag::of(&bytes).to_string();
+            assert_eq!(digits.trim_matches('"'), asset.tag, "{}", asset.path);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The pages of edgelatch: `/docs`, to read and try the service on, and `/openapi.json`. A component of its own, so that the API's
+//! does not grow by them; it needs nothing but the request, not Redis and no variable.
+
+mod asset;
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use edgelatch::answer::RequestHead;
+use edgelatch::problem::Problem;
+use edgelatch::request::server_timing;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+/// Served methods, as `Allow` lists them; `OPTIONS` is added where the answer is finished.
+const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD");
+
+/// The component's entry point.
+#[cfg_attr(target_family = "wasm", spin_sdk::http_service)]
+pub async fn handle(request: spin_sdk::http::Request) -> Response {
+    let head = RequestHead::of(&request);
+    let response = answer(&head, request.headers());
+    let none = Duration::ZERO;
+    head.finish(response, server_timing(none, none, none))
+}
+
+/// Answers a request whose body does not matter.
+fn answer(head: &RequestHead, headers: &HeaderMap) -> Response {
+    let path = head.path.strip_suffix('/').unwrap_or(&head.path);
+    let Some(asset) = asset::find(path) else {
+        return Problem::not_found().into_response();
+    };
+    match head.method {
+        Method::GET | Method::HEAD => asset.answer(&head.method, headers),
+        Method::OPTIONS => allowed(StatusCode::NO_CONTENT.into_response()),
+        _ => allowed(Problem::method_not_allowed().into_response()),
+    }
+}
+
+fn allowed(mut response: Response) -> Response {
+    response.headers_mut().insert(header::ALLOW, ALLOW);
+    response
+}

@@ -1,0 +1,74 @@
+//! Programs that are needed: found on PATH, or installed with apt where this is root.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+
+use crate::step;
+
+/// A program.
+pub(crate) struct Program {
+    /// Any of these will do.
+    names: &'static [&'static str],
+    /// What brings it on Debian.
+    package: &'static str,
+    /// What to do where it can't be installed from here.
+    otherwise: &'static str,
+}
+
+/// A Redis server.
+pub(crate) const REDIS: Program = Program {
+    names: &["redis-server", "valkey-server"],
+    package: "redis-server",
+    otherwise: "install Redis or Valkey (Debian, Ubuntu: `sudo apt-get install redis-server`; Fedora: `sudo dnf install valkey`; \
+                macOS: `brew install redis`)",
+};
+
+/// What drives a headless Chromium, for the tests of the pages.
+pub(crate) const CHROMEDRIVER: Program = Program {
+    names: &["chromedriver"],
+    package: "chromium-driver",
+    otherwise: "install Chromium and its driver (Debian: `sudo apt-get install chromium-driver`; Fedora: `sudo dnf install chromedriver`; \
+                macOS: `brew install --cask chromium chromedriver`)",
+};
+
+impl Program {
+    /// The program's path; installs it if there is none and this is root.
+    ///
+    /// # Errors
+    /// A sentence that says what to install.
+    pub(crate) fn find_or_install(&self) -> anyhow::Result<PathBuf> {
+        if let Some(found) = self.find() {
+            return Ok(found);
+        }
+        let wanted = self.names.join(" and no ");
+        if step::on_path("apt-get").is_none() || !nix::unistd::geteuid().is_root() {
+            bail!("no {wanted} on PATH: {} and try again", self.otherwise);
+        }
+        let package = self.package;
+        step::say(format_args!("installing: apt-get install {package}"));
+        let failed = format!(
+            "apt-get could not install {package}: {} and try again",
+            self.otherwise
+        );
+        step::run(apt_get().arg("update"), &failed)?;
+        step::run(apt_get().args(["install", "--yes", package]), &failed)?;
+        self.find().with_context(|| {
+            format!("apt-get installed {package}, but there is no {wanted} on PATH")
+        })
+    }
+
+    fn find(&self) -> Option<PathBuf> {
+        self.names.iter().find_map(|name| step::on_path(name))
+    }
+}
+
+fn apt_get() -> Command {
+    let mut apt_get = Command::new("apt-get");
+    apt_get
+        .arg("--quiet=2")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdout(Stdio::null());
+    apt_get
+}
