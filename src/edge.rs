@@ -28,7 +28,8 @@ pub(crate) async fn serve(request: Request<Body>) -> Response {
         // Whether the process is alive has nothing to do with its settings.
         Err(_) if health::is_liveness(&method, &path) => {
             let none = server_timing(Duration::ZERO, Duration::ZERO, Duration::ZERO);
-            return finish(health::alive().into_response(), &method, &path, &id, none);
+            let alive = health::alive(request.uri()).into_response();
+            return finish(alive, &method, &path, &id, none);
         }
         Err(cause) => {
             let none = server_timing(Duration::ZERO, Duration::ZERO, Duration::ZERO);
@@ -88,19 +89,26 @@ fn finish(
 ) -> Response {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         log(&problem, method, path, id);
-        response.headers_mut().remove(header::CONTENT_LENGTH);
         response.headers_mut().extend(problem.headers());
+        let body = problem.render(path);
+        // Of a HEAD too, it tells the length that the body of a GET would have (RFC 9110, section 9.3.2).
+        let length = HeaderValue::from(body.len());
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, length);
         if method != Method::HEAD {
-            let body = problem.render(path);
-            let length = HeaderValue::from(body.len());
-            response
-                .headers_mut()
-                .insert(header::CONTENT_LENGTH, length);
             *response.body_mut() = Body::from(body);
         }
     }
     if response.status() == StatusCode::METHOD_NOT_ALLOWED || method == Method::OPTIONS {
         complete_allow(response.headers_mut());
+    }
+    if matches!(
+        response.status(),
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    ) {
+        // The router says 0, which the one must not say and of the other is wrong (RFC 9110, section 8.6).
+        response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id.header().clone());
@@ -129,17 +137,29 @@ fn complete_allow(headers: &mut HeaderMap) {
 fn log(problem: &Problem, method: &Method, path: &str, id: &RequestId) {
     if let Some(cause) = &problem.cause {
         eprintln!(
-            "edgelatch: {} {method} {path} -> {} {}: {cause}",
+            "edgelatch: {} {method} {path} -> {} {}: {}",
             id.as_str(),
             problem.status.as_u16(),
             problem.slug,
+            one_line(cause),
         );
     }
+}
+
+/// What others say may have several lines, the parser of Redis' replies for one.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_one_line() {
+        let cause = "Parse error at 1\nExpected integer\r\n";
+        assert_eq!(one_line(cause), "Parse error at 1 Expected integer");
+    }
 
     fn bearer(value: &'static str) -> bool {
         let mut headers = HeaderMap::new();
