@@ -12,6 +12,7 @@ mod config;
 mod contention;
 mod conventions;
 mod health;
+mod host;
 mod idempotency;
 mod leases;
 mod lock;
