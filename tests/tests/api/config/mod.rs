@@ -4,3 +4,4 @@ mod defaults;
 mod effect;
 mod login;
 mod refused;
+mod rotation;
