@@ -60,12 +60,12 @@ impl RequestHead {
     }
 
     fn render(&self, problem: &Problem, response: &mut Response) {
+        let body = problem.render(&self.path);
         let headers = response.headers_mut();
-        headers.remove(header::CONTENT_LENGTH);
         headers.extend(problem.headers());
+        // Of a HEAD too, it tells the length that the body of a GET would have (RFC 9110, section 9.3.2).
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         if self.method != Method::HEAD {
-            let body = problem.render(&self.path);
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
             *response.body_mut() = Body::from(body);
         }
     }
@@ -74,12 +74,13 @@ impl RequestHead {
     fn log(&self, problem: &Problem) {
         if let Some(cause) = &problem.cause {
             eprintln!(
-                "edgelatch: {} {} {} -> {} {}: {cause}",
+                "edgelatch: {} {} {} -> {} {}: {}",
                 self.id.as_str(),
                 self.method,
                 self.path,
                 problem.status.as_u16(),
                 problem.slug,
+                one_line(cause),
             );
         }
     }
@@ -97,5 +98,21 @@ fn complete_allow(headers: &mut HeaderMap) {
     methods.push("OPTIONS");
     if let Ok(allow) = HeaderValue::try_from(methods.join(", ")) {
         headers.insert(header::ALLOW, allow);
+    }
+}
+
+/// What others say may have several lines, the parser of Redis' replies for one.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_one_line() {
+        let cause = "Parse error at 1\nExpected integer\r\n";
+        assert_eq!(one_line(cause), "Parse error at 1 Expected integer");
     }
 }

@@ -222,7 +222,9 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
         let password = percent_encode(&self.text("redis_pwd"));
         let login = match (user.as_str(), password.as_str()) {
             ("", "") => String::new(),
-            // A user without a password is one that ACL calls `nopass`: Redis takes any, the empty one included.
+            // A user without a password is one that ACL calls `nopass`: Redis takes any. With an empty one, Spin's client would
+            // not log in at all, and be the default user.
+            (user, "") => format!("{user}:nopass@"),
             (user, password) => format!("{user}:{password}@"),
         };
         format!("{scheme}://{login}{host}:{port}/{db}")
@@ -363,6 +365,10 @@ mod tests {
         assert_eq!(
             address(&[("redis_pwd", "x")]).as_deref(),
             Some("redis://:x@127.0.0.1:6379/0")
+        );
+        assert_eq!(
+            address(&[("redis_user", "anna")]).as_deref(),
+            Some("redis://anna:nopass@127.0.0.1:6379/0")
         );
     }
 

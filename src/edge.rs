@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Request, Uri, header};
 use subtle::ConstantTimeEq;
 use tower_service::Service;
 
@@ -21,7 +21,7 @@ pub(crate) async fn serve(request: Request<Body>) -> Response {
     let head = RequestHead::of(&request);
     let instance = match Instance::current().await {
         Ok(instance) => instance,
-        Err(cause) => return unconfigured(&head, cause),
+        Err(cause) => return unconfigured(&head, request.uri(), cause),
     };
     let context = RequestContext::new(instance, head.id.clone());
     let response = match authorize(&context, &head.path, request.headers()) {
@@ -32,9 +32,9 @@ pub(crate) async fn serve(request: Request<Body>) -> Response {
 }
 
 /// Without settings there is nothing but a sign of life, which has nothing to do with them.
-fn unconfigured(head: &RequestHead, cause: String) -> Response {
+fn unconfigured(head: &RequestHead, uri: &Uri, cause: String) -> Response {
     let response = if health::is_liveness(&head.method, &head.path) {
-        health::alive().into_response()
+        health::alive(uri).into_response()
     } else {
         let problem = Problem::misconfigured().caused_by(cause);
         problem.into_response()

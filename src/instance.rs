@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use futures::future::join_all;
 use spin_sdk::variables;
 
 use crate::config::{Config, VARIABLES};
@@ -110,21 +111,27 @@ impl Instance {
     }
 }
 
+/// What is loaded, unless it is this request's turn to read the variables again.
 fn recent() -> Option<Arc<Instance>> {
-    let loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    let loaded = loaded.as_ref()?;
-    (loaded.at.elapsed() < REFRESH).then(|| Arc::clone(&loaded.instance))
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let loaded = loaded.as_mut()?;
+    if loaded.at.elapsed() >= REFRESH {
+        // A provider may be far away: the others go on with what there is while one request reads.
+        loaded.at = Instant::now();
+        return None;
+    }
+    Some(Arc::clone(&loaded.instance))
 }
 
 /// All variables in the order of [`VARIABLES`]; `None` for one that `spin.toml` does not give to the component.
 async fn read_variables() -> Result<Vec<Option<String>>, String> {
-    let mut values = Vec::with_capacity(VARIABLES.len());
-    for name in VARIABLES {
-        values.push(match variables::get(name).await {
-            Ok(value) => Some(value),
-            Err(variables::Error::Undefined(_)) => None,
-            Err(error) => return Err(format!("variable `{name}` could not be read: {error}")),
-        });
-    }
-    Ok(values)
+    // All at once: of a provider that is far away, each read is a round trip.
+    let reads = VARIABLES.iter().map(|name| async move {
+        match variables::get(name).await {
+            Ok(value) => Ok(Some(value)),
+            Err(variables::Error::Undefined(_)) => Ok(None),
+            Err(error) => Err(format!("variable `{name}` could not be read: {error}")),
+        }
+    });
+    join_all(reads).await.into_iter().collect()
 }

@@ -15,15 +15,16 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const MAX_REQUEST_ID: usize = 128;
 
-/// The id of a request: the caller's, if it is 1 to 128 of `A-Z a-z 0-9 . _ ~ + / = : -`, else a new one.
+/// The id of a request: the caller's, if it is one and 1 to 128 of `A-Z a-z 0-9 . _ ~ + / = : -`, else a new one.
 #[derive(Debug, Clone)]
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The id for a request with these headers.
     pub fn of(headers: &HeaderMap) -> Self {
-        match headers.get(X_REQUEST_ID) {
-            Some(value) if is_request_id(value.as_bytes()) => Self(value.clone()),
+        let mut values = headers.get_all(X_REQUEST_ID).iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) if is_request_id(value.as_bytes()) => Self(value.clone()),
             // 32 hexadecimal digits are always a header's value.
             _ => Self(
                 HeaderValue::try_from(random::hex128())

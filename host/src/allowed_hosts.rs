@@ -68,7 +68,7 @@ impl AllowedHosts {
     }
 
     /// The list with the variables' values of now.
-    pub(crate) fn resolve(entries: &[String], variables: &Variables) -> Result<Self> {
+    pub(crate) async fn resolve(entries: &[String], variables: &Variables) -> Result<Self> {
         let mut resolved = Vec::new();
         for text in entries {
             let template = Template::parse(text)?;
@@ -78,6 +78,7 @@ impl AllowedHosts {
             }
             let expanded = variables
                 .expand(&template)
+                .await
                 .map_err(|failure| anyhow!("{text:?}: {failure}"))?;
             // The expanded text may hold a secret: only the template is shown.
             resolved.extend(parse_expanded(&expanded).map_err(|_| {

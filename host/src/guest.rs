@@ -18,7 +18,7 @@ use wasmtime_wasi_http::p3::{WasiHttpCtxView, WasiHttpView};
 use crate::bindings::variables::{Error, Host, HostWithStore};
 use crate::logs::ComponentLog;
 use crate::outbound::Gate;
-use crate::outbound_http::OutboundHttp;
+use crate::outbound_http::{OutboundHttp, Shared};
 use crate::redis::Connections;
 use crate::variables::{Failure, Variables};
 
@@ -28,12 +28,12 @@ pub(crate) struct Template {
     pub(crate) component: String,
     /// Its variables, and those of the other components.
     pub(crate) variables: Arc<Variables>,
-    /// Its allowed hosts.
-    pub(crate) gate: Arc<Gate>,
+    /// Its `allowed_outbound_hosts`.
+    pub(crate) allowed_hosts: Arc<[String]>,
     /// The host's cap on Redis connections.
     pub(crate) redis_permits: Option<Arc<Semaphore>>,
     /// The HTTP client, shared by the whole host.
-    pub(crate) http: OutboundHttp,
+    pub(crate) http: Shared,
     /// Environment variables, by name.
     pub(crate) environment: Vec<(String, String)>,
     /// Folder with the component's files, its `/`.
@@ -74,14 +74,19 @@ impl Template {
         if let Some(bytes) = self.max_memory {
             limits = limits.memory_size(bytes);
         }
+        let gate = Arc::new(Gate::new(
+            &self.component,
+            self.allowed_hosts.clone(),
+            self.variables.clone(),
+        ));
         Ok(Guest {
             component: self.component.clone(),
             variables: self.variables.clone(),
             table: ResourceTable::new(),
             wasi: wasi.build(),
             http_context: WasiHttpCtx::new(),
-            http: self.http.clone(),
-            redis: Connections::new(self.gate.clone(), self.redis_permits.clone()),
+            http: OutboundHttp::new(gate.clone(), self.http.clone()),
+            redis: Connections::new(gate, self.redis_permits.clone()),
             limits: limits.build(),
         })
     }
@@ -125,16 +130,17 @@ impl Host for Guest {}
 impl<T: Send> HostWithStore<T> for HasVariables {
     /// Follows Spin's `crates/factor-variables/src/host.rs`.
     async fn get(accessor: &Accessor<T, Self>, name: String) -> Result<String, Error> {
-        accessor.with(|mut access| {
+        let (variables, component) = accessor.with(|mut access| {
             let guest = access.get();
-            guest
-                .variables
-                .get(&guest.component, &name)
-                .map_err(|failure| match failure {
-                    Failure::InvalidName(text) => Error::InvalidName(text),
-                    Failure::Undefined(text) => Error::Undefined(text),
-                    Failure::Provider(text) => Error::Provider(text),
-                })
-        })
+            (guest.variables.clone(), guest.component.clone())
+        });
+        variables
+            .get(&component, &name)
+            .await
+            .map_err(|failure| match failure {
+                Failure::InvalidName(text) => Error::InvalidName(text),
+                Failure::Undefined(text) => Error::Undefined(text),
+                Failure::Provider(text) => Error::Provider(text),
+            })
     }
 }

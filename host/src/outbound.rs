@@ -2,26 +2,36 @@
 //!
 //! Follows Spin's `OutboundAllowedHosts` and the handler for disallowed hosts in `crates/runtime-factors`.
 
-use crate::allowed_hosts::{AllowedHosts, Destination};
+use std::sync::Arc;
 
-/// The allowed hosts of one component, shared by its instances.
+use tokio::sync::OnceCell;
+
+use crate::allowed_hosts::{AllowedHosts, Destination};
+use crate::variables::Variables;
+
+/// The allowed hosts of one instance. Its variables' values are those of its first connection.
 pub(crate) struct Gate {
     component: String,
+    entries: Arc<[String]>,
+    variables: Arc<Variables>,
     /// An error when the variables' values do not make a list; every connection is then refused with it.
-    hosts: Result<AllowedHosts, String>,
+    hosts: OnceCell<Result<AllowedHosts, String>>,
 }
 
 impl Gate {
-    pub(crate) fn new(component: &str, hosts: Result<AllowedHosts, String>) -> Self {
+    /// The gate of a new instance, with the entries of its component's `allowed_outbound_hosts`.
+    pub(crate) fn new(component: &str, entries: Arc<[String]>, variables: Arc<Variables>) -> Self {
         Self {
             component: component.to_owned(),
-            hosts,
+            entries,
+            variables,
+            hosts: OnceCell::new(),
         }
     }
 
     /// Whether the component may connect to `address`, a URL or, without a scheme, one with `scheme`. A refusal
     /// is told on stderr, since the component only learns that the address is not valid.
-    pub(crate) fn allows(&self, address: &str, scheme: &str) -> Result<bool, String> {
+    pub(crate) async fn allows(&self, address: &str, scheme: &str) -> Result<bool, String> {
         // The address itself is not shown: it may hold a password.
         let Ok(destination) = Destination::parse(address, scheme) else {
             eprintln!(
@@ -30,7 +40,7 @@ impl Gate {
             );
             return Ok(false);
         };
-        let allowed = self.hosts()?.allows(&destination);
+        let allowed = self.hosts().await?.allows(&destination);
         if !allowed {
             let pattern = destination.pattern();
             eprintln!(
@@ -42,8 +52,8 @@ impl Gate {
     }
 
     /// Whether the component may send requests to its own application.
-    pub(crate) fn allows_itself(&self) -> Result<bool, String> {
-        let allowed = self.hosts()?.allows_itself();
+    pub(crate) async fn allows_itself(&self) -> Result<bool, String> {
+        let allowed = self.hosts().await?.allows_itself();
         if !allowed {
             eprintln!(
                 "Component {:?} may not send requests to its own application. To allow it, add \"http://self\" to its allowed_outbound_hosts in spin.toml.",
@@ -53,8 +63,13 @@ impl Gate {
         Ok(allowed)
     }
 
-    fn hosts(&self) -> Result<&AllowedHosts, String> {
-        self.hosts.as_ref().map_err(|error| {
+    async fn hosts(&self) -> Result<&AllowedHosts, String> {
+        let resolve = async || {
+            let hosts = AllowedHosts::resolve(&self.entries, &self.variables).await;
+            hosts.map_err(|error| format!("{error:#}"))
+        };
+        let hosts = self.hosts.get_or_init(resolve).await;
+        hosts.as_ref().map_err(|error| {
             eprintln!(
                 "Component {:?} may not connect anywhere: {error}",
                 self.component

@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Request, Response, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::Semaphore;
@@ -76,6 +76,40 @@ impl Shared {
     }
 }
 
+/// The host's own client, for requests that no component sends.
+#[derive(Clone)]
+pub(crate) struct HostClient(Client<Connector, Outgoing>);
+
+impl Default for HostClient {
+    fn default() -> Self {
+        Self(Client::builder(TokioExecutor::new()).build(Connector::default()))
+    }
+}
+
+impl HostClient {
+    /// Sends a request without a body and reads the whole answer, of at most `longest` bytes, within `limit`.
+    pub(crate) async fn send(
+        &self,
+        request: Request<()>,
+        limit: Duration,
+        longest: usize,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let connect = ConnectOptions {
+            timeout: limit,
+            permits: None,
+        };
+        let request = request.map(|()| Empty::new().map_err(|never| match never {}).boxed_unsync());
+        let exchange = async {
+            let answer = CONNECT.scope(connect, self.0.request(request)).await?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), longest).collect().await;
+            let body = body.map_err(|_| anyhow::anyhow!("its answer broke off or is too long"))?;
+            Ok((status, body.to_bytes()))
+        };
+        timeout(limit, exchange).await?
+    }
+}
+
 impl OutboundHttp {
     pub(crate) fn new(gate: Arc<Gate>, shared: Shared) -> Self {
         Self { gate, shared }
@@ -86,7 +120,7 @@ impl OutboundHttp {
         mut request: Request<Outgoing>,
         options: Option<RequestOptions>,
     ) -> Result<Response<Outgoing>, ErrorCode> {
-        self.prepare(&mut request)?;
+        self.prepare(&mut request).await?;
         let limit = |set: fn(&RequestOptions) -> Option<Duration>| {
             options.as_ref().and_then(set).unwrap_or(DEFAULT_TIMEOUT)
         };
@@ -112,13 +146,14 @@ impl OutboundHttp {
     }
 
     /// Refuses the request, or leaves it as it is to go out.
-    fn prepare(&self, request: &mut Request<Outgoing>) -> Result<(), ErrorCode> {
+    async fn prepare(&self, request: &mut Request<Outgoing>) -> Result<(), ErrorCode> {
         let authority = request.uri().authority().map(Authority::host);
         let to_itself = matches!(authority, None | Some("" | "self.alt"));
         let allowed = if to_itself {
-            self.gate.allows_itself()
+            self.gate.allows_itself().await
         } else {
-            self.gate.allows(&request.uri().to_string(), "https")
+            let url = request.uri().to_string();
+            self.gate.allows(&url, "https").await
         };
         if !allowed.unwrap_or(false) {
             return Err(ErrorCode::HttpRequestDenied);

@@ -102,7 +102,7 @@ impl<T: Send> HostConnectionWithStore<T> for HasConnections {
             let state = access.get();
             (state.gate.clone(), state.permits.clone())
         });
-        if !gate.allows(&address, "redis").map_err(Error::Other)? {
+        if !gate.allows(&address, "redis").await.map_err(Error::Other)? {
             return Err(Error::InvalidAddress);
         }
         // The order matters: at the cap `open` waits, and an address that the crate cannot read waits too.

@@ -1,7 +1,7 @@
 //! `runtime-config.toml`: what the operator, not the application, decides.
 //!
-//! Supported: variable providers of the types `static` and `env`, `[outbound_redis]` and `[outbound_http]` limits,
-//! `max_instance_memory`. Everything else that Spin reads there (Vault, Azure, key-value stores, databases, client TLS,
+//! Supported: variable providers of the types `static`, `env` and `vault`, `[outbound_redis]` and `[outbound_http]` limits,
+//! `max_instance_memory`. Everything else that Spin reads there (Azure, key-value stores, databases, client TLS,
 //! blocked networks, ...) is refused by its name, and so is any unknown key. `state_dir` is taken and has no effect,
 //! since this host keeps no state.
 //!
@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use toml::Value;
 
-use crate::variables::Provider;
+use crate::variables::{Provider, Vault};
 
 /// What the file says.
 pub(crate) struct RuntimeConfig {
@@ -60,6 +60,12 @@ enum RawProvider {
     Env {
         prefix: Option<String>,
         dotenv_path: Option<PathBuf>,
+    },
+    Vault {
+        url: String,
+        token: String,
+        mount: String,
+        prefix: Option<String>,
     },
 }
 
@@ -139,8 +145,8 @@ fn read_providers(key: &str, value: Value) -> Result<Vec<Provider>> {
                 .unwrap_or("")
                 .to_owned();
             ensure!(
-                matches!(kind.as_str(), "static" | "env"),
-                "[[{key}]] type {kind:?} is not supported by this host, only \"static\" and \"env\""
+                matches!(kind.as_str(), "static" | "env" | "vault"),
+                "[[{key}]] type {kind:?} is not supported by this host, only \"static\", \"env\" and \"vault\""
             );
             Ok(match read(key, provider)? {
                 RawProvider::Static { values } => Provider::Static(values),
@@ -148,6 +154,12 @@ fn read_providers(key: &str, value: Value) -> Result<Vec<Provider>> {
                     prefix,
                     dotenv_path,
                 } => Provider::environment(prefix, dotenv_path),
+                RawProvider::Vault {
+                    url,
+                    token,
+                    mount,
+                    prefix,
+                } => Provider::Vault(Vault::new(&url, &token, &mount, prefix.as_deref())?),
             })
         })
         .collect()
@@ -190,6 +202,11 @@ mod tests {
             [[variables_provider]]
             type = "env"
             prefix = "X"
+            [[variables_provider]]
+            type = "vault"
+            url = "http://127.0.0.1:8200"
+            token = "t"
+            mount = "secret"
             "#,
         )
         .unwrap();
@@ -202,13 +219,16 @@ mod tests {
             }
         );
         assert_eq!(config.max_instance_memory, Some(1 << 20));
-        assert_eq!(config.providers.len(), 3);
+        assert_eq!(config.providers.len(), 4);
         assert_eq!(RuntimeConfig::parse("").unwrap().providers.len(), 1);
     }
 
     #[test]
     fn what_is_not_is_refused_by_name() {
-        assert!(refusal("[[variables_provider]]\ntype = \"vault\"\nurl = \"u\"").contains("vault"));
+        let azure = refusal("[[variables_provider]]\ntype = \"azure_key_vault\"");
+        assert!(azure.contains("azure_key_vault"), "{azure}");
+        let vault = refusal("[[variables_provider]]\ntype = \"vault\"\nurl = \"u\"");
+        assert!(vault.contains("token"), "{vault}");
         assert!(refusal("[key_value_store.default]\ntype = \"spin\"").contains("key_value_store"));
         assert!(refusal("[outbound_redis]\nmax = 3").contains("max"));
         assert!(refusal("[client_tls]").contains("client_tls"));

@@ -17,8 +17,7 @@ use crate::files;
 use crate::guest::Template;
 use crate::instances::{Handler, Reuse};
 use crate::manifest::App;
-use crate::outbound::Gate;
-use crate::outbound_http::{OutboundHttp, Shared};
+use crate::outbound_http::Shared;
 use crate::routes::Routes;
 use crate::runtime_config::RuntimeConfig;
 use crate::server::{self, Server};
@@ -99,17 +98,15 @@ fn prepare(
     for (id, component) in &app.components {
         let named = || format!("component {id:?}");
         AllowedHosts::check(&component.allowed_outbound_hosts, &variables).with_context(named)?;
-        let hosts = AllowedHosts::resolve(&component.allowed_outbound_hosts, &variables);
-        let gate = Arc::new(Gate::new(id, hosts.map_err(|error| format!("{error:#}"))));
         let folder = files::mount(component, &app.root).with_context(named)?;
         let mut environment = component.environment.clone();
         environment.extend(arguments.env.iter().cloned());
         let template = Template {
             component: id.clone(),
             variables: variables.clone(),
-            gate: gate.clone(),
+            allowed_hosts: component.allowed_outbound_hosts.clone().into(),
             redis_permits: redis_permits.clone(),
-            http: OutboundHttp::new(gate, http.clone()),
+            http: http.clone(),
             environment: environment.into_iter().collect(),
             files: folder.as_ref().map(|folder| folder.path().to_owned()),
             max_memory: arguments.max_instance_memory.or(config.max_instance_memory),

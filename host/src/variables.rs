@@ -1,14 +1,15 @@
 //! Application variables: names, `{{ templates }}`, the providers they come from, and `spin:variables@3.0.0`.
 //!
 //! A value is looked up each time it is asked for, in the providers' order, then in the manifest's default.
-//! All providers of this host are fixed for the life of the process (the command line, the environment, a
-//! `.env` file, a static table), as they are in Spin; those that can change under a running application (Vault,
-//! Azure) are refused where the runtime configuration is read. No value ever appears in a message.
+//! The command line, the environment, a `.env` file and a static table are fixed for the life of the process, as they are in
+//! Spin; Vault is asked anew each time. Azure is refused where the runtime configuration is read. No value ever appears in a
+//! message.
 //!
 //! Follows Spin's `crates/expressions` and `crates/factor-variables`.
 
 mod provider;
 mod template;
+mod vault;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::manifest::App;
 use provider::ENV_PREFIX;
 pub(crate) use provider::Provider;
 pub(crate) use template::Template;
+pub(crate) use vault::Vault;
 
 /// Why a variable has no value. Each is the `error` case of the same name in the WIT.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,7 +114,7 @@ impl Variables {
         let provided = |name: &str| {
             self.providers
                 .iter()
-                .any(|p| matches!(p.get(name), Ok(Some(_))))
+                .any(|provider| provider.may_have(name))
         };
         let missing: Vec<&str> = self
             .defaults
@@ -129,19 +131,26 @@ impl Variables {
     }
 
     /// What a component gets for `name`.
-    pub(crate) fn get(&self, component: &str, name: &str) -> Result<String, Failure> {
+    pub(crate) async fn get(&self, component: &str, name: &str) -> Result<String, Failure> {
         check_name(name).map_err(Failure::InvalidName)?;
         let template = self
             .components
             .get(component)
             .and_then(|templates| templates.get(name))
             .ok_or_else(|| Failure::Undefined(format!("no variable for {component:?}.{name:?}")))?;
-        self.expand(template)
+        self.expand(template).await
     }
 
     /// A template with the values of now.
-    pub(crate) fn expand(&self, template: &Template) -> Result<String, Failure> {
-        template.expand(|name| self.value(name))
+    pub(crate) async fn expand(&self, template: &Template) -> Result<String, Failure> {
+        let mut values = BTreeMap::new();
+        for name in template.variables() {
+            values.insert(name, self.value(name).await?);
+        }
+        template.expand(|name| {
+            let value = values.get(name).cloned();
+            value.ok_or_else(|| Failure::InvalidName(name.to_owned()))
+        })
     }
 
     /// A template with the manifest's defaults alone; `None` if it needs more than those.
@@ -151,10 +160,11 @@ impl Variables {
             .ok()
     }
 
-    fn value(&self, name: &str) -> Result<String, Failure> {
+    async fn value(&self, name: &str) -> Result<String, Failure> {
         for provider in &self.providers {
             if let Some(value) = provider
                 .get(name)
+                .await
                 .map_err(|error| Failure::Provider(error.to_string()))?
             {
                 return Ok(value);
@@ -216,8 +226,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_first_provider_wins_and_defaults_come_last() {
+    #[tokio::test]
+    async fn the_first_provider_wins_and_defaults_come_last() {
         let all = variables(
             MANIFEST,
             vec![
@@ -226,28 +236,34 @@ mod tests {
             ],
         );
         assert_eq!(
-            all.unwrap().get("app", "address"),
+            all.unwrap().get("app", "address").await,
             Ok("redis://h:one/".into())
         );
         let least = variables(MANIFEST, vec![table(&[("password", "p")])]).unwrap();
         assert_eq!(
-            least.get("app", "address"),
+            least.get("app", "address").await,
             Ok("redis://localhost:p/".into())
         );
-        assert_eq!(least.get("app", "plain"), Ok("literal".into()));
+        assert_eq!(least.get("app", "plain").await, Ok("literal".into()));
     }
 
-    #[test]
-    fn failures() {
+    #[tokio::test]
+    async fn failures() {
         let message = variables(MANIFEST, vec![]).err().unwrap().to_string();
         assert!(message.contains("password"), "{message}");
         let all = variables(MANIFEST, vec![table(&[("password", "p")])]).unwrap();
-        assert!(matches!(all.get("app", "host"), Err(Failure::Undefined(_))));
         assert!(matches!(
-            all.get("other", "host"),
+            all.get("app", "host").await,
             Err(Failure::Undefined(_))
         ));
-        assert!(matches!(all.get("app", "No"), Err(Failure::InvalidName(_))));
+        assert!(matches!(
+            all.get("other", "host").await,
+            Err(Failure::Undefined(_))
+        ));
+        assert!(matches!(
+            all.get("app", "No").await,
+            Err(Failure::InvalidName(_))
+        ));
         let unknown = MANIFEST.replace("{{host}}", "{{hots}}");
         let message = variables(&unknown, vec![table(&[("password", "p")])])
             .err()

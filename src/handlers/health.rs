@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::Method;
+use http::{Method, Uri};
 use serde::Serialize;
 use spin_sdk::redis::RedisResult;
 
 use super::reply;
 use crate::problem::Problem;
+use crate::query::Query;
 use crate::redis::Repeat;
 use crate::redis_error::RedisError;
 use crate::request::RequestContext;
@@ -31,17 +32,19 @@ pub(crate) fn is_liveness(method: &Method, path: &str) -> bool {
 }
 
 /// `GET /healthz`: 200, without touching Redis.
-pub(crate) async fn live(_: RequestContext, _: Request) -> Result<Response, Problem> {
-    alive()
+pub(crate) async fn live(_: RequestContext, request: Request) -> Result<Response, Problem> {
+    alive(request.uri())
 }
 
 /// What [`live`] answers, also where there is no context because the settings are wrong.
-pub(crate) fn alive() -> Result<Response, Problem> {
+pub(crate) fn alive(uri: &Uri) -> Result<Response, Problem> {
+    Query::new(uri).finish(Some(()))?;
     reply::json(&Live { status: "ok" })
 }
 
 /// `GET /readyz`: 200 once Redis has answered a PING, else 503.
-pub(crate) async fn ready(context: RequestContext, _: Request) -> Result<Response, Problem> {
+pub(crate) async fn ready(context: RequestContext, request: Request) -> Result<Response, Problem> {
+    Query::new(request.uri()).finish(Some(()))?;
     let began = Instant::now();
     let reply = context.redis.command("PING", &[], Repeat::Safe).await?;
     match reply.as_slice() {

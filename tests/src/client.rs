@@ -172,6 +172,13 @@ impl Answer {
         self
     }
 
+    /// Asserts a success.
+    #[track_caller]
+    pub fn assert_success(&self) -> &Self {
+        assert!((200..300).contains(&self.status), "{}", self.text());
+        self
+    }
+
     /// Asserts a success with exactly this body.
     #[track_caller]
     pub fn assert_body(&self, status: u16, body: &str) -> &Self {

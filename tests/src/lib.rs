@@ -12,15 +12,21 @@
 
 mod browser;
 mod client;
+mod fake_redis;
 mod origin;
 mod output;
+mod raw;
 mod redis;
 mod service;
+mod vault;
 mod wait;
 
 pub use browser::Browser;
 pub use client::{Answer, Call};
+pub use fake_redis::{Behaviour, FakeRedis, Loss};
 pub use origin::{Origin, Reply, Seen};
+pub use raw::{RawAnswer, raw, raw_then_hang_up};
 pub use redis::RedisServer;
-pub use service::{App, AppBuilder, redis_host_of, root};
+pub use service::{App, AppBuilder, redis_host_of, refusal, root};
+pub use vault::Vault;
 pub use wait::{until, within};

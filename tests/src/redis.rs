@@ -61,6 +61,11 @@ impl RedisServer {
         self.folder.path()
     }
 
+    /// Logs in with another password from now on; the empty one is none.
+    pub fn log_in_with(&mut self, password: &str) {
+        self.password = (!password.is_empty()).then(|| password.to_owned());
+    }
+
     /// A connection of the test's own.
     pub async fn connection(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
@@ -106,8 +111,13 @@ impl RedisServer {
 
     /// Starts a killed one again, at the same port.
     pub async fn restart(&mut self) {
-        self.child = spawn(self.port, &self.folder, &self.arguments);
+        self.relaunch();
         self.wait_until_it_answers().await;
+    }
+
+    /// Starts a killed one again, without waiting until it answers.
+    pub fn relaunch(&mut self) {
+        self.child = spawn(self.port, &self.folder, &self.arguments);
     }
 
     /// SIGSTOP: it accepts connections and answers nothing.

@@ -46,6 +46,7 @@ pub struct App {
 pub struct AppBuilder {
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
+    runtime_config: Option<String>,
     redis: Option<RedisServer>,
 }
 
@@ -60,6 +61,7 @@ impl App {
         AppBuilder {
             variables: Vec::new(),
             arguments: Vec::new(),
+            runtime_config: None,
             redis: None,
         }
     }
@@ -131,6 +133,13 @@ impl AppBuilder {
         self
     }
 
+    /// Uses this text instead of the project's `runtime-config.toml`.
+    #[must_use]
+    pub fn runtime_config(mut self, text: &str) -> Self {
+        self.runtime_config = Some(text.to_owned());
+        self
+    }
+
     /// Uses this Redis.
     #[must_use]
     pub fn redis(mut self, redis: RedisServer) -> Self {
@@ -154,7 +163,12 @@ impl AppBuilder {
             None => RedisServer::start().await,
         };
         let folder = tempfile::tempdir().unwrap();
-        let mut command = runner(&folder);
+        let mut runtime_config = root().join("runtime-config.toml");
+        if let Some(text) = &self.runtime_config {
+            runtime_config = folder.path().join("runtime-config.toml");
+            std::fs::write(&runtime_config, text).unwrap();
+        }
+        let mut command = runner(&folder, &runtime_config);
         command.args(&self.arguments);
         for (name, value) in redis_host_of(&redis).iter().chain(&self.variables) {
             command.env(format!("SPIN_VARIABLE_{}", name.to_uppercase()), value);
@@ -184,9 +198,57 @@ impl AppBuilder {
     }
 }
 
+/// What the host or Spin says when it refuses to start with these arguments.
+///
+/// # Panics
+/// If it does start.
+pub fn refusal(arguments: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program();
+    let mut child = command
+        .arg("up")
+        .args(arguments)
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = Output::default();
+    output.gather(child.stdout.take().unwrap());
+    output.gather(child.stderr.take().unwrap());
+    let serving = output.wait_for(START_LIMIT, |text| {
+        text.contains("Serving http://").then_some(())
+    });
+    if serving.is_some() {
+        let _ = child.kill();
+        panic!("{arguments:?} was not refused");
+    }
+    assert!(!child.wait().unwrap().success());
+    output.text()
+}
+
 /// The host or Spin, with the same arguments.
-fn runner(folder: &tempfile::TempDir) -> Command {
-    let root = root();
+fn runner(folder: &tempfile::TempDir, runtime_config: &Path) -> Command {
+    let mut command = program();
+    command
+        .arg("up")
+        .arg("--from")
+        .arg(root().join("spin.toml"))
+        .args(["--listen", "127.0.0.1:0"])
+        .arg("--runtime-config-file")
+        .arg(runtime_config)
+        .arg("--state-dir")
+        .arg(folder.path().join("state"))
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// The host or Spin, in an environment without anything that it would read.
+fn program() -> Command {
     let spin = std::env::var("EDGELATCH_RUNNER").is_ok_and(|runner| runner == "spin");
     let program = if spin {
         PathBuf::from(std::env::var_os("SPIN_BIN").unwrap_or_else(|| "spin".into()))
@@ -199,19 +261,6 @@ fn runner(folder: &tempfile::TempDir) -> Command {
             command.env_remove(name);
         }
     }
-    command
-        .arg("up")
-        .arg("--from")
-        .arg(root.join("spin.toml"))
-        .args(["--listen", "127.0.0.1:0"])
-        .arg("--runtime-config-file")
-        .arg(root.join("runtime-config.toml"))
-        .arg("--state-dir")
-        .arg(folder.path().join("state"))
-        .current_dir(folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
     command
 }
 

@@ -1,6 +1,6 @@
 //! Where the values of variables come from.
 //!
-//! Follows Spin's `crates/variables-env` and `crates/variables-static`.
+//! Follows Spin's `crates/variables-env`, `crates/variables-static` and `crates/variables-vault`.
 
 use std::collections::HashMap;
 use std::env::VarError;
@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use anyhow::{Result, bail};
+
+use super::vault::Vault;
 
 /// Prefix of the environment variables that the default provider reads.
 pub(super) const ENV_PREFIX: &str = "SPIN_VARIABLE";
@@ -25,6 +27,8 @@ pub(crate) enum Provider {
         /// The file, read on first use.
         cache: OnceLock<HashMap<String, String>>,
     },
+    /// A store whose values may change while the application runs.
+    Vault(Vault),
 }
 
 impl Provider {
@@ -44,7 +48,21 @@ impl Provider {
     }
 
     /// The value, if this provider has one.
-    pub(super) fn get(&self, name: &str) -> Result<Option<String>> {
+    pub(super) async fn get(&self, name: &str) -> Result<Option<String>> {
+        match self {
+            Self::Vault(vault) => vault.get(name).await,
+            fixed => fixed.fixed(name),
+        }
+    }
+
+    /// Whether this provider may have a value for a required variable. Of one whose values may change, nobody knows before it
+    /// is asked.
+    pub(super) fn may_have(&self, name: &str) -> bool {
+        matches!(self, Self::Vault(_)) || matches!(self.fixed(name), Ok(Some(_)))
+    }
+
+    /// The value that does not change while the application runs.
+    fn fixed(&self, name: &str) -> Result<Option<String>> {
         match self {
             Self::Static(values) => Ok(values.get(name).cloned()),
             Self::Environment {
@@ -71,6 +89,7 @@ impl Provider {
                 };
                 Ok(values.get(&key).cloned())
             }
+            Self::Vault(_) => Ok(None),
         }
     }
 }
@@ -100,19 +119,19 @@ mod tests {
         let prefix = || Some("EDGELATCH_HOST_TEST".to_owned());
         let provider = Provider::environment(prefix(), Some(file.clone()));
         assert_eq!(
-            provider.get("password").unwrap().as_deref(),
+            provider.fixed("password").unwrap().as_deref(),
             Some("from file")
         );
-        assert_eq!(provider.get("other").unwrap(), None);
+        assert_eq!(provider.fixed("other").unwrap(), None);
         assert_eq!(
             Provider::environment(prefix(), Some(dir.path().join("none")))
-                .get("password")
+                .fixed("password")
                 .unwrap(),
             None
         );
         std::fs::write(&file, "no equals sign secret\n").unwrap();
         let message = Provider::environment(prefix(), Some(file))
-            .get("password")
+            .fixed("password")
             .err()
             .unwrap()
             .to_string();

@@ -13,6 +13,7 @@ mod contention;
 mod conventions;
 mod docs;
 mod health;
+mod host;
 mod idempotency;
 mod leases;
 mod lock;

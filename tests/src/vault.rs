@@ -1,0 +1,118 @@
+//! The part of HashiCorp Vault that Spin talks to: the key-value store, version 2.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// What it must be asked with.
+const TOKEN: &str = "vault-token-of-the-test";
+
+type Secrets = Arc<Mutex<HashMap<String, String>>>;
+
+/// A server of a test's own on 127.0.0.1, with the secrets of the mount `secret`.
+pub struct Vault {
+    port: u16,
+    secrets: Secrets,
+    server: Option<JoinHandle<()>>,
+}
+
+impl Vault {
+    /// Starts one without any secret.
+    pub async fn start() -> Self {
+        let mut vault = Self {
+            port: 0,
+            secrets: Secrets::default(),
+            server: None,
+        };
+        vault.serve().await;
+        vault
+    }
+
+    /// Has this value for a variable from now on.
+    pub fn put(&self, variable: &str, value: &str) {
+        let mut secrets = self.secrets.lock().unwrap();
+        secrets.insert(variable.to_owned(), value.to_owned());
+    }
+
+    /// Is out of reach from now on.
+    pub async fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.abort();
+            let _ = server.await;
+        }
+    }
+
+    /// Is there again, where it was.
+    pub async fn serve(&mut self) {
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
+        self.port = listener.local_addr().unwrap().port();
+        let router = Router::new()
+            .route("/v1/secret/data/edgelatch/{name}", get(read))
+            .with_state(Arc::clone(&self.secrets));
+        self.server = Some(tokio::spawn(async move {
+            axum::serve(listener, router).await.unwrap();
+        }));
+    }
+
+    /// The `runtime-config.toml` that takes variables from here.
+    pub fn runtime_config(&self) -> String {
+        let url = format!("http://127.0.0.1:{}", self.port);
+        format!(
+            "[[variables_provider]]\ntype = \"vault\"\nurl = \"{url}\"\ntoken = \"{TOKEN}\"\nmount = \"secret\"\nprefix = \"edgelatch\"\n"
+        )
+    }
+}
+
+impl Drop for Vault {
+    fn drop(&mut self) {
+        if let Some(server) = &self.server {
+            server.abort();
+        }
+    }
+}
+
+/// As in Vault's API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#read-secret-version>.
+async fn read(
+    State(secrets): State<Secrets>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if headers
+        .get("x-vault-token")
+        .is_none_or(|token| token != TOKEN)
+    {
+        let errors = json!({"errors": ["permission denied"]});
+        return (StatusCode::FORBIDDEN, Json(errors)).into_response();
+    }
+    match secrets.lock().unwrap().get(&name) {
+        Some(value) => Json(json!({
+            "request_id": "1",
+            "lease_id": "",
+            "renewable": false,
+            "lease_duration": 0,
+            "data": {
+                "data": {"value": value},
+                "metadata": {
+                    "created_time": "2026-01-01T00:00:00.0Z",
+                    "custom_metadata": null,
+                    "deletion_time": "",
+                    "destroyed": false,
+                    "version": 1,
+                },
+            },
+            "wrap_info": null,
+            "warnings": null,
+            "auth": null,
+        }))
+        .into_response(),
+        None => (StatusCode::NOT_FOUND, Json(json!({"errors": []}))).into_response(),
+    }
+}

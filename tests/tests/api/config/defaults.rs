@@ -1,0 +1,91 @@
+//! What holds where no variable is set.
+
+use std::time::Duration;
+
+use edgelatch_tests::{App, root};
+
+/// The defaults that the service promises.
+const DEFAULTS: [(&str, &str); 18] = [
+    ("redis_host", "127.0.0.1"),
+    ("redis_port", "6379"),
+    ("redis_user", ""),
+    ("redis_pwd", ""),
+    ("redis_db", "0"),
+    ("redis_tls", "false"),
+    ("redis_timeout", "1"),
+    ("key_prefix", ""),
+    ("lock_timeout", "5"),
+    ("lock_expire", "10"),
+    ("max_hold", "60"),
+    ("cache_expire", "3600"),
+    ("max_body_bytes", "1048576"),
+    ("idempotency_expire", "86400"),
+    ("api_token", ""),
+    ("origin", "http://origin.invalid"),
+    ("origin_action_path", "/users/{user_id}/{action}"),
+    ("origin_timeout", "30"),
+];
+
+#[test]
+fn the_manifest_declares_these_defaults() {
+    let manifest = std::fs::read_to_string(root().join("spin.toml")).unwrap();
+    for (name, value) in DEFAULTS {
+        let declared = format!("\n{name} = {{ default = \"{value}\"");
+        assert!(manifest.contains(&declared), "{declared}");
+        let passed = format!("\n{name} = \"{{{{ {name} }}}}\"");
+        assert!(manifest.contains(&passed), "{passed}");
+    }
+    for secret in ["redis_pwd", "api_token"] {
+        let line = manifest.lines().find(|line| line.starts_with(secret));
+        assert!(line.unwrap().contains("secret = true"), "{secret}");
+    }
+}
+
+/// How long a key has left, in milliseconds.
+async fn left(app: &App, key: &str) -> i64 {
+    app.redis.run(&["PTTL", key]).await
+}
+
+#[tokio::test]
+async fn what_is_stored_lives_for_its_default_time() {
+    let app = App::start().await;
+    let lease = app.post("/api/v1/users/7/lock").await;
+    assert_eq!(lease.json()["expires_in"], 10.0);
+    let ms = left(&app, "user:7:lock").await;
+    assert!((1..=10_000).contains(&ms), "{ms}");
+
+    app.put("/api/v1/users/7/cache/profile").json("1").await;
+    let ms = left(&app, "{user:7:lock}:cache:profile").await;
+    assert!((3_500_000..=3_600_000).contains(&ms), "{ms}");
+
+    app.perform("user_id=8")
+        .header("idempotency-key", "k")
+        .await;
+    let keys: Vec<String> = app.redis.run(&["KEYS", "{user:8:lock}:idem:*"]).await;
+    let ms = left(&app, &keys[0]).await;
+    assert!((86_300_000..=86_400_000).contains(&ms), "{ms}");
+}
+
+#[tokio::test]
+async fn perform_action_waits_five_seconds() {
+    let app = App::start().await;
+    app.post("/api/v1/users/7/lock?expire=60").await;
+    let answer = app.perform("user_id=7").await;
+    answer.assert_problem(423, "lock-held");
+    assert!(answer.took >= Duration::from_secs(5), "{:?}", answer.took);
+    assert!(answer.took < Duration::from_secs(6), "{:?}", answer.took);
+}
+
+#[tokio::test]
+async fn redis_has_one_second() {
+    let app = App::start().await;
+    app.redis.stop();
+    let answer = app.get("/readyz").await;
+    answer.assert_problem(503, "redis-timeout");
+    assert!(answer.took >= Duration::from_secs(1), "{:?}", answer.took);
+    assert!(
+        answer.took < Duration::from_millis(1500),
+        "{:?}",
+        answer.took
+    );
+}

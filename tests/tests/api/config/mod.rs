@@ -1,0 +1,7 @@
+//! The variables: defaults, effect, and what is refused.
+
+mod defaults;
+mod effect;
+mod login;
+mod refused;
+mod rotation;

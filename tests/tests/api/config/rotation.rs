@@ -1,0 +1,111 @@
+//! With a variables provider whose values may change, they take effect without a restart.
+//!
+//! The service reads its variables while a test waits for its start: the Vault answers on another thread.
+
+use edgelatch_tests::{App, Call, RedisServer, Vault, until};
+
+fn with_token(app: &App, token: &str) -> Call {
+    app.attempt("user_id=7")
+        .header("authorization", &format!("Bearer {token}"))
+}
+
+async fn opens(app: &App, token: &str) -> bool {
+    with_token(app, token).await.status == 200
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_token_is_rotated_without_a_restart() {
+    let vault = Vault::start().await;
+    vault.put("api_token", "first");
+    let app = App::builder()
+        .runtime_config(&vault.runtime_config())
+        .start()
+        .await;
+    assert!(opens(&app, "first").await);
+    with_token(&app, "second")
+        .await
+        .assert_problem(401, "unauthorized");
+    vault.put("api_token", "second");
+    until("the new token opens", || opens(&app, "second")).await;
+    with_token(&app, "first")
+        .await
+        .assert_problem(401, "unauthorized");
+    for secret in ["first", "second"] {
+        assert!(!app.logs().contains(secret), "{}", app.logs());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_is_rotated_without_a_restart() {
+    let vault = Vault::start().await;
+    let redis = RedisServer::start_with(&["--requirepass", "first"]).await;
+    vault.put("redis_pwd", "first");
+    let mut app = App::builder()
+        .redis(redis)
+        .runtime_config(&vault.runtime_config())
+        .start()
+        .await;
+    app.perform("user_id=7").await.assert_success();
+    app.redis
+        .run::<()>(&["CONFIG", "SET", "requirepass", "second"])
+        .await;
+    app.redis.log_in_with("second");
+    app.redis
+        .run::<i64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
+        .await;
+    app.perform("user_id=7")
+        .await
+        .assert_problem(503, "redis-unavailable");
+    vault.put("redis_pwd", "second");
+    until("the new password is used", || async {
+        app.perform("user_id=7").await.status == 200
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_is_out_of_reach_for_a_while_changes_nothing() {
+    let mut vault = Vault::start().await;
+    vault.put("api_token", "first");
+    let app = App::builder()
+        .runtime_config(&vault.runtime_config())
+        // An instance that idles for a second is given up, and a new one has to read its variables.
+        .argument("--idle-instance-timeout")
+        .argument("60s")
+        .start()
+        .await;
+    assert!(opens(&app, "first").await);
+    vault.stop().await;
+    // Longer than variables are taken to be what they were.
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    assert!(opens(&app, "first").await);
+    vault.put("api_token", "second");
+    vault.serve().await;
+    until("the new token opens", || opens(&app, "second")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_value_that_is_rotated_in_is_refused_until_it_is_put_right() {
+    let vault = Vault::start().await;
+    let app = App::builder()
+        .runtime_config(&vault.runtime_config())
+        .start()
+        .await;
+    app.perform("user_id=7").await.assert_success();
+    vault.put("lock_expire", "s00n");
+    until("it is refused", || async {
+        app.perform("user_id=7").await.status == 500
+    })
+    .await;
+    app.perform("user_id=7")
+        .await
+        .assert_problem(500, "misconfigured");
+    assert_eq!(app.get("/healthz").await.status, 200);
+    vault.put("lock_expire", "10");
+    until("it works again", || async {
+        app.perform("user_id=7").await.status == 200
+    })
+    .await;
+    assert!(app.logs().contains("lock_expire"), "{}", app.logs());
+    assert!(!app.logs().contains("s00n"), "{}", app.logs());
+}

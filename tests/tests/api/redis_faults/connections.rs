@@ -1,0 +1,93 @@
+//! Connections and scripts that the server forgets.
+
+use edgelatch_tests::App;
+
+use super::{READS, WRITES, assert_fails, assert_recovers, assert_works, call};
+
+/// Whether it may be repeated over a new connection: all but the writes that carry no token.
+fn is_repeated(path: &str, method: &str) -> bool {
+    method == "GET" || !path.contains("/cache/")
+}
+
+#[tokio::test]
+async fn script_flush_is_not_noticed() {
+    let app = App::start().await;
+    assert_works(&app).await;
+    for (method, path) in READS.iter().chain(&WRITES) {
+        app.redis.run::<()>(&["SCRIPT", "FLUSH"]).await;
+        let answer = call(&app, method, path).await;
+        assert!(answer.status < 500, "{method} {path}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_while_idle_is_not_noticed() {
+    let app = App::start().await;
+    assert_works(&app).await;
+    for (method, path) in READS.iter().chain(&WRITES) {
+        if is_repeated(path, method) {
+            kill_all_connections(&app).await;
+            let answer = call(&app, method, path).await;
+            assert!(answer.status < 500, "{method} {path}: {}", answer.text());
+        }
+    }
+}
+
+/// Whether the first one was carried out is not known, so it is not sent again.
+#[tokio::test]
+async fn a_cache_write_on_a_connection_that_was_closed_is_told_and_the_next_succeeds() {
+    let app = App::start().await;
+    let path = "/api/v1/users/7/cache/profile";
+    for (method, body) in [("PUT", "[1]"), ("PATCH", "[2]"), ("PUT", "[3]")] {
+        kill_all_connections(&app).await;
+        let first = app.call(method, path).body(body).await;
+        if first.status >= 300 {
+            first.assert_problem(503, "redis-unavailable");
+            app.call(method, path).body(body).await.assert_success();
+        }
+        app.get(path).await.assert_body(200, body);
+    }
+}
+
+async fn kill_all_connections(app: &App) {
+    app.redis
+        .run::<i64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
+        .await;
+}
+
+#[tokio::test]
+async fn connections_that_are_closed_under_load_make_no_500() {
+    let app = App::start().await;
+    let mut calls = Vec::new();
+    for round in 1..20 {
+        for user in 0..4 {
+            calls.push(app.perform(&format!("user_id={round}{user}")).spawn());
+        }
+        kill_all_connections(&app).await;
+    }
+    for call in calls {
+        let answer = call.await.unwrap();
+        if answer.status != 200 {
+            super::assert_503(&app, &answer, "redis-unavailable");
+        }
+    }
+    assert_recovers(&app).await;
+}
+
+#[tokio::test]
+async fn no_more_clients_are_admitted() {
+    let app = App::start().await;
+    let mut admin = app.redis.connection().await;
+    let mut set = async |most: &str| {
+        redis::cmd("CONFIG")
+            .arg(&["SET", "maxclients", most])
+            .query_async::<()>(&mut admin)
+            .await
+            .unwrap();
+    };
+    set("1").await;
+    assert_fails(&app, &READS, "redis-unavailable").await;
+    assert_fails(&app, &WRITES, "redis-unavailable").await;
+    set("100").await;
+    assert_recovers(&app).await;
+}

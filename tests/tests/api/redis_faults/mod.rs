@@ -1,0 +1,111 @@
+//! Every failure of Redis, provoked on real servers: the right 503, in bounded time, and recovery without a restart.
+
+mod absent;
+mod connections;
+mod logins;
+mod lost_answers;
+mod nonsense;
+mod refusals;
+mod replicas;
+mod silence;
+mod strangers;
+
+use std::time::Duration;
+
+use edgelatch_tests::{Answer, App, Call, until};
+use futures::future::join_all;
+
+/// What asks Redis and changes nothing.
+const READS: [(&str, &str); 4] = [
+    ("GET", "/readyz"),
+    ("GET", "/api/v1/users/7/lock"),
+    ("GET", "/api/v1/users/7/locks/build"),
+    ("GET", "/api/v1/users/7/cache/profile"),
+];
+
+/// What changes something in Redis.
+const WRITES: [(&str, &str); 8] = [
+    ("POST", "/api/v1/users/perform-action?user_id=7"),
+    ("POST", "/api/v1/users/attempt-action?user_id=8"),
+    ("POST", "/api/v1/users/9/lock"),
+    ("PUT", "/api/v1/users/7/lock"),
+    ("DELETE", "/api/v1/users/7/locks/build"),
+    ("PUT", "/api/v1/users/7/cache/profile"),
+    ("PATCH", "/api/v1/users/7/cache/profile"),
+    ("DELETE", "/api/v1/users/7/cache/profile"),
+];
+
+/// How long one call to Redis may take unless a test says otherwise.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What a request may take besides.
+const MARGIN: Duration = Duration::from_millis(500);
+
+fn call(app: &App, method: &str, path: &str) -> Call {
+    let call = app.call(method, path);
+    if path.contains("/lock") && method != "POST" {
+        call.header("lock-token", "a-token-of-my-own")
+    } else if path.contains("/cache/") && method.starts_with('P') {
+        call.body("{}")
+    } else {
+        call
+    }
+}
+
+/// Asserts that this is the 503 of the contract.
+#[track_caller]
+fn assert_503(app: &App, answer: &Answer, slug: &str) {
+    answer.assert_problem(503, slug);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let port = app.redis.port().to_string();
+    assert!(!answer.text().contains(&port), "{}", answer.text());
+    assert!(answer.took <= REDIS_TIMEOUT + MARGIN, "{:?}", answer.took);
+}
+
+/// Sends all of these at once and asserts that each fails as `slug`.
+async fn assert_fails(app: &App, calls: &[(&str, &str)], slug: &str) {
+    let answers = calls.iter().map(|(method, path)| call(app, method, path));
+    let answers = join_all(answers.map(Call::into_future)).await;
+    for (answer, (method, path)) in answers.iter().zip(calls) {
+        assert_eq!(answer.status, 503, "{method} {path}: {}", answer.text());
+        assert_503(app, answer, slug);
+    }
+}
+
+/// Asserts that everything that asks Redis fails as `slug`, and tells so twice, on an old and on a new connection.
+async fn assert_all_fail(app: &App, slug: &str) {
+    let all = [&READS[..], &WRITES[..]].concat();
+    assert_fails(app, &all, slug).await;
+    assert_fails(app, &all, slug).await;
+    assert_eq!(app.get("/healthz").await.status, 200);
+}
+
+/// Waits until it works again, and asserts that then all of it does.
+async fn assert_recovers(app: &App) {
+    until("it is ready again", || async {
+        app.get("/readyz").await.status == 200
+    })
+    .await;
+    assert_works(app).await;
+}
+
+/// Asserts that everything that asks Redis succeeds, or fails for reasons of its own.
+async fn assert_works(app: &App) {
+    for (method, path) in READS.iter().chain(&WRITES) {
+        let answer = call(app, method, path).await;
+        assert!(answer.status < 500, "{method} {path}: {}", answer.text());
+    }
+    let answer = app.perform("user_id=7&timeout=0").await;
+    answer.assert_body(200, r#"{"status":"success"}"#);
+}
+
+/// Asserts that none of these is in the log, once the last failure is in it.
+async fn assert_unlogged(app: &App, secrets: &[&str]) {
+    until("a failure is logged", || async {
+        app.logs().contains("503 redis-")
+    })
+    .await;
+    for secret in secrets {
+        assert!(!app.logs().contains(secret), "{secret:?} in {}", app.logs());
+    }
+}

@@ -1,0 +1,169 @@
+//! A server that does not answer: it costs a request `redis_timeout` once, whatever it had in mind to send.
+
+use std::time::Duration;
+
+use edgelatch_tests::{Answer, App, Origin, Reply, until};
+
+use super::{
+    READS, REDIS_TIMEOUT, WRITES, assert_503, assert_fails, assert_recovers, assert_works,
+};
+
+#[tokio::test]
+async fn stopped() {
+    let app = App::start().await;
+    assert_works(&app).await;
+    app.redis.stop();
+    let all = [&READS[..], &WRITES[..]].concat();
+    // The first time on a connection that works, the second time on one that is never made.
+    assert_fails(&app, &all, "redis-timeout").await;
+    assert_fails(&app, &all, "redis-timeout").await;
+    assert_eq!(app.get("/healthz").await.status, 200);
+    app.redis.go_on();
+    assert_recovers(&app).await;
+}
+
+#[tokio::test]
+async fn stopped_before_the_first_request() {
+    let app = App::start().await;
+    app.redis.stop();
+    assert_fails(&app, &WRITES, "redis-timeout").await;
+    app.redis.go_on();
+    assert_recovers(&app).await;
+}
+
+#[tokio::test]
+async fn paused() {
+    let app = App::builder().var("redis_timeout", "0.3").start().await;
+    assert_works(&app).await;
+    app.redis
+        .run::<()>(&["CLIENT", "PAUSE", "1500", "ALL"])
+        .await;
+    assert_fails(&app, &WRITES, "redis-timeout").await;
+    assert_recovers(&app).await;
+}
+
+/// Asserts that Redis' silence was waited for once.
+#[track_caller]
+fn assert_waited_once(app: &App, answer: &Answer) {
+    assert_503(app, answer, "redis-timeout");
+    assert!(answer.took >= REDIS_TIMEOUT, "{:?}", answer.took);
+    assert!(answer.timing("redis") >= 1000.0, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_stopped_redis_costs_every_request_its_time_once() {
+    let app = App::start().await;
+    app.put("/api/v1/users/7/cache/profile").json("{}").await;
+    app.redis.run::<()>(&["SCRIPT", "FLUSH"]).await;
+    app.redis.stop();
+    let patient = app.perform("user_id=7&timeout=30").spawn();
+    let idempotent = app
+        .perform("user_id=8&timeout=30")
+        .header("idempotency-key", "k")
+        .spawn();
+    let merged = app
+        .call("PATCH", "/api/v1/users/7/cache/profile")
+        .body("{}")
+        .spawn();
+    let leased = app.post("/api/v1/users/9/lock?timeout=30").spawn();
+    for call in [patient, idempotent, merged, leased] {
+        assert_waited_once(&app, &call.await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_stops_while_somebody_waits_for_a_lock_is_told_at_once() {
+    let app = App::start().await;
+    app.post("/api/v1/users/7/lock?expire=60").await;
+    let waiting = app.perform("user_id=7&timeout=30").spawn();
+    let tries = app.redis.calls("evalsha").await;
+    until("it polls", || async {
+        app.redis.calls("evalsha").await > tries + 2
+    })
+    .await;
+    app.redis.stop();
+    let (answer, took) = edgelatch_tests::within(Duration::from_millis(1600), waiting).await;
+    assert_eq!(answer.unwrap().status, 503);
+    assert!(took >= Duration::from_millis(900), "{took:?}");
+}
+
+#[tokio::test]
+async fn many_requests_at_once_wait_as_long_as_one() {
+    let app = App::start().await;
+    app.redis.stop();
+    let calls: Vec<_> = (0..40)
+        .map(|user| app.perform(&format!("user_id={user}")).spawn())
+        .collect();
+    for call in calls {
+        assert_waited_once(&app, &call.await.unwrap());
+    }
+    app.redis.go_on();
+    assert_recovers(&app).await;
+}
+
+async fn gated_action(reply: Reply) -> (App, Origin, tokio::task::JoinHandle<Answer>) {
+    let origin = Origin::start(Reply::Gated(Box::new(reply))).await;
+    let app = App::builder().origin(&origin).start().await;
+    let acting = app.perform("user_id=7&expire=30").spawn();
+    origin.until_seen(1).await;
+    (app, origin, acting)
+}
+
+async fn is_free(app: &App) -> bool {
+    !app.redis.exists("user:7:lock").await
+}
+
+#[tokio::test]
+async fn a_redis_that_stops_mid_action_costs_the_commit_its_time_once() {
+    let (app, origin, acting) = gated_action(Reply::json("1")).await;
+    app.redis.stop();
+    origin.let_go();
+    let answer = acting.await.unwrap();
+    answer.assert_problem(503, "redis-timeout");
+    let after_action = answer.took.as_secs_f64() * 1000.0 - answer.timing("action");
+    assert!(after_action < 1500.0, "{answer:?}");
+    app.redis.go_on();
+    let (_, took) = edgelatch_tests::within(
+        Duration::from_secs(5),
+        until("the lock is free", || is_free(&app)),
+    )
+    .await;
+    assert!(took < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_redis_that_stops_while_an_action_fails_leaves_no_lock_behind() {
+    let (app, origin, acting) = gated_action(Reply::Plain(500, "", bytes::Bytes::new())).await;
+    app.redis.stop();
+    origin.let_go();
+    let answer = acting.await.unwrap();
+    answer.assert_problem(502, "origin-failed");
+    let after_action = answer.took.as_secs_f64() * 1000.0 - answer.timing("action");
+    assert!(after_action < 1500.0, "{answer:?}");
+    app.redis.go_on();
+    edgelatch_tests::within(
+        Duration::from_secs(5),
+        until("the lock is free", || is_free(&app)),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_redis_that_goes_on_in_time_is_not_noticed_by_an_action() {
+    let origin = Origin::start(Reply::Gated(Box::new(Reply::json("1")))).await;
+    let app = App::builder().origin(&origin).start().await;
+    let acting = app.perform("user_id=7&expire=6").spawn();
+    origin.until_seen(1).await;
+    app.redis.stop();
+    // The first renewal comes after 2 s and gets no answer; there is time for another.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    app.redis.go_on();
+    let renewals = app.redis.calls("pexpire").await;
+    until("it is renewed", || async {
+        app.redis.calls("pexpire").await > renewals
+    })
+    .await;
+    origin.let_go();
+    let answer = acting.await.unwrap();
+    answer.assert_body(200, r#"{"status":"success","result":1}"#);
+}
