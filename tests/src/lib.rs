@@ -13,12 +13,14 @@
 mod client;
 mod origin;
 mod output;
+mod pace;
 mod redis;
 mod service;
 mod wait;
 
 pub use client::{Answer, Call};
 pub use origin::{Origin, Reply, Seen};
+pub use pace::Pace;
 pub use redis::RedisServer;
-pub use service::{App, AppBuilder, redis_host_of, root};
+pub use service::{App, AppBuilder, Service, redis_host_of, root};
 pub use wait::{until, within};
