@@ -33,6 +33,18 @@ impl Reply {
         Self::Plain(200, "application/json", Bytes::from(body.to_owned()))
     }
 
+    /// This reply once for every [`Origin::let_go`].
+    #[must_use]
+    pub fn gated(self) -> Self {
+        Self::Gated(Box::new(self))
+    }
+
+    /// This reply after a while.
+    #[must_use]
+    pub fn after(self, pause: Duration) -> Self {
+        Self::After(pause, Box::new(self))
+    }
+
     /// 204.
     pub fn nothing() -> Self {
         Self::Plain(204, "", Bytes::new())
@@ -108,13 +120,26 @@ impl Origin {
 
     /// An origin that reads a request's head, writes these bytes as they are, and closes.
     pub async fn start_raw(bytes: &'static [u8]) -> Self {
+        Self::start_writing(bytes, false).await
+    }
+
+    /// An origin that reads a request's head, writes these bytes as they are, and then nothing more.
+    pub async fn start_stalling(bytes: &'static [u8]) -> Self {
+        Self::start_writing(bytes, true).await
+    }
+
+    async fn start_writing(bytes: &'static [u8], keep_open: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = tokio::spawn(async move {
+            let mut open = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut head = [0; 4096];
                 let _ = stream.read(&mut head).await;
                 let _ = stream.write_all(bytes).await;
+                if keep_open {
+                    open.push(stream);
+                }
             }
         });
         let mut origin = Self::start(Reply::nothing()).await;

@@ -1,5 +1,6 @@
 //! The service in a process of its own, run by this project's host or by Spin.
 
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -34,11 +35,16 @@ pub fn redis_host_of(redis: &RedisServer) -> [(String, String); 2] {
 
 /// The service and its Redis.
 pub struct App {
-    service: Child,
-    output: Output,
-    address: String,
+    service: Service,
     /// Its Redis.
     pub redis: RedisServer,
+}
+
+/// The service alone.
+pub struct Service {
+    process: Child,
+    output: Output,
+    address: String,
     _folder: tempfile::TempDir,
 }
 
@@ -47,6 +53,7 @@ pub struct AppBuilder {
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
     runtime_config: Option<String>,
+    manifest: PathBuf,
     redis: Option<RedisServer>,
 }
 
@@ -62,10 +69,27 @@ impl App {
             variables: Vec::new(),
             arguments: Vec::new(),
             runtime_config: None,
+            manifest: root().join("spin.toml"),
             redis: None,
         }
     }
+}
 
+impl Deref for App {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.service
+    }
+}
+
+impl DerefMut for App {
+    fn deref_mut(&mut self) -> &mut Service {
+        &mut self.service
+    }
+}
+
+impl Service {
     /// A GET of `path`.
     pub fn get(&self, path: &str) -> Call {
         self.call("GET", path)
@@ -113,8 +137,8 @@ impl App {
 
     /// SIGKILL: the service ends without a word.
     pub fn kill(&mut self) {
-        self.service.kill().unwrap();
-        self.service.wait().unwrap();
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 }
 
@@ -140,6 +164,13 @@ impl AppBuilder {
         self
     }
 
+    /// Runs another manifest than the project's.
+    #[must_use]
+    pub fn manifest(mut self, manifest: &Path) -> Self {
+        manifest.clone_into(&mut self.manifest);
+        self
+    }
+
     /// Uses this Redis.
     #[must_use]
     pub fn redis(mut self, redis: RedisServer) -> Self {
@@ -157,42 +188,50 @@ impl AppBuilder {
     ///
     /// # Panics
     /// With what it printed, if it does not.
-    pub async fn start(self) -> App {
-        let redis = match self.redis {
+    pub async fn start(mut self) -> App {
+        let redis = match self.redis.take() {
             Some(redis) => redis,
             None => RedisServer::start().await,
         };
+        let service = self.beside(&redis);
+        App { service, redis }
+    }
+
+    /// Starts the service on a Redis that is another's.
+    ///
+    /// # Panics
+    /// As [`AppBuilder::start`].
+    pub fn beside(self, redis: &RedisServer) -> Service {
         let folder = tempfile::tempdir().unwrap();
         let mut runtime_config = root().join("runtime-config.toml");
         if let Some(text) = &self.runtime_config {
             runtime_config = folder.path().join("runtime-config.toml");
             std::fs::write(&runtime_config, text).unwrap();
         }
-        let mut command = runner(&folder, &runtime_config);
+        let mut command = runner(&folder, &self.manifest, &runtime_config);
         command.args(&self.arguments);
-        for (name, value) in redis_host_of(&redis).iter().chain(&self.variables) {
+        for (name, value) in redis_host_of(redis).iter().chain(&self.variables) {
             command.env(format!("SPIN_VARIABLE_{}", name.to_uppercase()), value);
         }
-        let mut service = command
+        let mut process = command
             .spawn()
             .expect("the service could not be started: `cargo xtask test` builds it");
         let output = Output::default();
-        output.gather(service.stdout.take().unwrap());
-        output.gather(service.stderr.take().unwrap());
+        output.gather(process.stdout.take().unwrap());
+        output.gather(process.stderr.take().unwrap());
         let serving = output.wait_for(START_LIMIT, |text| {
             let lines = text.lines();
             let url = lines.filter_map(|line| line.strip_prefix("Serving http://"));
             url.map(|address| address.trim().to_owned()).next()
         });
         let Some(address) = serving else {
-            let _ = service.kill();
+            let _ = process.kill();
             panic!("the service does not serve; it printed:\n{}", output.text());
         };
-        App {
-            service,
+        Service {
+            process,
             output,
             address,
-            redis,
             _folder: folder,
         }
     }
@@ -229,12 +268,12 @@ pub fn refusal(arguments: &[&str]) -> String {
 }
 
 /// The host or Spin, with the same arguments.
-fn runner(folder: &tempfile::TempDir, runtime_config: &Path) -> Command {
+fn runner(folder: &tempfile::TempDir, manifest: &Path, runtime_config: &Path) -> Command {
     let mut command = program();
     command
         .arg("up")
         .arg("--from")
-        .arg(root().join("spin.toml"))
+        .arg(manifest)
         .args(["--listen", "127.0.0.1:0"])
         .arg("--runtime-config-file")
         .arg(runtime_config)
@@ -274,22 +313,22 @@ fn host_binary() -> PathBuf {
     target.join("edgelatch-host")
 }
 
-impl Drop for App {
+impl Drop for Service {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("the service printed:\n{}", self.output.text());
         }
         // It may have ended already. Spin has a child of its own, which only SIGTERM ends.
-        let pid = Pid::from_raw(i32::try_from(self.service.id()).unwrap());
+        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
         let _ = kill(pid, Signal::SIGTERM);
         let began = Instant::now();
         while began.elapsed() < STOP_LIMIT {
-            if !matches!(self.service.try_wait(), Ok(None)) {
+            if !matches!(self.process.try_wait(), Ok(None)) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        let _ = self.service.kill();
-        let _ = self.service.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
