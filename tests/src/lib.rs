@@ -11,6 +11,7 @@
 )]
 
 mod client;
+mod monitor;
 mod origin;
 mod output;
 mod redis;
@@ -18,6 +19,7 @@ mod service;
 mod wait;
 
 pub use client::{Answer, Call};
+pub use monitor::Monitor;
 pub use origin::{Origin, Reply, Seen};
 pub use redis::RedisServer;
 pub use service::{App, AppBuilder, redis_host_of, root};
