@@ -13,6 +13,7 @@
 mod browser;
 mod client;
 mod fake_redis;
+mod monitor;
 mod origin;
 mod output;
 mod pace;
@@ -25,6 +26,7 @@ mod wait;
 pub use browser::Browser;
 pub use client::{Answer, Call};
 pub use fake_redis::{Behaviour, FakeRedis, Loss};
+pub use monitor::Monitor;
 pub use origin::{Origin, Reply, Seen};
 pub use pace::Pace;
 pub use raw::{RawAnswer, raw, raw_then_hang_up};

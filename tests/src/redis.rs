@@ -94,6 +94,22 @@ impl RedisServer {
         self.run::<i64>(&["EXISTS", key]).await == 1
     }
 
+    /// The keys that would stay for good.
+    pub async fn keys_without_expiry(&self) -> Vec<String> {
+        let mut lasting = Vec::new();
+        for key in self.run::<Vec<String>>(&["KEYS", "*"]).await {
+            if self.run::<i64>(&["PTTL", &key]).await == -1 {
+                lasting.push(key);
+            }
+        }
+        lasting
+    }
+
+    /// How long a key has left, in milliseconds; -1 without expiry, -2 without such a key.
+    pub async fn ms_left(&self, key: &str) -> i64 {
+        self.run(&["PTTL", key]).await
+    }
+
     /// How often a command was called so far (`INFO commandstats`).
     pub async fn calls(&self, command: &str) -> u64 {
         let info: String = self.run(&["INFO", "commandstats"]).await;

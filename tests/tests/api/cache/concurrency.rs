@@ -1,0 +1,77 @@
+//! Conditions are atomic: however many write at once, no write is lost.
+
+use edgelatch_tests::App;
+use futures::future::join_all;
+
+use super::{ENTRY, KEY, merge, store, tag_of};
+
+#[tokio::test]
+async fn counters_that_are_put_if_unchanged_lose_no_increment() {
+    const CLIENTS: usize = 8;
+    const EACH: usize = 5;
+    let app = App::start().await;
+    store(&app, "0").await;
+    let client = async || {
+        let mut done = 0;
+        while done < EACH {
+            let before = app.get(ENTRY).await;
+            let next = before.json().as_u64().unwrap() + 1;
+            let put = app
+                .put(ENTRY)
+                .header("if-match", &tag_of(&before))
+                .json(&next.to_string())
+                .await;
+            if put.status == 200 {
+                done += 1;
+            } else {
+                put.assert_problem(412, "precondition-failed");
+            }
+        }
+    };
+    join_all((0..CLIENTS).map(|_| client())).await;
+    let total = (CLIENTS * EACH).to_string();
+    app.get(ENTRY).await.assert_body(200, &total);
+}
+
+#[tokio::test]
+async fn of_many_that_put_if_absent_exactly_one_creates() {
+    let app = App::start().await;
+    let clients = 0..32;
+    let puts = clients.map(|client| {
+        app.put(ENTRY)
+            .header("if-none-match", "*")
+            .json(&client.to_string())
+            .spawn()
+    });
+    let mut winners = Vec::new();
+    for (client, answer) in join_all(puts).await.into_iter().enumerate() {
+        let answer = answer.unwrap();
+        if answer.status == 201 {
+            winners.push(client.to_string());
+        } else {
+            answer.assert_problem(412, "precondition-failed");
+        }
+    }
+    assert_eq!(winners.len(), 1);
+    assert_eq!(app.redis.get(KEY).await.as_ref(), winners.first());
+}
+
+#[tokio::test]
+async fn patches_at_once_all_survive() {
+    let app = App::start().await;
+    store(&app, "{}").await;
+    let patches = (0..24).map(|client| {
+        let patch = format!(r#"{{"client-{client}":{client}}}"#);
+        merge(&app, ENTRY, &patch).spawn()
+    });
+    for answer in join_all(patches).await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let merged = app.get(ENTRY).await.json();
+    let members = merged.as_object().unwrap();
+    assert_eq!(members.len(), 24, "{merged}");
+    for client in 0..24 {
+        assert_eq!(members[&format!("client-{client}")], client);
+    }
+}

@@ -1,0 +1,90 @@
+//! What other programs leave under an entry's key.
+
+use edgelatch_tests::{App, until};
+
+use super::{ENTRY, KEY, merge, tag_of};
+
+/// What is no JSON value: a command that stores it under the key.
+const STRANGE: [&[&str]; 7] = [
+    &["SET", KEY, "not json"],
+    &["SET", KEY, ""],
+    &["SET", KEY, "{\"a\":1}}"],
+    &["RPUSH", KEY, "1"],
+    &["HSET", KEY, "a", "1"],
+    &["SADD", KEY, "1"],
+    &["ZADD", KEY, "1", "a"],
+];
+
+async fn leave(app: &App, words: &[&str]) {
+    app.redis.run::<i64>(&["DEL", KEY]).await;
+    app.redis.run::<redis::Value>(words).await;
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_a_miss_and_logged_once() {
+    let app = App::start().await;
+    for (index, words) in STRANGE.into_iter().enumerate() {
+        leave(&app, words).await;
+        let id = format!("strange-{index}");
+        let answer = app.get(ENTRY).header("x-request-id", &id).await;
+        answer.assert_problem(404, "not-found");
+        let lines = |text: &str| text.lines().filter(|line| line.contains(&id)).count();
+        until("it is logged", || async { lines(&app.logs()) > 0 }).await;
+        assert_eq!(lines(&app.logs()), 1, "{}", app.logs());
+        // A value is nobody's business, even one that is not JSON.
+        assert!(!app.logs().contains("not json"));
+        let head = app.call("HEAD", ENTRY).await;
+        assert_eq!(head.status, 404);
+        merge(&app, ENTRY, r#"{"a":1}"#)
+            .await
+            .assert_problem(404, "not-found");
+    }
+    // An ordinary miss is nothing to log.
+    app.redis.run::<i64>(&["DEL", KEY]).await;
+    let absent = app.get(ENTRY).header("x-request-id", "absent").await;
+    absent.assert_problem(404, "not-found");
+    assert!(!app.logs().contains("absent"));
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_utf8_are_a_miss() {
+    let app = App::start().await;
+    let script = r#"return redis.call('SET', KEYS[1], '"\255"')"#;
+    app.redis.run::<String>(&["EVAL", script, "1", KEY]).await;
+    app.get(ENTRY).await.assert_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn it_is_replaced_by_put_and_removed_by_delete() {
+    let app = App::start().await;
+    for words in STRANGE {
+        leave(&app, words).await;
+        app.put(ENTRY).json("1").await.assert_body(200, "");
+        app.get(ENTRY).await.assert_body(200, "1");
+        assert!(app.redis.ms_left(KEY).await > 0);
+        leave(&app, words).await;
+        app.delete(ENTRY).await.assert_body(204, "");
+        assert!(!app.redis.exists(KEY).await);
+    }
+}
+
+#[tokio::test]
+async fn conditions_take_it_for_something_that_is_there() {
+    let app = App::start().await;
+    let tag = tag_of(&app.put(ENTRY).json("1").await);
+    for words in STRANGE {
+        for (name, condition) in [("if-none-match", "*"), ("if-match", tag.as_str())] {
+            leave(&app, words).await;
+            app.put(ENTRY)
+                .header(name, condition)
+                .json("1")
+                .await
+                .assert_problem(412, "precondition-failed");
+        }
+        app.put(ENTRY)
+            .header("if-match", "*")
+            .json("1")
+            .await
+            .assert_body(200, "");
+    }
+}
