@@ -63,6 +63,10 @@ fn request_to(origin: &Origin, action: &Action<'_>) -> Result<Request<Full<Bytes
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, json);
     }
+    // Without it the host sends the body in chunks, which gateways to WSGI or CGI don't take, and the last chunk, a packet of
+    // its own, waits for the delayed acknowledgement of the head.
+    let length = action.input.as_ref().map_or(0, Bytes::len);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(FENCING_TOKEN, HeaderValue::from(action.fencing_token.get()));
     let user = HeaderValue::try_from(action.user.to_string()).map_err(Problem::internal)?;

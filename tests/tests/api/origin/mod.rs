@@ -156,10 +156,19 @@ async fn the_bodys_bytes_are_those_that_were_sent() {
         let seen = origin.seen().pop().unwrap();
         assert!(seen.body == body, "{} bytes", seen.body.len());
         assert_eq!(seen.header("content-type"), Some("application/json"));
+        assert_framed_by_length(&seen);
     }
     app.perform("user_id=1").await;
     let seen = origin.seen().pop().unwrap();
     assert_eq!((&*seen.body, seen.header("content-type")), (&b""[..], None));
+    assert_framed_by_length(&seen);
+}
+
+/// A gateway to WSGI or CGI has no body where there is no `Content-Length`.
+fn assert_framed_by_length(seen: &Seen) {
+    let length = seen.body.len().to_string();
+    assert_eq!(seen.header("content-length"), Some(&*length));
+    assert_eq!(seen.header("transfer-encoding"), None);
 }
 
 #[tokio::test]
