@@ -13,12 +13,14 @@
 mod client;
 mod origin;
 mod output;
+mod proxy;
 mod redis;
 mod service;
 mod wait;
 
 pub use client::{Answer, Call};
 pub use origin::{Origin, Reply, Seen};
+pub use proxy::{Held, Proxy, Weather};
 pub use redis::RedisServer;
 pub use service::{App, AppBuilder, redis_host_of, root};
 pub use wait::{until, within};

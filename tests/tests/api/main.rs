@@ -13,6 +13,7 @@ mod contention;
 mod conventions;
 mod health;
 mod idempotency;
+mod late_calls;
 mod leases;
 mod lock;
 mod origin;
