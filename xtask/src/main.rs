@@ -29,6 +29,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Check the model of the lock's protocol: print how many states there are, and how each mutation breaks a promise
+    Model,
     /// Build the component and the host that runs it
     Build,
 }
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Up(up) => up.run(),
         Command::Test { arguments } => test(&arguments),
+        Command::Model => model(),
         Command::Build => build::component().and_then(|()| build::host()),
     };
     match outcome {
@@ -59,4 +62,13 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
         .args(arguments)
         .env("EDGELATCH_REDIS_BIN", redis);
     step::run(&mut cargo, "the tests failed: see the output above")
+}
+
+fn model() -> anyhow::Result<()> {
+    let mut cargo = build::cargo();
+    cargo.args(["run", "--quiet", "--package", "edgelatch-model"]);
+    step::run(
+        &mut cargo,
+        "the model does not keep its promises: see the output above",
+    )
 }
