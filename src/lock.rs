@@ -264,7 +264,7 @@ impl Locks {
         ttl: Ttl,
     ) -> Result<FencingToken, LockError> {
         let owned = self.owned(key, token.clone(), ttl);
-        owned.renew().await?.ok_or(LockError::Lost)
+        owned.renew(None).await?.ok_or(LockError::Lost)
     }
 
     /// Gives back a lock that `token` holds.

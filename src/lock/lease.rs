@@ -123,7 +123,7 @@ impl Lease {
     /// A future dropped half-way may have renewed the lock.
     pub async fn renew(&mut self) -> Result<(), LockError> {
         let sent = Instant::now();
-        if self.owned.renew().await?.is_some() {
+        if self.owned.renew(Some(self.fencing_token)).await?.is_some() {
             self.valid_until = sent + self.owned.ttl.as_duration();
             return Ok(());
         }
@@ -153,7 +153,7 @@ impl Lease {
     /// # Cancellation
     /// A future dropped half-way may have written the records; the lock is given back in any case.
     pub async fn commit(mut self, records: &[Record<'_>]) -> Result<(), LockError> {
-        let reply = self.owned.commit(records).await;
+        let reply = self.owned.commit(self.fencing_token, records).await;
         self.settle(reply)
     }
 

@@ -94,14 +94,20 @@ impl Owned {
         }
     }
 
-    /// Begins the lock's time to live anew; `None` if it is not the token's.
-    pub(super) async fn renew(&self) -> Result<Option<FencingToken>, RedisError> {
+    /// Begins the lock's time to live anew; `None` if it is not the token's, or no longer held under the fencing token `given`,
+    /// where that is known.
+    pub(super) async fn renew(
+        &self,
+        given: Option<FencingToken>,
+    ) -> Result<Option<FencingToken>, RedisError> {
         let keys = [self.key.lock(), self.key.fence()];
-        let arguments = [
+        let given = given.map(|given| given.to_string());
+        let mut arguments = vec![
             self.token_argument(),
             Argument::Millis(self.ttl.as_millis()),
             self.fence_ttl(),
         ];
+        arguments.extend(given.iter().map(|given| Argument::Bytes(given.as_bytes())));
         let reply = self
             .redis
             .script(&RENEW, &keys, &arguments, Repeat::Safe)
@@ -122,10 +128,16 @@ impl Owned {
         yes_or_no(&reply.await?)
     }
 
-    /// Writes the records and gives the lock back; `false` if it is not the token's, and then nothing is written.
-    pub(super) async fn commit(&self, records: &[Record<'_>]) -> Result<bool, RedisError> {
-        let mut keys = vec![self.key.lock()];
-        let mut arguments = vec![self.token_argument()];
+    /// Writes the records and gives the lock back; `false` if it is not the token's, or no longer held under the fencing token
+    /// `given`, and then nothing is written.
+    pub(super) async fn commit(
+        &self,
+        given: FencingToken,
+        records: &[Record<'_>],
+    ) -> Result<bool, RedisError> {
+        let given = given.to_string();
+        let mut keys = vec![self.key.lock(), self.key.fence()];
+        let mut arguments = vec![self.token_argument(), Argument::Bytes(given.as_bytes())];
         for record in records {
             keys.push(record.key);
             arguments.push(Argument::Bytes(record.value));

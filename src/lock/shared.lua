@@ -24,3 +24,10 @@ local function next_fencing_token(last)
   return math.max(last + 1, now[1] * 1000000 + now[2])
 end
 
+-- Whether the token holds the lock without interruption since it was given this fencing token. A repetition of acquire.lua that a
+-- broken connection hands over late may take a lock anew that was lost in between, for a holder that does not know of it; then the
+-- fence has a greater number. A fence that was evicted tells nothing.
+local function mine_since(given)
+  local number = last_fencing_token()
+  return mine() and (number == nil or number == given)
+end

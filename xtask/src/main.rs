@@ -30,6 +30,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Check the model of the lock's protocol: print how many states there are, and how each mutation breaks a promise
+    Model,
     /// Build the component and the host that runs it
     Build,
 }
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Test { arguments } => test(&arguments),
         Command::Build => build::components().and_then(|()| build::host()),
+        Command::Model => model(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,4 +65,13 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
         .env("EDGELATCH_REDIS_BIN", redis)
         .env("EDGELATCH_CHROMEDRIVER_BIN", chromedriver);
     step::run(&mut cargo, "the tests failed: see the output above")
+}
+
+fn model() -> anyhow::Result<()> {
+    let mut cargo = build::cargo();
+    cargo.args(["run", "--quiet", "--package", "edgelatch-model"]);
+    step::run(
+        &mut cargo,
+        "the model does not keep its promises: see the output above",
+    )
 }

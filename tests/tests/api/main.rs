@@ -15,6 +15,7 @@ mod docs;
 mod health;
 mod host;
 mod idempotency;
+mod late_calls;
 mod leases;
 mod lock;
 mod origin;

@@ -1,0 +1,113 @@
+//! The lock's protocol as a model: every order of events that small numbers of clients and faults allow, checked
+//! exhaustively with [`stateright`].
+//!
+//! | here | what it models |
+//! |---|---|
+//! | [`redis`] | `src/lock/*.lua`, each script one step, and the keys that they touch |
+//! | [`session`] | one request's way through `src/lock.rs` and `src/lock/lease.rs`, and the connections of `src/redis.rs` |
+//! | [`steps`] | what may happen next: a client's step, a script carried out, time, a fault |
+//! | [`witness`] | what an onlooker who sees everything would note; no step depends on it |
+//! | [`properties`] | what is promised |
+//! | [`scenarios`] | which numbers and faults are checked together |
+//!
+//! Every session has connections of its own, so scripts of different sessions are carried out in any order, and those sent over
+//! one connection in theirs. In the service, requests of one instance share a connection: that allows fewer orders, never more.
+//!
+//! A connection that was cut may still hand over what was sent before, at any later time: to the one who reads this it looks
+//! like a message that was delayed, duplicated (the call was repeated over another connection) or, where the run is looked at
+//! before, lost.
+//!
+//! Time is counted in units of half a time to live. Nothing says how long a step takes, so a paused process is one that does not
+//! take its next step. What is left out: fences and results that expire (they do after a week and an hour), the waiter's pauses
+//! (a client that finds the lock held ends; another session may come later), and the text of the keys.
+
+pub mod properties;
+pub mod redis;
+pub mod scenarios;
+pub mod session;
+pub mod steps;
+pub mod witness;
+
+use redis::Redis;
+use session::Session;
+use witness::Witness;
+
+/// The number of a session: whose token it is.
+pub type SessionId = usize;
+
+/// The time to live of a lock.
+pub const TTL: u8 = 2;
+
+/// The protocol for so many sessions and faults, whole or with one thing taken out of it.
+#[derive(Clone, Debug)]
+pub struct LockModel {
+    /// How many requests there are.
+    pub sessions: usize,
+    /// What may happen, and how often.
+    pub budget: Budget,
+    /// What is taken out.
+    pub mutation: Option<Mutation>,
+}
+
+/// How often each of these may still happen in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Budget {
+    /// A connection breaks. What was sent over it may still arrive; answers do not.
+    pub cuts: u8,
+    /// A client gives up waiting for an answer.
+    pub timeouts: u8,
+    /// A client ends without a word.
+    pub crashes: u8,
+    /// A client renews its lock.
+    pub renewals: u8,
+    /// The fence is evicted, or expires.
+    pub evictions: u8,
+    /// The server's clock is set back.
+    pub set_backs: u8,
+    /// A stranger deletes the lock.
+    pub strangers: u8,
+    /// Redis loses all its data.
+    pub losses: u8,
+}
+
+/// One thing taken out of the protocol: the model has to notice each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// `SET` without `PX`.
+    AcquireWithoutExpiry,
+    /// Release does not compare the token.
+    ReleaseWithoutToken,
+    /// Renew does not compare the token.
+    RenewWithoutToken,
+    /// Commit does not compare the token.
+    CommitWithoutToken,
+    /// Renew does not compare the fencing token.
+    RenewWithoutNumber,
+    /// Commit does not compare the fencing token.
+    CommitWithoutNumber,
+    /// Commit does not recognise its own repetition.
+    CommitWithoutMemory,
+    /// Acquire does not recognise its own repetition.
+    AcquireWithoutMemory,
+    /// Release does not recognise its own repetition.
+    ReleaseWithoutMemory,
+    /// A fencing token is the clock alone, not `max(previous + 1, clock)`.
+    FenceWithoutPrevious,
+    /// A fencing token is the previous one plus one, without the clock.
+    FenceWithoutClock,
+    /// What gives a lock back after an unanswered call goes over a connection of its own, not behind that call.
+    CleanupElsewhere,
+}
+
+/// Everything at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    /// The server.
+    pub redis: Redis,
+    /// The clients.
+    pub sessions: Vec<Session>,
+    /// What may still happen.
+    pub budget: Budget,
+    /// What an onlooker has noted.
+    pub witness: Witness,
+}

@@ -1,0 +1,54 @@
+//! Prints how many states each scenario has, and for each mutation a run that breaks a promise.
+
+#![expect(clippy::print_stdout, reason = "this is what it is for")]
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use edgelatch_model::properties;
+use edgelatch_model::scenarios::{ALL, MUTATIONS, Outcome};
+use edgelatch_model::steps::Step;
+
+fn main() -> ExitCode {
+    let mut as_promised = true;
+    println!("the protocol as it is: every promise holds in every state");
+    for scenario in ALL {
+        let began = Instant::now();
+        let outcome = scenario.check();
+        let (states, took) = (outcome.states, began.elapsed().as_secs_f64());
+        println!("  {:42} {states:>9} states, {took:4.1} s", scenario.name);
+        as_promised &= is_as_promised(&outcome);
+    }
+    println!("with one thing taken out: a run that breaks a promise");
+    for (mutation, scenario, promise) in MUTATIONS {
+        let outcome = scenario.check_without(mutation, promise);
+        let run = outcome.found.get(promise);
+        as_promised &= run.is_some();
+        println!("  {mutation:?}: not \"{promise}\"");
+        println!(
+            "    {}",
+            run.map_or("NOT FOUND".into(), |run| in_short(run))
+        );
+    }
+    if as_promised {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn is_as_promised(outcome: &Outcome) -> bool {
+    let mut good = true;
+    for (promise, run) in &outcome.found {
+        if properties::is_promise(promise) {
+            println!("    BROKEN: {promise}: {}", in_short(run));
+            good = false;
+        }
+    }
+    good
+}
+
+fn in_short(run: &[Step]) -> String {
+    let steps: Vec<String> = run.iter().map(|step| format!("{step:?}")).collect();
+    steps.join(" ")
+}

@@ -1,0 +1,210 @@
+//! Redis: the keys of one lock, and each Lua script as one step.
+
+use crate::Mutation::{
+    AcquireWithoutExpiry, AcquireWithoutMemory, CommitWithoutMemory, CommitWithoutNumber,
+    CommitWithoutToken, FenceWithoutClock, FenceWithoutPrevious, ReleaseWithoutMemory,
+    ReleaseWithoutToken, RenewWithoutNumber, RenewWithoutToken,
+};
+use crate::{Mutation, SessionId, TTL};
+
+/// The server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Redis {
+    /// `user:{id}:lock`.
+    pub lock: Option<Lock>,
+    /// `{user:{id}:lock}:fence`.
+    pub fence: Option<Fence>,
+    /// `{user:{id}:lock}:cache:last-action`: whose commit wrote it, under which fencing token. The real bytes hold both.
+    pub last_action: Option<(SessionId, u8)>,
+    /// `TIME`. Each new fencing token takes longer than the microsecond it is counted in.
+    pub clock: u8,
+}
+
+/// The lock's value and time to live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Lock {
+    /// Whose token it is.
+    pub owner: SessionId,
+    /// Until it expires; `None` if it never does.
+    pub left: Option<u8>,
+}
+
+/// The fence: `number call owner`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fence {
+    number: u8,
+    call: Call,
+    owner: SessionId,
+}
+
+/// What tells one call from others with the same token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// The acquisition.
+    Acquire,
+    /// The release.
+    Release,
+    /// The release that follows an unanswered call.
+    Cleanup,
+    /// `-`: a renewal that found no fence.
+    Renew,
+}
+
+/// A script on its way to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Script {
+    /// acquire.lua
+    Acquire,
+    /// renew.lua, with the fencing token of the acquisition.
+    Renew(u8),
+    /// commit.lua, with the fencing token of the acquisition, which is also in what it writes.
+    Commit(u8),
+    /// release.lua, with what tells this call from others.
+    Release(Call),
+}
+
+/// What a script returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reply {
+    /// The token has the lock, under this fencing token.
+    Granted(u8),
+    /// Somebody else has it.
+    Held,
+    /// Done.
+    Yes,
+    /// The lock is not the token's.
+    No,
+}
+
+/// The scripts, as they are or mutated.
+pub struct Scripts(pub Option<Mutation>);
+
+impl Scripts {
+    /// Carries out a script that came with `me` as its token.
+    pub fn run(&self, redis: &mut Redis, me: SessionId, script: Script) -> Reply {
+        match script {
+            Script::Acquire => self.acquire(redis, me),
+            Script::Renew(number) => self.renew(redis, me, number),
+            Script::Commit(number) => self.commit(redis, me, number),
+            Script::Release(call) => self.release(redis, me, call),
+        }
+    }
+
+    fn acquire(&self, redis: &mut Redis, me: SessionId) -> Reply {
+        let held = redis.lock.is_some();
+        if held && (!redis.mine(me) || self.is(AcquireWithoutMemory)) {
+            return Reply::Held;
+        }
+        let (number, call) = match redis.my_fence(me) {
+            Some(fence) if held => (fence.number, fence.call),
+            _ => (self.next_number(redis), Call::Acquire),
+        };
+        redis.fence = Some(Fence {
+            number,
+            call,
+            owner: me,
+        });
+        redis.lock = Some(Lock {
+            owner: me,
+            left: (!self.is(AcquireWithoutExpiry)).then_some(TTL),
+        });
+        Reply::Granted(number)
+    }
+
+    fn renew(&self, redis: &mut Redis, me: SessionId, number: u8) -> Reply {
+        let mine = redis.mine(me) && (redis.under(me, number) || self.is(RenewWithoutNumber));
+        let lock = match redis.lock {
+            Some(lock) if mine || self.is(RenewWithoutToken) => lock,
+            _ => return Reply::No,
+        };
+        let evicted = Fence {
+            number,
+            call: Call::Renew,
+            owner: me,
+        };
+        redis.fence = Some(redis.my_fence(me).unwrap_or(evicted));
+        redis.lock = Some(Lock {
+            left: Some(TTL),
+            ..lock
+        });
+        Reply::Yes
+    }
+
+    fn commit(&self, redis: &mut Redis, me: SessionId, number: u8) -> Reply {
+        let mine = redis.mine(me) && (redis.under(me, number) || self.is(CommitWithoutNumber));
+        if mine || self.is(CommitWithoutToken) {
+            redis.last_action = Some((me, number));
+            redis.lock = None;
+            return Reply::Yes;
+        }
+        if redis.mine(me) {
+            redis.lock = None;
+        }
+        if redis.last_action == Some((me, number)) && !self.is(CommitWithoutMemory) {
+            return Reply::Yes;
+        }
+        Reply::No
+    }
+
+    fn release(&self, redis: &mut Redis, me: SessionId, call: Call) -> Reply {
+        let fence = redis.my_fence(me);
+        if !redis.mine(me) && !self.is(ReleaseWithoutToken) {
+            let again = fence.is_some_and(|fence| fence.call == call);
+            return if again && !self.is(ReleaseWithoutMemory) {
+                Reply::Yes
+            } else {
+                Reply::No
+            };
+        }
+        redis.lock = None;
+        if let Some(fence) = fence {
+            redis.fence = Some(Fence { call, ..fence });
+        }
+        Reply::Yes
+    }
+
+    /// `max(previous + 1, clock)`
+    fn next_number(&self, redis: &mut Redis) -> u8 {
+        redis.clock += 1;
+        let after = redis.fence.map_or(0, |fence| fence.number) + 1;
+        match self.0 {
+            Some(FenceWithoutPrevious) => redis.clock,
+            Some(FenceWithoutClock) => after,
+            _ => after.max(redis.clock),
+        }
+    }
+
+    fn is(&self, mutation: Mutation) -> bool {
+        self.0 == Some(mutation)
+    }
+}
+
+impl Redis {
+    /// Whether the lock holds this token.
+    pub fn mine(&self, me: SessionId) -> bool {
+        self.lock.is_some_and(|lock| lock.owner == me)
+    }
+
+    /// Whether the last acquisition of this token was the one with this fencing token. A fence that was evicted tells nothing.
+    fn under(&self, me: SessionId, number: u8) -> bool {
+        self.my_fence(me).is_none_or(|fence| fence.number == number)
+    }
+
+    /// One unit of time passes.
+    pub fn tick(&mut self) {
+        let Some(Lock {
+            left: Some(left), ..
+        }) = &mut self.lock
+        else {
+            return;
+        };
+        *left -= 1;
+        if *left == 0 {
+            self.lock = None;
+        }
+    }
+
+    fn my_fence(&self, me: SessionId) -> Option<Fence> {
+        self.fence.filter(|fence| fence.owner == me)
+    }
+}

@@ -1,0 +1,195 @@
+//! Which numbers and faults are checked together: small enough for every order of events to be looked at.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+
+use stateright::{Checker as _, HasDiscoveries, Model as _};
+
+use crate::properties::{
+    EXCLUSION, FREE, GROWING, LOSS, NO_LEFTOVER, ORDERED, OWN_TOKEN, RECOGNITION, REFUSAL,
+    REPETITION, SUCCESSION, TRUTH, TWO_BELIEVE, UNINTERRUPTED,
+};
+use crate::steps::Step;
+use crate::{Budget, LockModel, Mutation};
+
+/// How many sessions, and what may happen to them.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// What is looked at.
+    pub name: &'static str,
+    /// How many requests there are.
+    pub sessions: usize,
+    /// What may happen, and how often.
+    pub budget: Budget,
+    /// What is reached, so that the promises are not empty.
+    pub reached: &'static [&'static str],
+}
+
+/// What came of checking a scenario.
+pub struct Outcome {
+    /// How many different states there are.
+    pub states: usize,
+    /// What was found: runs that break a promise, and runs that show that something happens.
+    pub found: BTreeMap<&'static str, Vec<Step>>,
+}
+
+const NONE: Budget = Budget {
+    cuts: 0,
+    timeouts: 0,
+    crashes: 0,
+    renewals: 0,
+    evictions: 0,
+    set_backs: 0,
+    strangers: 0,
+    losses: 0,
+};
+
+/// Every fault of a network, with two sessions.
+pub const NETWORK: Scenario = Scenario {
+    name: "2 sessions, network",
+    sessions: 2,
+    budget: Budget {
+        cuts: 1,
+        timeouts: 1,
+        crashes: 1,
+        renewals: 1,
+        ..NONE
+    },
+    reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
+};
+
+/// Two broken connections: a call, its repetition, and both again for another call.
+pub const CUTS: Scenario = Scenario {
+    name: "2 sessions, 2 connections cut",
+    sessions: 2,
+    budget: Budget {
+        cuts: 2,
+        timeouts: 1,
+        ..NONE
+    },
+    reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
+};
+
+/// Three sessions, with a connection that breaks.
+pub const THREE: Scenario = Scenario {
+    name: "3 sessions, 1 connection cut",
+    sessions: 3,
+    budget: Budget { cuts: 1, ..NONE },
+    reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
+};
+
+/// Three sessions that renew, and give up waiting.
+pub const RENEWAL: Scenario = Scenario {
+    name: "3 sessions, renewal and a time-out",
+    sessions: 3,
+    budget: Budget {
+        timeouts: 1,
+        renewals: 1,
+        ..NONE
+    },
+    reached: &[LOSS, REFUSAL, SUCCESSION],
+};
+
+/// The fence is evicted. Left out on purpose: together with a broken connection a release can't recognise its repetition, and with
+/// a clock that is set back a fencing token can come again; both need two rare faults at once.
+pub const EVICTION: Scenario = Scenario {
+    name: "3 sessions, fence evicted",
+    sessions: 3,
+    budget: Budget {
+        evictions: 1,
+        renewals: 1,
+        ..NONE
+    },
+    reached: &[LOSS, REFUSAL, SUCCESSION],
+};
+
+/// The server's clock is set back.
+pub const SET_BACK: Scenario = Scenario {
+    name: "3 sessions, clock set back",
+    sessions: 3,
+    budget: Budget {
+        set_backs: 1,
+        ..NONE
+    },
+    reached: &[LOSS, REFUSAL, SUCCESSION],
+};
+
+/// A stranger deletes the lock.
+pub const STRANGER: Scenario = Scenario {
+    name: "2 sessions, a stranger and the network",
+    sessions: 2,
+    budget: Budget {
+        cuts: 1,
+        timeouts: 1,
+        renewals: 1,
+        strangers: 1,
+        ..NONE
+    },
+    reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION, TWO_BELIEVE],
+};
+
+/// Redis loses all its data: then only the fencing token tells holders apart.
+pub const DATA_LOSS: Scenario = Scenario {
+    name: "2 sessions, data lost, and the network",
+    sessions: 2,
+    budget: Budget {
+        cuts: 1,
+        timeouts: 1,
+        renewals: 1,
+        losses: 1,
+        ..NONE
+    },
+    reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION, TWO_BELIEVE],
+};
+
+/// All of them.
+pub const ALL: [Scenario; 8] = [
+    NETWORK, CUTS, THREE, RENEWAL, EVICTION, SET_BACK, STRANGER, DATA_LOSS,
+];
+
+/// Each mutation, where it shows, and the promise that it breaks.
+pub const MUTATIONS: [(Mutation, Scenario, &str); 13] = [
+    (Mutation::AcquireWithoutExpiry, NETWORK, FREE),
+    (Mutation::AcquireWithoutMemory, NETWORK, REPETITION),
+    (Mutation::ReleaseWithoutToken, NETWORK, OWN_TOKEN),
+    (Mutation::ReleaseWithoutToken, THREE, EXCLUSION),
+    (Mutation::ReleaseWithoutMemory, NETWORK, REPETITION),
+    (Mutation::RenewWithoutToken, NETWORK, OWN_TOKEN),
+    (Mutation::RenewWithoutNumber, NETWORK, UNINTERRUPTED),
+    (Mutation::CommitWithoutToken, NETWORK, UNINTERRUPTED),
+    (Mutation::CommitWithoutNumber, THREE, ORDERED),
+    (Mutation::CommitWithoutMemory, NETWORK, TRUTH),
+    (Mutation::FenceWithoutPrevious, SET_BACK, GROWING),
+    (Mutation::FenceWithoutClock, EVICTION, GROWING),
+    (Mutation::CleanupElsewhere, NETWORK, NO_LEFTOVER),
+];
+
+impl Scenario {
+    /// Looks at every state.
+    pub fn check(&self) -> Outcome {
+        self.explore(None, HasDiscoveries::AllFailures)
+    }
+
+    /// Looks at every state with one thing taken out, until `promise` is broken.
+    pub fn check_without(&self, mutation: Mutation, promise: &'static str) -> Outcome {
+        self.explore(Some(mutation), HasDiscoveries::AnyOf([promise].into()))
+    }
+
+    fn explore(&self, mutation: Option<Mutation>, until: HasDiscoveries) -> Outcome {
+        let model = LockModel {
+            sessions: self.sessions,
+            budget: self.budget,
+            mutation,
+        };
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let checker = model.checker().threads(threads).finish_when(until);
+        let checker = checker.spawn_bfs().join();
+        let found = checker.discoveries().into_iter();
+        Outcome {
+            states: checker.unique_state_count(),
+            found: found
+                .map(|(name, path)| (name, path.into_actions()))
+                .collect(),
+        }
+    }
+}

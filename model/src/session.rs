@@ -1,0 +1,263 @@
+//! One request's way: acquire, hold and renew, then commit or give back; and what it does when an answer fails to come.
+
+use crate::TTL;
+use crate::redis::{Call, Reply, Script};
+
+/// A client, with a token of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Session {
+    /// How far it has come.
+    pub phase: Phase,
+    /// Its connections that still have something to hand over; new calls go over the last, if that is open.
+    pub connections: Vec<Connection>,
+    /// The answer that is on its way, if it is awaited.
+    pub answer: Option<Reply>,
+    /// The awaited call was repeated already: it is not repeated twice.
+    pub repeated: bool,
+}
+
+/// How far a client has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// The request has not come yet.
+    #[default]
+    Idle,
+    /// It waits for the lock; `age` since it asked, up to [`TTL`].
+    Acquiring {
+        /// Time since the call was sent.
+        age: u8,
+    },
+    /// Its action runs.
+    Holding {
+        /// The fencing token of its acquisition.
+        number: u8,
+        /// For how long the lock is surely its own, by its own clock.
+        valid: u8,
+        /// A renewal is under way, for so long.
+        renewing: Option<u8>,
+    },
+    /// The action has ended well.
+    Committing {
+        /// The fencing token of its acquisition.
+        number: u8,
+    },
+    /// The action has failed.
+    Releasing,
+    /// It was answered, or has crashed.
+    Ended(Outcome),
+}
+
+/// What the request was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// 200
+    Success,
+    /// 409 `lock-lost`
+    Lost,
+    /// 423
+    Held,
+    /// The action's own failure; the lock is given back.
+    Failed,
+    /// 503: Redis failed
+    Unavailable,
+    /// Nothing.
+    Crashed,
+}
+
+/// A connection: what comes over it is carried out in its order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Connection {
+    /// The client can still use it.
+    pub open: bool,
+    /// Sent, and not carried out yet.
+    pub scripts: Vec<Script>,
+}
+
+/// Why an answer will not be had.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The connection broke, also the second time.
+    Broken,
+    /// `redis_timeout` has passed.
+    TimedOut,
+}
+
+impl Session {
+    /// The script whose answer is awaited.
+    pub fn awaited(&self) -> Option<Script> {
+        match self.phase {
+            Phase::Acquiring { .. } => Some(Script::Acquire),
+            Phase::Holding {
+                number,
+                renewing: Some(_),
+                ..
+            } => Some(Script::Renew(number)),
+            Phase::Committing { number } => Some(Script::Commit(number)),
+            Phase::Releasing => Some(Script::Release(Call::Release)),
+            _ => None,
+        }
+    }
+
+    /// The request comes.
+    pub fn begin(&mut self) {
+        self.phase = Phase::Acquiring { age: 0 };
+        self.call(Script::Acquire);
+    }
+
+    /// A third of the time to live has passed.
+    pub fn renew(&mut self) {
+        if let Phase::Holding {
+            number, renewing, ..
+        } = &mut self.phase
+        {
+            *renewing = Some(0);
+            let script = Script::Renew(*number);
+            self.call(script);
+        }
+    }
+
+    /// The action has ended well. A renewal under way is no longer waited for.
+    pub fn commit(&mut self) {
+        if let Phase::Holding { number, .. } = self.phase {
+            self.phase = Phase::Committing { number };
+            self.call(Script::Commit(number));
+        }
+    }
+
+    /// The action has failed, or was stopped.
+    pub fn release(&mut self) {
+        self.phase = Phase::Releasing;
+        self.call(Script::Release(Call::Release));
+    }
+
+    /// The awaited answer comes.
+    pub fn hear(&mut self) {
+        let Some(reply) = self.answer.take() else {
+            return;
+        };
+        match (&mut self.phase, reply) {
+            (Phase::Acquiring { age }, Reply::Granted(number)) => {
+                self.phase = Phase::Holding {
+                    number,
+                    valid: TTL - *age,
+                    renewing: None,
+                };
+            }
+            (Phase::Acquiring { .. }, _) => self.end(Outcome::Held),
+            (
+                Phase::Holding {
+                    valid, renewing, ..
+                },
+                Reply::Yes,
+            ) => *valid = TTL - renewing.take().unwrap_or(TTL),
+            (Phase::Committing { .. }, Reply::Yes) => self.end(Outcome::Success),
+            (Phase::Releasing, Reply::Yes) => self.end(Outcome::Failed),
+            _ => self.end(Outcome::Lost),
+        }
+    }
+
+    /// The connection in use breaks: the awaited call is repeated once over another.
+    pub fn cut(&mut self) {
+        if let Some(connection) = self.connections.last_mut() {
+            connection.open = false;
+        }
+        self.answer = None;
+        match self.awaited() {
+            Some(script) if !self.repeated => {
+                self.send(script);
+                self.repeated = true;
+            }
+            Some(_) => self.fail(Failure::Broken, false),
+            None => {}
+        }
+    }
+
+    /// The awaited answer will not be had: the lock is given back in the background, *behind* the unanswered call where that may
+    /// still be on its way. `elsewhere` is the mutation.
+    pub fn fail(&mut self, failure: Failure, elsewhere: bool) {
+        self.answer = None;
+        if let Phase::Holding { renewing, .. } = &mut self.phase {
+            // The next renewal goes over another connection; the lock lives on.
+            *renewing = None;
+            self.leave_connection();
+            return;
+        }
+        if failure == Failure::Broken || elsewhere {
+            self.leave_connection();
+        }
+        self.end(Outcome::Unavailable);
+        self.send(Script::Release(Call::Cleanup));
+    }
+
+    /// It ends without a word. What was sent is on its way.
+    pub fn crash(&mut self) {
+        self.answer = None;
+        self.end(Outcome::Crashed);
+    }
+
+    /// Whether time makes a difference to it.
+    pub fn ages(&self) -> bool {
+        match self.phase {
+            Phase::Acquiring { age } => age < TTL,
+            Phase::Holding {
+                valid, renewing, ..
+            } => valid > 0 || renewing.is_some_and(|age| age < TTL),
+            _ => false,
+        }
+    }
+
+    /// One unit of time passes on its own clock.
+    pub fn tick(&mut self) {
+        match &mut self.phase {
+            Phase::Acquiring { age } => *age = TTL.min(*age + 1),
+            Phase::Holding {
+                valid, renewing, ..
+            } => {
+                *valid = valid.saturating_sub(1);
+                if let Some(age) = renewing {
+                    *age = TTL.min(*age + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets connections that have nothing more to hand over and are not in use.
+    pub fn tidy(&mut self) {
+        let ended = matches!(self.phase, Phase::Ended(_));
+        let last = self.connections.len().saturating_sub(1);
+        let mut index = 0;
+        self.connections.retain(|connection| {
+            let in_use = index == last && connection.open && !ended;
+            index += 1;
+            in_use || !connection.scripts.is_empty()
+        });
+    }
+
+    fn call(&mut self, script: Script) {
+        self.answer = None;
+        self.repeated = false;
+        self.send(script);
+    }
+
+    fn send(&mut self, script: Script) {
+        match self.connections.last_mut() {
+            Some(connection) if connection.open => connection.scripts.push(script),
+            _ => self.connections.push(Connection {
+                open: true,
+                scripts: vec![script],
+            }),
+        }
+    }
+
+    fn leave_connection(&mut self) {
+        if let Some(connection) = self.connections.last_mut() {
+            connection.open = false;
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.repeated = false;
+        self.phase = Phase::Ended(outcome);
+    }
+}

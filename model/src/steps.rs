@@ -1,0 +1,202 @@
+//! What may happen next.
+
+use stateright::{Model, Property};
+
+use crate::redis::{Redis, Scripts};
+use crate::session::{Failure, Phase, Session};
+use crate::witness::Witness;
+use crate::{LockModel, Mutation, SessionId, State, properties};
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A request comes, and asks for the lock.
+    Begin(SessionId),
+    /// Redis carries out what is next on a session's connection.
+    Run(SessionId, usize),
+    /// An answer comes.
+    Hear(SessionId),
+    /// The holder renews.
+    Renew(SessionId),
+    /// The action has ended well: its holder commits.
+    Commit(SessionId),
+    /// The action has failed: its holder gives the lock back.
+    Release(SessionId),
+    /// A connection breaks.
+    Cut(SessionId),
+    /// A client gives up waiting for an answer.
+    TimeOut(SessionId),
+    /// A client ends without a word.
+    Crash(SessionId),
+    /// Time passes.
+    Tick,
+    /// The fence is evicted.
+    Evict,
+    /// The server's clock is set back.
+    SetBack,
+    /// A stranger deletes the lock.
+    Delete,
+    /// Redis loses all its data.
+    Lose,
+}
+
+impl Model for LockModel {
+    type State = State;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State {
+            redis: Redis::default(),
+            sessions: vec![Session::default(); self.sessions],
+            budget: self.budget,
+            witness: Witness {
+                rights: vec![None; self.sessions],
+                ..Witness::default()
+            },
+        }]
+    }
+
+    fn actions(&self, state: &State, steps: &mut Vec<Step>) {
+        for me in 0..self.sessions {
+            of_session(state, me, steps);
+        }
+        let (budget, redis) = (&state.budget, &state.redis);
+        let faults = [
+            (Step::Tick, passes(state)),
+            (Step::Evict, budget.evictions > 0 && redis.fence.is_some()),
+            (Step::SetBack, budget.set_backs > 0 && redis.clock > 0),
+            (Step::Delete, budget.strangers > 0 && redis.lock.is_some()),
+            (Step::Lose, budget.losses > 0 && redis.fence.is_some()),
+        ];
+        steps.extend(faults.iter().filter(|(_, may)| *may).map(|(step, _)| *step));
+    }
+
+    fn next_state(&self, before: &State, step: Step) -> Option<State> {
+        let mut state = before.clone();
+        let budget = &mut state.budget;
+        match step {
+            Step::Begin(me) => state.sessions[me].begin(),
+            Step::Run(me, connection) => self.run(&mut state, me, connection),
+            Step::Hear(me) => state.sessions[me].hear(),
+            Step::Renew(me) => {
+                budget.renewals -= 1;
+                state.sessions[me].renew();
+            }
+            Step::Commit(me) => state.sessions[me].commit(),
+            Step::Release(me) => state.sessions[me].release(),
+            Step::Cut(me) => {
+                budget.cuts -= 1;
+                state.sessions[me].cut();
+                state.witness.cut.push(me);
+            }
+            Step::TimeOut(me) => {
+                budget.timeouts -= 1;
+                let elsewhere = self.mutation == Some(Mutation::CleanupElsewhere);
+                state.sessions[me].fail(Failure::TimedOut, elsewhere);
+            }
+            Step::Crash(me) => {
+                budget.crashes -= 1;
+                state.sessions[me].crash();
+            }
+            Step::Tick => tick(&mut state),
+            Step::Evict => {
+                budget.evictions -= 1;
+                state.redis.fence = None;
+                state.witness.last = None;
+            }
+            Step::SetBack => {
+                budget.set_backs -= 1;
+                state.redis.clock = 0;
+            }
+            Step::Delete => {
+                budget.strangers -= 1;
+                state.redis.lock = None;
+                state.witness.taken();
+            }
+            Step::Lose => {
+                budget.losses -= 1;
+                let clock = state.redis.clock;
+                state.redis = Redis {
+                    clock,
+                    ..Redis::default()
+                };
+                state.witness.taken();
+            }
+        }
+        state.sessions.iter_mut().for_each(Session::tidy);
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties::all()
+    }
+}
+
+impl LockModel {
+    fn run(&self, state: &mut State, me: SessionId, connection: usize) {
+        let session = &mut state.sessions[me];
+        let current = connection + 1 == session.connections.len();
+        let connection = &mut session.connections[connection];
+        let (script, heard) = (connection.scripts.remove(0), connection.open && current);
+        let before = state.redis.clone();
+        let reply = Scripts(self.mutation).run(&mut state.redis, me, script);
+        state.witness.ran(&before, &state.redis, me, script, reply);
+        if heard && session.awaited() == Some(script) {
+            session.answer = Some(reply);
+        }
+    }
+}
+
+/// What a session may do, and what may happen to it.
+fn of_session(state: &State, me: SessionId, steps: &mut Vec<Step>) {
+    let (session, budget) = (&state.sessions[me], &state.budget);
+    for (index, connection) in session.connections.iter().enumerate() {
+        if !connection.scripts.is_empty() {
+            steps.push(Step::Run(me, index));
+        }
+    }
+    match session.phase {
+        Phase::Idle => {
+            // Sessions differ in nothing but their number: they begin in its order.
+            if me == 0 || state.sessions[me - 1].phase != Phase::Idle {
+                steps.push(Step::Begin(me));
+            }
+            return;
+        }
+        Phase::Ended(_) => return,
+        Phase::Holding { renewing, .. } => {
+            steps.extend([Step::Commit(me), Step::Release(me)]);
+            if renewing.is_none() && budget.renewals > 0 {
+                steps.push(Step::Renew(me));
+            }
+        }
+        _ => {}
+    }
+    if session.answer.is_some() {
+        steps.push(Step::Hear(me));
+    }
+    if session.awaited().is_some() {
+        if budget.cuts > 0 {
+            steps.push(Step::Cut(me));
+        }
+        if budget.timeouts > 0 {
+            steps.push(Step::TimeOut(me));
+        }
+    }
+    if budget.crashes > 0 {
+        steps.push(Step::Crash(me));
+    }
+}
+
+/// Whether time makes a difference.
+fn passes(state: &State) -> bool {
+    let redis = state.redis.lock.is_some_and(|lock| lock.left.is_some());
+    let rights = state.witness.rights.iter().any(Option::is_some);
+    redis || rights || state.sessions.iter().any(Session::ages)
+}
+
+fn tick(state: &mut State) {
+    state.redis.tick();
+    state.sessions.iter_mut().for_each(Session::tick);
+    state.witness.tick();
+}
