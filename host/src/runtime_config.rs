@@ -159,7 +159,7 @@ fn read_providers(key: &str, value: Value) -> Result<Vec<Provider>> {
                     token,
                     mount,
                     prefix,
-                } => Provider::Vault(Vault::new(&url, &token, &mount, prefix.as_deref())?),
+                } => Provider::Vault(Box::new(Vault::new(&url, &token, &mount, prefix.as_deref())?)),
             })
         })
         .collect()

@@ -28,7 +28,7 @@ pub(crate) enum Provider {
         cache: OnceLock<HashMap<String, String>>,
     },
     /// A store whose values may change while the application runs.
-    Vault(Vault),
+    Vault(Box<Vault>),
 }
 
 impl Provider {

@@ -4,6 +4,19 @@
 
 use edgelatch_tests::{App, Call, RedisServer, Vault, until};
 
+/// The service on this Vault, in one instance that goes on for longer than a test: a new one reads its variables in any case.
+async fn on(vault: &Vault, redis: RedisServer) -> App {
+    App::builder()
+        .redis(redis)
+        .runtime_config(&vault.runtime_config())
+        .argument("--max-instance-reuse-count")
+        .argument("100000")
+        .argument("--idle-instance-timeout")
+        .argument("60s")
+        .start()
+        .await
+}
+
 fn with_token(app: &App, token: &str) -> Call {
     app.attempt("user_id=7")
         .header("authorization", &format!("Bearer {token}"))
@@ -17,10 +30,7 @@ async fn opens(app: &App, token: &str) -> bool {
 async fn an_api_token_is_rotated_without_a_restart() {
     let vault = Vault::start().await;
     vault.put("api_token", "first");
-    let app = App::builder()
-        .runtime_config(&vault.runtime_config())
-        .start()
-        .await;
+    let app = on(&vault, RedisServer::start().await).await;
     assert!(opens(&app, "first").await);
     with_token(&app, "second")
         .await
@@ -40,11 +50,7 @@ async fn a_password_is_rotated_without_a_restart() {
     let vault = Vault::start().await;
     let redis = RedisServer::start_with(&["--requirepass", "first"]).await;
     vault.put("redis_pwd", "first");
-    let mut app = App::builder()
-        .redis(redis)
-        .runtime_config(&vault.runtime_config())
-        .start()
-        .await;
+    let mut app = on(&vault, redis).await;
     app.perform("user_id=7").await.assert_success();
     app.redis
         .run::<()>(&["CONFIG", "SET", "requirepass", "second"])
@@ -67,13 +73,7 @@ async fn a_password_is_rotated_without_a_restart() {
 async fn a_provider_that_is_out_of_reach_for_a_while_changes_nothing() {
     let mut vault = Vault::start().await;
     vault.put("api_token", "first");
-    let app = App::builder()
-        .runtime_config(&vault.runtime_config())
-        // An instance that idles for a second is given up, and a new one has to read its variables.
-        .argument("--idle-instance-timeout")
-        .argument("60s")
-        .start()
-        .await;
+    let app = on(&vault, RedisServer::start().await).await;
     assert!(opens(&app, "first").await);
     vault.stop().await;
     // Longer than variables are taken to be what they were.
@@ -87,10 +87,7 @@ async fn a_provider_that_is_out_of_reach_for_a_while_changes_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_value_that_is_rotated_in_is_refused_until_it_is_put_right() {
     let vault = Vault::start().await;
-    let app = App::builder()
-        .runtime_config(&vault.runtime_config())
-        .start()
-        .await;
+    let app = on(&vault, RedisServer::start().await).await;
     app.perform("user_id=7").await.assert_success();
     vault.put("lock_expire", "s00n");
     until("it is refused", || async {
