@@ -25,7 +25,7 @@ pub(crate) async fn json(
     if !headers.get(header::CONTENT_TYPE).is_none_or(is_json) {
         return Err(Problem::unsupported_media_type());
     }
-    json::parse(&bytes).map_err(|error| Problem::malformed_json(format!("Not JSON: {error}")))?;
+    json::parse(&bytes).map_err(|error| not_json(&error))?;
     Ok(Some(bytes))
 }
 
@@ -43,8 +43,13 @@ pub(crate) async fn merge_patch(
     if !headers.get(header::CONTENT_TYPE).is_none_or(is_patch) {
         return Err(Problem::not_a_merge_patch());
     }
-    json::parse(&bytes).map_err(|error| Problem::malformed_json(format!("Not JSON: {error}")))?;
+    json::parse(&bytes).map_err(|error| not_json(&error))?;
     Ok(bytes)
+}
+
+/// 400, with what is wrong and where.
+pub(crate) fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::malformed_json(format!("Not JSON: {error}"))
 }
 
 /// The type of a merge patch (RFC 7396, section 4).

@@ -13,7 +13,8 @@ use crate::redis_error::RedisError;
 use crate::seconds::Ttl;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const MAX_KEY: usize = 255;
+/// The longest key, in bytes.
+pub(crate) const MAX_KEY: usize = 255;
 
 /// One idempotent request.
 pub(crate) struct Idempotency {

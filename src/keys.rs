@@ -8,7 +8,10 @@
 use std::fmt;
 
 /// The longest lock or cache name, in bytes.
-const MAX_NAME: usize = 128;
+pub(crate) const MAX_NAME: usize = 128;
+
+/// What a name may hold beside letters and digits.
+pub(crate) const NAME_MARKS: &str = "._~:-";
 
 /// A user's number: any i64, written canonically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,7 +48,8 @@ pub struct Name(String);
 impl Name {
     /// Reads a name after percent-decoding. `None` where it breaks the rule above.
     pub fn parse(text: &str) -> Option<Self> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._~:-".contains(&byte);
+        let allowed =
+            |byte: u8| byte.is_ascii_alphanumeric() || NAME_MARKS.as_bytes().contains(&byte);
         let fits = (1..=MAX_NAME).contains(&text.len())
             && text.bytes().all(allowed)
             && text != "."

@@ -34,6 +34,8 @@ pub mod json_cache;
 pub mod keys;
 pub mod lock;
 mod merge_patch;
+#[cfg(not(target_family = "wasm"))]
+pub mod openapi;
 mod origin;
 pub mod problem;
 mod query;

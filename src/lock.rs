@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 pub use lease::{Lease, Record};
 pub use token::OwnerToken;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use token::TOKEN_LENGTHS;
 
 use crate::backoff::{Backoff, bounded_pause};
 use crate::keys::LockKey;

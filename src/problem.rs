@@ -29,8 +29,10 @@ pub struct Problem {
 
 /// One fault of a request, in the shape that FastAPI gives them.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
 pub struct InputFault {
     /// Where it is: `["query", "user_id"]`.
+    #[cfg_attr(not(target_family = "wasm"), schema(min_items = 2, max_items = 2))]
     pub loc: [String; 2],
     /// What is wrong, for a person.
     pub msg: String,
@@ -377,12 +379,25 @@ impl IntoResponse for Problem {
 
 /// The members of `application/problem+json` (RFC 9457, section 3.1).
 #[derive(Serialize)]
-struct Members<'a> {
+#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
+#[cfg_attr(not(target_family = "wasm"), schema(as = Problem))]
+pub(crate) struct Members<'a> {
+    /// What kind of problem it is: `urn:edgelatch:<kind>`.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schema(pattern = "^urn:edgelatch:[a-z-]+$")
+    )]
     r#type: String,
+    /// The same for all of its kind.
     title: &'a str,
+    /// The status of the answer.
+    #[cfg_attr(not(target_family = "wasm"), schema(minimum = 400, maximum = 599))]
     status: u16,
+    /// About this one.
     detail: &'a str,
+    /// The request's path.
     instance: &'a str,
+    /// All faults of an invalid request.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [InputFault],
 }

@@ -16,6 +16,15 @@ use crate::request::RequestContext;
 
 /// All routes. Each answers with and without a slash at its end, and never with a redirect.
 pub(crate) fn router() -> Router {
+    routes()
+        .into_iter()
+        .fold(Router::new(), both_ways)
+        .fallback(to(async |_, _| Err(Problem::not_found())))
+        .method_not_allowed_fallback(to(other_method))
+}
+
+/// What there is, and who answers it.
+pub(crate) fn routes() -> [(&'static str, MethodRouter); 7] {
     let lock = get(to(locks::inspect))
         .merge(post(to(locks::acquire)))
         .merge(put(to(locks::renew)))
@@ -24,7 +33,7 @@ pub(crate) fn router() -> Router {
         .merge(put(to(cache::put)))
         .merge(patch(to(cache::patch)))
         .merge(delete(to(cache::delete)));
-    let routes = [
+    [
         ("/api/v1/users/perform-action", post(to(actions::perform))),
         ("/api/v1/users/attempt-action", post(to(actions::attempt))),
         ("/api/v1/users/{user_id}/lock", lock.clone()),
@@ -32,12 +41,7 @@ pub(crate) fn router() -> Router {
         ("/api/v1/users/{user_id}/cache/{key}", cache),
         ("/healthz", get(to(health::live))),
         ("/readyz", get(to(health::ready))),
-    ];
-    routes
-        .into_iter()
-        .fold(Router::new(), both_ways)
-        .fallback(to(async |_, _| Err(Problem::not_found())))
-        .method_not_allowed_fallback(to(other_method))
+    ]
 }
 
 fn both_ways(router: Router, (path, methods): (&str, MethodRouter)) -> Router {

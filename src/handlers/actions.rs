@@ -16,6 +16,8 @@ use crate::body;
 use crate::idempotency::{self, Idempotency, Kept};
 use crate::keys::UserId;
 use crate::lock::{Acquisition, FencingToken, Lease, LockError, Record};
+#[cfg(not(target_family = "wasm"))]
+use crate::openapi::only;
 use crate::problem::{COULD_NOT_ACQUIRE, Problem, retry_after_seconds};
 use crate::query::{self, Query};
 use crate::request::RequestContext;
@@ -28,38 +30,52 @@ const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 /// How long the result of the last action is kept: an hour.
 const LAST_ACTION_TTL_MS: u64 = 3_600_000;
 
-/// What an action answers, and, with the last two members, what is kept of it.
+/// What an action that ran answers.
 #[derive(Serialize)]
-struct Outcome<'a> {
+#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
+#[cfg_attr(not(target_family = "wasm"), schema(as = Success))]
+pub(crate) struct Outcome<'a> {
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::success))]
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::result))]
     result: Option<&'a RawValue>,
+    /// The number of the acquisition that it ran under. Only kept, as `last-action`: the answer has it as a header.
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_family = "wasm"), schema(ignore))]
     fencing_token: Option<i64>,
+    /// When it ended (RFC 3339). Only kept.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_family = "wasm"), schema(ignore))]
     finished_at: Option<String>,
 }
 
+/// What `attempt-action` answers where the lock was not had.
+#[derive(Serialize)]
+#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
+pub(crate) struct Failed {
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::failed))]
+    status: &'static str,
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::could_not_acquire))]
+    detail: &'static str,
+}
+
 impl Outcome<'_> {
-    fn success(result: Option<&RawValue>) -> Outcome<'_> {
+    pub(crate) fn success(result: Option<&RawValue>) -> Outcome<'_> {
         Outcome {
             status: "success",
             result,
-            detail: None,
             fencing_token: None,
             finished_at: None,
         }
     }
+}
 
-    fn failed() -> Outcome<'static> {
-        Outcome {
-            status: "failed",
-            detail: Some(COULD_NOT_ACQUIRE),
-            ..Outcome::success(None)
-        }
-    }
+impl Failed {
+    pub(crate) const ANSWER: Self = Self {
+        status: "failed",
+        detail: COULD_NOT_ACQUIRE,
+    };
 }
 
 /// `POST perform-action`: waits up to `timeout` for the user's lock and runs the action under it.
@@ -88,7 +104,7 @@ pub(crate) async fn attempt(
         Ok(Acquisition::Lease(lease)) => call.run(lease).await,
         Ok(Acquisition::Done(record)) => call.replay(&record),
         Err(LockError::Held { remaining }) => {
-            let mut response = reply::json(&Outcome::failed())?;
+            let mut response = reply::json(&Failed::ANSWER)?;
             let seconds = HeaderValue::from(retry_after_seconds(remaining));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
             Ok(response)

@@ -1,6 +1,6 @@
 //! `/healthz`: is the component running. `/readyz`: can it do its work.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -9,21 +9,45 @@ use serde::Serialize;
 use spin_sdk::redis::RedisResult;
 
 use super::reply;
+#[cfg(not(target_family = "wasm"))]
+use crate::openapi::only;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::redis::Repeat;
 use crate::redis_error::RedisError;
 use crate::request::RequestContext;
 
+/// The component is running.
 #[derive(Serialize)]
-struct Live {
+#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
+pub(crate) struct Live {
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::ok))]
     status: &'static str,
 }
 
+impl Live {
+    pub(crate) const ANSWER: Self = Self { status: "ok" };
+}
+
+/// The component can do its work.
 #[derive(Serialize)]
-struct Ready {
+#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
+pub(crate) struct Ready {
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::ok))]
     redis: &'static str,
+    /// How long Redis took to answer, in milliseconds.
+    #[cfg_attr(not(target_family = "wasm"), schema(minimum = 0))]
     latency_ms: f64,
+}
+
+impl Ready {
+    pub(crate) fn after(latency: Duration) -> Self {
+        let us = (latency.as_secs_f64() * 1_000_000.0).round();
+        Self {
+            redis: "ok",
+            latency_ms: us / 1000.0,
+        }
+    }
 }
 
 /// Whether this is a request that [`live`] answers.
@@ -39,7 +63,7 @@ pub(crate) async fn live(_: RequestContext, request: Request) -> Result<Response
 /// What [`live`] answers, also where there is no context because the settings are wrong.
 pub(crate) fn alive(uri: &Uri) -> Result<Response, Problem> {
     Query::new(uri).finish(Some(()))?;
-    reply::json(&Live { status: "ok" })
+    reply::json(&Live::ANSWER)
 }
 
 /// `GET /readyz`: 200 once Redis has answered a PING, else 503.
@@ -48,13 +72,7 @@ pub(crate) async fn ready(context: RequestContext, request: Request) -> Result<R
     let began = Instant::now();
     let reply = context.redis.command("PING", &[], Repeat::Safe).await?;
     match reply.as_slice() {
-        [RedisResult::Status(_)] => {
-            let ms = began.elapsed().as_secs_f64() * 1000.0;
-            reply::json(&Ready {
-                redis: "ok",
-                latency_ms: (ms * 1000.0).round() / 1000.0,
-            })
-        }
+        [RedisResult::Status(_)] => reply::json(&Ready::after(began.elapsed())),
         _ => Err(RedisError::unexpected("not a reply of PING").into()),
     }
 }

@@ -10,6 +10,8 @@ use serde::Serialize;
 use super::{path, reply};
 use crate::keys::LockKey;
 use crate::lock::{FencingToken, LockError, OwnerToken};
+#[cfg(not(target_family = "wasm"))]
+use crate::openapi::only;
 use crate::problem::Problem;
 use crate::query::{self, Query};
 use crate::request::RequestContext;
@@ -19,25 +21,53 @@ const LOCK_TOKEN: HeaderName = HeaderName::from_static("lock-token");
 
 /// A lease, as its owner sees it.
 #[derive(Serialize)]
-struct Granted<'a> {
-    token: &'a str,
-    fencing_token: i64,
-    /// In seconds.
-    expires_in: f64,
+#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
+#[cfg_attr(not(target_family = "wasm"), schema(as = Lease))]
+pub(crate) struct Granted<'a> {
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::secret_token))]
+    pub(crate) token: &'a str,
+    /// The number of this acquisition: greater than that of every earlier one of this lock.
+    #[cfg_attr(not(target_family = "wasm"), schema(minimum = 1))]
+    pub(crate) fencing_token: i64,
+    /// How long the lock lives without renewal, in seconds.
+    #[cfg_attr(not(target_family = "wasm"), schema(exclusive_minimum = 0))]
+    pub(crate) expires_in: f64,
 }
 
 /// A lock, as anybody sees it.
 #[derive(Serialize)]
+#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
+#[cfg_attr(not(target_family = "wasm"), schema(as = LockState))]
 #[serde(untagged)]
-enum Seen {
+pub(crate) enum Seen {
+    /// Somebody holds it.
     Held {
+        #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::yes))]
         held: bool,
+        /// The number of the holder's acquisition; null where a foreign client set the lock.
+        #[cfg_attr(not(target_family = "wasm"), schema(required))]
         fencing_token: Option<i64>,
+        /// How long it has left, in seconds; null where it has no expiry.
+        #[cfg_attr(not(target_family = "wasm"), schema(required))]
         expires_in: Option<f64>,
     },
+    /// Nobody holds it.
     Free {
+        #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::no))]
         held: bool,
     },
+}
+
+impl Seen {
+    pub(crate) const FREE: Self = Self::Free { held: false };
+
+    pub(crate) fn held(fencing_token: Option<i64>, expires_in: Option<f64>) -> Self {
+        Self::Held {
+            held: true,
+            fencing_token,
+            expires_in,
+        }
+    }
 }
 
 /// `POST lock`: acquires it, waiting up to `timeout`; with the token that has it already, renews it.
@@ -103,12 +133,11 @@ pub(crate) async fn inspect(
     let key = query.finish(key)?;
     let holder = context.instance.locks(&context.redis).inspect(&key).await?;
     reply::json(&match holder {
-        Some(holder) => Seen::Held {
-            held: true,
-            fencing_token: holder.fencing_token.map(FencingToken::get),
-            expires_in: holder.remaining.map(|left| left.as_secs_f64()),
-        },
-        None => Seen::Free { held: false },
+        Some(holder) => Seen::held(
+            holder.fencing_token.map(FencingToken::get),
+            holder.remaining.map(|left| left.as_secs_f64()),
+        ),
+        None => Seen::FREE,
     })
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::random;
 
 /// The shortest and the longest token that a client may bring, in bytes.
-const BROUGHT: std::ops::RangeInclusive<usize> = 16..=128;
+pub(crate) const TOKEN_LENGTHS: std::ops::RangeInclusive<usize> = 16..=128;
 
 /// The secret that a lock is held by: what releases or renews it must present the same one.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl OwnerToken {
 
     /// A client's own token: 16 to 128 visible ASCII characters. `None` for anything else.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let fits = BROUGHT.contains(&text.len()) && text.iter().all(u8::is_ascii_graphic);
+        let fits = TOKEN_LENGTHS.contains(&text.len()) && text.iter().all(u8::is_ascii_graphic);
         let text = std::str::from_utf8(text).ok().filter(|_| fits)?;
         Some(Self {
             text: text.to_owned(),

@@ -55,8 +55,12 @@ pub(crate) fn components() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds the host, with the features that its dependencies have in the whole workspace: so `test` and `up` share one build.
+/// Builds the host, unless EDGELATCH_HOST_BIN names one, with the features that its dependencies have in the whole workspace: so
+/// `test` and `up` share one build.
 pub(crate) fn host() -> anyhow::Result<()> {
+    if named_host().is_some() {
+        return Ok(());
+    }
     step::say("building the host that runs it (the first time this takes some minutes)");
     step::run(
         cargo().args(["build", "--workspace", "--bin", "edgelatch-host"]),
@@ -64,11 +68,41 @@ pub(crate) fn host() -> anyhow::Result<()> {
     )
 }
 
+/// Writes `openapi.json` from the code.
+pub(crate) fn openapi() -> anyhow::Result<()> {
+    step::say("writing openapi.json");
+    let output = cargo()
+        .args([
+            "run",
+            "--quiet",
+            "--package",
+            "edgelatch",
+            "--example",
+            "openapi",
+        ])
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("cargo could not be started")?;
+    if !output.status.success() {
+        bail!("the document could not be made: see the output above");
+    }
+    std::fs::write(root().join("openapi.json"), output.stdout)?;
+    Ok(())
+}
+
 /// Where the host is, once built.
 pub(crate) fn host_binary() -> PathBuf {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("debug").join("edgelatch-host")
+    named_host().unwrap_or_else(|| target().join("debug").join("edgelatch-host"))
+}
+
+fn named_host() -> Option<PathBuf> {
+    std::env::var_os("EDGELATCH_HOST_BIN").map(PathBuf::from)
+}
+
+/// Where cargo builds, and where everything else goes that is made and not kept.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |named| root().join(named))
 }
 
 fn install_target() -> anyhow::Result<()> {

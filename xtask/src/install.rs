@@ -33,6 +33,14 @@ pub(crate) const CHROMEDRIVER: Program = Program {
                 macOS: `brew install --cask chromium chromedriver`)",
 };
 
+/// Python, with what makes virtual environments, which Debian packages apart: for the outside judges.
+pub(crate) const PYTHON: Program = Program {
+    names: &["python3"],
+    package: "python3-venv",
+    otherwise: "install Python 3 (Debian, Ubuntu: `sudo apt-get install python3-venv`; Fedora: `sudo dnf install python3`; \
+                macOS: `brew install python`)",
+};
+
 impl Program {
     /// The program's path; installs it if there is none and this is root.
     ///
@@ -43,20 +51,28 @@ impl Program {
             return Ok(found);
         }
         let wanted = self.names.join(" and no ");
-        if step::on_path("apt-get").is_none() || !nix::unistd::geteuid().is_root() {
-            bail!("no {wanted} on PATH: {} and try again", self.otherwise);
-        }
+        self.install(&format!("no {wanted} on PATH"))?;
         let package = self.package;
-        step::say(format_args!("installing: apt-get install {package}"));
-        let failed = format!(
-            "apt-get could not install {package}: {} and try again",
-            self.otherwise
-        );
-        step::run(apt_get().arg("update"), &failed)?;
-        step::run(apt_get().args(["install", "--yes", package]), &failed)?;
         self.find().with_context(|| {
             format!("apt-get installed {package}, but there is no {wanted} on PATH")
         })
+    }
+
+    /// Installs it, if this is root. `missing` says what was looked for in vain.
+    ///
+    /// # Errors
+    /// A sentence that says what to install.
+    pub(crate) fn install(&self, missing: &str) -> anyhow::Result<()> {
+        let Self {
+            package, otherwise, ..
+        } = self;
+        if step::on_path("apt-get").is_none() || !nix::unistd::geteuid().is_root() {
+            bail!("{missing}: {otherwise} and try again");
+        }
+        step::say(format_args!("installing: apt-get install {package}"));
+        let failed = format!("apt-get could not install {package}: {otherwise} and try again");
+        step::run(apt_get().arg("update"), &failed)?;
+        step::run(apt_get().args(["install", "--yes", package]), &failed)
     }
 
     fn find(&self) -> Option<PathBuf> {

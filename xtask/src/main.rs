@@ -4,7 +4,11 @@
 
 mod build;
 mod install;
+mod judge;
+mod python;
 mod redis;
+mod service;
+mod signals;
 mod step;
 mod up;
 
@@ -24,23 +28,29 @@ struct Cli {
 enum Command {
     /// Build it and serve it, with a Redis of its own
     Up(up::Up),
-    /// Run all tests: unit tests natively, then the component over HTTP against real Redis servers
+    /// Run all tests: unit tests natively, then the component over HTTP against real Redis servers, then the outside judges
     Test {
-        /// Passed on to `cargo test`
+        /// Passed on to `cargo test`; with any, the outside judges are left out
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Check the model of the lock's protocol: print how many states there are, and how each mutation breaks a promise
     Model,
+    /// Let schemathesis try the service for longer than `test` does
+    Fuzz(judge::Judge),
     /// Build the component and the host that runs it
     Build,
+    /// Write openapi.json anew from the code
+    Openapi,
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Up(up) => up.run(),
         Command::Test { arguments } => test(&arguments),
+        Command::Fuzz(judge) => judge.run(),
         Command::Build => build::components().and_then(|()| build::host()),
+        Command::Openapi => build::openapi(),
         Command::Model => model(),
     };
     match outcome {
@@ -64,7 +74,13 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
         .args(arguments)
         .env("EDGELATCH_REDIS_BIN", redis)
         .env("EDGELATCH_CHROMEDRIVER_BIN", chromedriver);
-    step::run(&mut cargo, "the tests failed: see the output above")
+    step::run(&mut cargo, "the tests failed: see the output above")?;
+    if arguments.is_empty() {
+        judge::Judge::of_tests().run()
+    } else {
+        step::say("not all tests were asked for: the outside judges are left out");
+        Ok(())
+    }
 }
 
 fn model() -> anyhow::Result<()> {

@@ -50,9 +50,11 @@ impl PrivateRedis {
         Ok(redis)
     }
 
-    /// Its port on 127.0.0.1.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
+    /// Points a service to it.
+    pub(crate) fn serve_to(&self, service: &mut Command) {
+        service
+            .env("SPIN_VARIABLE_REDIS_HOST", "127.0.0.1")
+            .env("SPIN_VARIABLE_REDIS_PORT", self.port.to_string());
     }
 
     fn wait_until_it_answers(&mut self) -> anyhow::Result<()> {

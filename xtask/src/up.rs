@@ -1,17 +1,14 @@
 //! `cargo xtask up`: builds and serves.
 
-use std::path::PathBuf;
-use std::process::{Child, Command};
-use std::sync::Mutex;
+use std::process::Command;
 
 use anyhow::{Context as _, bail};
-use clap::{Args, ValueEnum};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use clap::Args;
 use url::Url;
 
 use crate::redis::PrivateRedis;
-use crate::{build, step};
+use crate::service::Runner;
+use crate::{signals, step};
 
 /// Build it and serve it.
 #[derive(Args)]
@@ -27,31 +24,10 @@ pub(crate) struct Up {
     runner: Runner,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Runner {
-    Host,
-    Spin,
-}
-
-/// The service that a signal has to stop; `None` before it runs.
-static SERVICE: Mutex<Option<Pid>> = Mutex::new(None);
-
 impl Up {
     /// Runs until the service ends, or until Ctrl-C or SIGTERM stop it.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        build::components()?;
-        let runner = match self.runner {
-            Runner::Host => {
-                build::host()?;
-                build::host_binary()
-            }
-            Runner::Spin => spin()?,
-        };
-        let mut command = Command::new(runner);
-        command
-            .args(["up", "--from", "spin.toml", "--listen", &self.listen])
-            .args(["--runtime-config-file", "runtime-config.toml"])
-            .current_dir(build::root());
+        let mut command = self.runner.command(&self.listen)?;
         let redis = self.choose_redis(&mut command)?;
         let service = self.serve(&mut command);
         // Its Redis goes after the service, not before.
@@ -76,14 +52,12 @@ impl Up {
             return Ok(None);
         }
         let redis = PrivateRedis::start()?;
-        command
-            .env("SPIN_VARIABLE_REDIS_HOST", "127.0.0.1")
-            .env("SPIN_VARIABLE_REDIS_PORT", redis.port().to_string());
+        redis.serve_to(command);
         Ok(Some(redis))
     }
 
     fn serve(&self, command: &mut Command) -> anyhow::Result<()> {
-        ctrlc::set_handler(stop_service).context("no handler for Ctrl-C could be set")?;
+        signals::pass_on()?;
         step::say(format_args!(
             "serving at http://{0} - try: curl -X POST 'http://{0}/api/v1/users/perform-action/?user_id=42' - Ctrl-C stops",
             self.listen
@@ -92,40 +66,13 @@ impl Up {
         let mut service = command
             .spawn()
             .with_context(|| format!("`{program}` could not be started"))?;
-        let stopped = wait(&mut service)?;
-        if !stopped {
+        let ended = signals::wait(&mut service)?;
+        if !ended.status.success() && !ended.asked_to {
             bail!("the service ended: see its words above");
         }
         step::say("stopped");
         Ok(())
     }
-}
-
-/// Waits for the service; returns whether it ended well or because of a signal that we were to pass on.
-fn wait(service: &mut Child) -> anyhow::Result<bool> {
-    let pid = Pid::from_raw(i32::try_from(service.id())?);
-    if let Ok(mut current) = SERVICE.lock() {
-        *current = Some(pid);
-    }
-    let status = service.wait()?;
-    let asked = SERVICE.lock().is_ok_and(|current| current.is_none());
-    Ok(status.success() || asked)
-}
-
-/// On Ctrl-C or SIGTERM: asks the service to end, which ends us.
-fn stop_service() {
-    let service = SERVICE.lock().ok().and_then(|mut current| current.take());
-    if let Some(pid) = service {
-        // It may have ended already.
-        let _ = kill(pid, Signal::SIGTERM);
-    }
-}
-
-fn spin() -> anyhow::Result<PathBuf> {
-    let named = std::env::var_os("SPIN_BIN").map(PathBuf::from);
-    named.or_else(|| step::on_path("spin")).context(
-        "no `spin` on PATH: install Spin 4.1 or newer (https://spinframework.dev/install), name it in SPIN_BIN, or leave out `--runner spin`",
-    )
 }
 
 /// The variables that say what a Redis URL says.

@@ -18,6 +18,7 @@ mod idempotency;
 mod late_calls;
 mod leases;
 mod lock;
+mod openapi;
 mod origin;
 mod readme;
 mod redis_faults;

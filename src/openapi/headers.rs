@@ -1,0 +1,128 @@
+//! Headers of answers.
+
+use serde_json::Value;
+use utoipa::openapi::extensions::Extensions;
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+
+use super::components::SOME_NUMBER;
+
+/// Headers by name. A name may go on after a dot, where one header is described in several ways.
+pub(super) fn headers() -> Vec<(&'static str, Header)> {
+    vec![
+        (
+            "X-Request-Id",
+            always(text(REQUEST_ID, "7c0e0ab6a07dd8fb1a0c6c7b3c4c9a35")),
+        ),
+        (
+            "Server-Timing",
+            always(text(
+                TIMING,
+                "redis;dur=0.412, wait;dur=0.298, action;dur=0.001",
+            )),
+        ),
+        ("Fencing-Token", always(whole(FENCING_TOKEN, SOME_NUMBER))),
+        (
+            "Fencing-Token.if-run",
+            whole(
+                "The number of the acquisition, if there was one",
+                SOME_NUMBER,
+            ),
+        ),
+        (
+            "Lock-Wait",
+            always(whole("How long the lock took, in milliseconds", 0)),
+        ),
+        (
+            "Lock-Wait.if-run",
+            whole("How long the lock took, in milliseconds, if it was had", 0),
+        ),
+        (
+            "Idempotent-Replayed",
+            text(
+                "`true` where this is the answer to an earlier request",
+                "true",
+            ),
+        ),
+        ("Retry-After", always(whole(RETRY_AFTER, 1))),
+        (
+            "Retry-After.if-held",
+            whole(
+                "Where the lock was not had: when it is worth trying again, in seconds",
+                1,
+            ),
+        ),
+        (
+            "ETag",
+            always(text("The tag of the stored bytes", SOME_TAG)),
+        ),
+        (
+            "ETag.weak",
+            always(text(
+                "The tag of the file, whether it is compressed or not",
+                r#"W/"86f7e437faa5a7fce15d1ddcb9eaeaea377667b8""#,
+            )),
+        ),
+        (
+            "Vary",
+            always(text(
+                "It comes compressed to those who take that",
+                "accept-encoding",
+            )),
+        ),
+        (
+            "Cache-Control.revalidate",
+            always(text(
+                "It may be kept, and is to be asked for again",
+                "no-cache",
+            )),
+        ),
+        (
+            "Cache-Control",
+            always(text("How long it may be kept", "private, max-age=59")),
+        ),
+        (
+            "Cache-Control.secret",
+            always(text("The answer holds a secret", "no-store")),
+        ),
+        (
+            "Cache-Status",
+            always(text(
+                "Where it came from (RFC 9211)",
+                "edgelatch; hit; ttl=59",
+            )),
+        ),
+        (
+            "WWW-Authenticate",
+            always(text("What is needed (RFC 6750)", "Bearer")),
+        ),
+    ]
+}
+
+const SOME_TAG: &str = r#""86f7e437faa5a7fce15d1ddcb9eaeaea377667b8""#;
+const REQUEST_ID: &str = "The caller's own `X-Request-Id` if it is 1 to 128 of `A-Z a-z 0-9 . _ ~ + / = : -`, else a new one";
+const TIMING: &str = "Milliseconds spent on Redis, waiting for the lock, and in the action";
+const FENCING_TOKEN: &str = "The number of the acquisition: greater than that of every earlier one";
+const RETRY_AFTER: &str = "When it is worth trying again, in seconds";
+
+fn text(description: &str, example: &str) -> Header {
+    header(Type::String, description, example)
+}
+
+fn whole(description: &str, example: i64) -> Header {
+    header(Type::Integer, description, example)
+}
+
+fn header(kind: Type, description: &str, example: impl Into<Value>) -> Header {
+    HeaderBuilder::new()
+        .schema(Some(ObjectBuilder::new().schema_type(kind)))
+        .description(Some(description))
+        .example(Some(example.into()))
+        .build()
+}
+
+/// It is on every such answer. utoipa has no member for `required` of a header.
+fn always(mut header: Header) -> Header {
+    header.extensions = Some(Extensions::from_iter([("required", true)]));
+    header
+}

@@ -1,0 +1,95 @@
+//! What the document says of the cache.
+
+use edgelatch_tests::{App, Call};
+
+use super::document::Judge;
+use super::requests::{Good, authorized, builder, try_what_fails, try_what_is_refused};
+
+const PATH: &str = "/api/v1/users/42/cache/profile";
+const RESERVED: &str = "/api/v1/users/42/cache/last-action";
+
+const GET: Good = entry("get_cache", "GET", "");
+const PUT: Good = entry("put_cache", "PUT", r#"{"name":"Ada"}"#);
+const PATCH: Good = entry("patch_cache", "PATCH", r#"{"name":null,"age":36}"#);
+const DELETE: Good = entry("delete_cache", "DELETE", "");
+
+const fn entry(id: &'static str, method: &'static str, body: &'static str) -> Good {
+    Good {
+        id,
+        method,
+        path: PATH,
+        query: "",
+        headers: &[],
+        body,
+    }
+}
+
+#[tokio::test]
+async fn every_documented_answer_of_the_cache_occurs() {
+    let mut app = builder().start().await;
+    let mut judge = Judge::of("cache");
+    try_an_absent_entry(&mut judge, &app).await;
+    try_an_entry(&mut judge, &app).await;
+    try_bodies(&mut judge, &app).await;
+    let all = [GET, PUT, PATCH, DELETE];
+    try_what_is_refused(&mut judge, &app, &all).await;
+    try_what_fails(&mut judge, &mut app, &all).await;
+    judge.assert_has_seen_everything();
+}
+
+async fn try_an_absent_entry(judge: &mut Judge, app: &App) {
+    judge.see("get_cache", 404, "not-found", &GET.call(app).await);
+    judge.see("patch_cache", 404, "not-found", &PATCH.call(app).await);
+    judge.see(
+        "put_cache",
+        412,
+        "precondition-failed",
+        &if_there(PUT.call(app)).await,
+    );
+    judge.see(
+        "delete_cache",
+        412,
+        "precondition-failed",
+        &if_there(DELETE.call(app)).await,
+    );
+}
+
+fn if_there(call: Call) -> Call {
+    call.header("if-match", "*")
+}
+
+async fn try_an_entry(judge: &mut Judge, app: &App) {
+    judge.see("put_cache", 201, "", &PUT.call(app).await);
+    judge.see("put_cache", 200, "", &PUT.call(app).await);
+    let read = GET.call(app).await;
+    judge.see("get_cache", 200, "", &read);
+    let tag = read.header("etag").unwrap();
+    let again = GET.call(app).header("if-none-match", tag);
+    judge.see("get_cache", 304, "", &again.await);
+    let other = GET.call(app).header("if-match", "\"another\"");
+    judge.see("get_cache", 412, "precondition-failed", &other.await);
+    let other = PATCH.call(app).header("if-match", "\"another\"");
+    judge.see("patch_cache", 412, "precondition-failed", &other.await);
+    let merged = PATCH.call(app).await;
+    merged.assert_body(200, r#"{"age":36}"#);
+    judge.see("patch_cache", 200, "", &merged);
+    judge.see("delete_cache", 204, "", &DELETE.call(app).await);
+}
+
+async fn try_bodies(judge: &mut Judge, app: &App) {
+    for good in [PUT, PATCH] {
+        let bare = || authorized(app, good.method, PATH);
+        judge.see(
+            good.id,
+            400,
+            "malformed-json",
+            &bare().body(r#"{"amount": "#).await,
+        );
+        let long = vec![b' '; (1 << 20) + 1];
+        judge.see(good.id, 413, "body-too-large", &bare().body(long).await);
+        let text = good.call(app).header("content-type", "text/plain");
+        judge.see(good.id, 415, "unsupported-media-type", &text.await);
+        let reserved = authorized(app, good.method, RESERVED).body(good.body);
+        judge.see(good.id, 409, "reserved-key", &reserved.await);
+    }
+}

@@ -1,0 +1,62 @@
+//! Ctrl-C and SIGTERM, passed on to the process that is waited for, so that whatever was started around it is stopped too.
+
+use std::process::{Child, ExitStatus};
+use std::sync::Mutex;
+
+use anyhow::Context as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// The process that a signal has to stop; `None` where none is waited for.
+static WAITED_FOR: Mutex<Option<Pid>> = Mutex::new(None);
+
+/// From now on, Ctrl-C and SIGTERM end the process that [`wait`] waits for instead of this one.
+pub(crate) fn pass_on() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        let process = WAITED_FOR
+            .lock()
+            .ok()
+            .and_then(|mut current| current.take());
+        if let Some(pid) = process {
+            // It may have ended already.
+            let _ = kill(pid, Signal::SIGTERM);
+        }
+    })
+    .context("no handler for Ctrl-C could be set")
+}
+
+/// How a process ended.
+pub(crate) struct Ended {
+    /// What it said.
+    pub(crate) status: ExitStatus,
+    /// Whether a signal came that was passed on to it.
+    pub(crate) asked_to: bool,
+}
+
+/// Waits for a process.
+pub(crate) fn wait(process: &mut Child) -> anyhow::Result<Ended> {
+    let pid = pid_of(process)?;
+    if let Ok(mut current) = WAITED_FOR.lock() {
+        *current = Some(pid);
+    }
+    let status = process.wait()?;
+    let before = WAITED_FOR
+        .lock()
+        .ok()
+        .and_then(|mut current| current.take());
+    Ok(Ended {
+        status,
+        asked_to: before.is_none(),
+    })
+}
+
+/// Sends a signal to a process, which may have ended already.
+pub(crate) fn send(process: &Child, signal: Signal) {
+    if let Ok(pid) = pid_of(process) {
+        let _ = kill(pid, signal);
+    }
+}
+
+fn pid_of(process: &Child) -> anyhow::Result<Pid> {
+    Ok(Pid::from_raw(i32::try_from(process.id())?))
+}
