@@ -26,6 +26,8 @@ mod body;
 pub mod config;
 mod edge;
 pub mod etag;
+#[cfg(test)]
+mod fuzz;
 mod handlers;
 mod idempotency;
 mod instance;

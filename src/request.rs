@@ -24,13 +24,19 @@ impl RequestId {
     pub fn of(headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(X_REQUEST_ID).iter();
         match (values.next(), values.next()) {
-            (Some(value), None) if is_request_id(value.as_bytes()) => Self(value.clone()),
+            (Some(value), None) if Self::is_valid(value.as_bytes()) => Self(value.clone()),
             // 32 hexadecimal digits are always a header's value.
             _ => Self(
                 HeaderValue::try_from(random::hex128())
                     .unwrap_or_else(|_| HeaderValue::from_static("none")),
             ),
         }
+    }
+
+    /// Whether a caller's id is taken over.
+    pub(crate) fn is_valid(bytes: &[u8]) -> bool {
+        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._~+/=:-".contains(byte);
+        (1..=MAX_REQUEST_ID).contains(&bytes.len()) && bytes.iter().all(allowed)
     }
 
     /// As a header's value.
@@ -42,11 +48,6 @@ impl RequestId {
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
-}
-
-fn is_request_id(bytes: &[u8]) -> bool {
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._~+/=:-".contains(byte);
-    (1..=MAX_REQUEST_ID).contains(&bytes.len()) && bytes.iter().all(allowed)
 }
 
 /// One request's context. Clones are of the same request.
@@ -122,11 +123,11 @@ mod tests {
 
     #[test]
     fn only_plain_ids_are_taken_over() {
-        assert!(is_request_id(b"a1._~+/=:-"));
-        assert!(is_request_id(&[b'x'; 128]));
-        assert!(!is_request_id(&[b'x'; 129]));
+        assert!(RequestId::is_valid(b"a1._~+/=:-"));
+        assert!(RequestId::is_valid(&[b'x'; 128]));
+        assert!(!RequestId::is_valid(&[b'x'; 129]));
         for bad in ["", "a b", "a,b", "\u{e9}", "a\"b"] {
-            assert!(!is_request_id(bad.as_bytes()), "{bad:?}");
+            assert!(!RequestId::is_valid(bad.as_bytes()), "{bad:?}");
         }
     }
 

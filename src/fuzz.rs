@@ -1,0 +1,164 @@
+//! Every parser at the edge, fed with anything: that it never panics, and what must hold whatever it is given.
+//!
+//! `cargo test` replays the corpus (`src/__fuzz__/`) and tries some thousand more inputs; `cargo bolero test` looks for them with
+//! libFuzzer, for as long as it is let.
+
+use bolero::check;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::etag::{Conditions, ETag};
+use crate::keys::{Keys, Name, UserId};
+use crate::lock::OwnerToken;
+use crate::query::{self, Query};
+use crate::request::RequestId;
+use crate::seconds::{MAX_TTL_MS, Ttl};
+use crate::{body, idempotency, json, merge_patch};
+
+fn headers(name: HeaderName, lines: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in lines.split(|byte| *byte == b'\n') {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            headers.append(name.clone(), value);
+        }
+    }
+    headers
+}
+
+#[test]
+fn a_query_is_read_or_all_its_faults_are_listed() {
+    check!().for_each(|input: &[u8]| {
+        let text = String::from_utf8_lossy(input);
+        let Ok(uri) = format!("/x?{text}").parse::<Uri>() else {
+            return;
+        };
+        let mut query = Query::new(&uri);
+        let user = query.required("user_id", query::user_id);
+        let timeout = query.optional("timeout", query::timeout);
+        let expire = query.optional("expire", query::expire);
+        match query.finish(user) {
+            Ok(user) => {
+                assert_eq!(UserId::parse(&user.to_string()), Some(user));
+                assert!(timeout.is_none_or(|timeout| timeout.as_secs() <= 60));
+                assert!(expire.is_none_or(|expire| (1..=MAX_TTL_MS).contains(&expire.as_millis())));
+            }
+            Err(problem) => assert!(!problem.errors.is_empty()),
+        }
+    });
+}
+
+#[test]
+fn a_name_that_is_read_stays_in_its_users_slot() {
+    check!().for_each(|input: &[u8]| {
+        let Ok(text) = std::str::from_utf8(input) else {
+            return;
+        };
+        if let Some(name) = Name::parse(text) {
+            assert_eq!(name.as_str(), text);
+            let key = Keys::new("p").cache(UserId::new(-7), &name);
+            assert!(key.starts_with("{puser:-7:lock}:cache:"), "{key}");
+            assert_eq!(key.matches(['{', '}']).count(), 2, "{key}");
+        }
+    });
+}
+
+#[test]
+fn a_time_to_live_that_is_read_is_within_its_bounds() {
+    check!().for_each(|input: &[u8]| {
+        let text = String::from_utf8_lossy(input);
+        if let Ok(ttl) = Ttl::parse(&text) {
+            assert!((1..=MAX_TTL_MS).contains(&ttl.as_millis()));
+        }
+    });
+}
+
+#[test]
+fn conditions_are_read_or_refused() {
+    check!().for_each(|input: &[u8]| {
+        let tag = ETag::of(input);
+        for name in [header::IF_MATCH, header::IF_NONE_MATCH] {
+            if let Ok(conditions) = Conditions::of(&headers(name, input)) {
+                // Without anything there, `If-None-Match` always holds; what holds with a tag is not asked of a digest.
+                assert!(conditions.none_match_holds(None));
+                let _ = conditions.match_holds(Some(&tag));
+            }
+        }
+    });
+}
+
+#[test]
+fn tokens_keys_and_ids_are_plain_or_refused() {
+    check!().for_each(|input: &[u8]| {
+        let visible = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_graphic);
+        if let Some(token) = OwnerToken::parse(input) {
+            assert!(visible(token.as_str().as_bytes()) && (16..=128).contains(&input.len()));
+        }
+        let name = HeaderName::from_static("idempotency-key");
+        if let Ok(Some(key)) = idempotency::key(&headers(name, input)) {
+            assert!(visible(key) && (1..=255).contains(&key.len()));
+        }
+    });
+}
+
+#[test]
+fn a_request_id_of_the_callers_is_plain() {
+    check!().for_each(|input: &[u8]| {
+        // A new id needs the component's random bits, which are not to be had here: only what would be taken over is looked at.
+        if RequestId::is_valid(input) {
+            let plain = |byte: &u8| byte.is_ascii_graphic() && !b"\",;\\{}".contains(byte);
+            assert!(input.iter().all(plain));
+        }
+    });
+}
+
+#[test]
+fn a_content_type_is_read() {
+    check!().for_each(|input: &[u8]| {
+        if let Ok(value) = HeaderValue::from_bytes(input) {
+            let json = body::is_json(&value);
+            assert!(
+                !json
+                    || input.to_ascii_lowercase().starts_with(b"application/")
+                    || input.starts_with(b" ")
+            );
+        }
+    });
+}
+
+#[test]
+fn json_is_what_another_parser_takes_for_json() {
+    check!().for_each(|input: &[u8]| {
+        let ours = json::parse(input);
+        let theirs = serde_json::from_slice::<Value>(input);
+        // That one stops at a nesting of 127.
+        match (ours, theirs) {
+            (Ok(text), Ok(_)) => assert_eq!(text.get().as_bytes(), input.trim_ascii()),
+            (Ok(_), Err(error)) => assert!(error.to_string().contains("recursion limit")),
+            (Err(_), theirs) => assert!(theirs.is_err()),
+        }
+    });
+}
+
+#[test]
+fn a_merge_of_json_is_json_and_merging_again_changes_nothing() {
+    check!().for_each(|input: &[u8]| {
+        let mut halves = input.splitn(2, |byte| *byte == b'\n');
+        let target = json::parse(halves.next().unwrap_or_default());
+        let patch = json::parse(halves.next().unwrap_or_default());
+        let (Ok(target), Ok(patch)) = (target, patch) else {
+            return;
+        };
+        let merge = |target: &RawValue| merge_patch::merge(Some(target), patch).ok();
+        let once = merge(target);
+        assert!(
+            once.as_ref()
+                .is_some_and(|json| json::parse(json.get().as_bytes()).is_ok())
+        );
+        let twice = once.as_deref().and_then(merge);
+        assert_eq!(
+            once.map(|json| json.get().to_owned()),
+            twice.map(|json| json.get().to_owned())
+        );
+    });
+}
