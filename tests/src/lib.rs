@@ -16,11 +16,12 @@ mod output;
 mod proxy;
 mod redis;
 mod service;
+pub mod torture;
 mod wait;
 
 pub use client::{Answer, Call};
 pub use origin::{Origin, Reply, Seen};
 pub use proxy::{Held, Proxy, Weather};
 pub use redis::RedisServer;
-pub use service::{App, AppBuilder, redis_host_of, root};
+pub use service::{App, AppBuilder, Service, redis_host_of, root};
 pub use wait::{until, within};

@@ -1,5 +1,6 @@
 //! The service in a process of its own, run by this project's host or by Spin.
 
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -34,18 +35,32 @@ pub fn redis_host_of(redis: &RedisServer) -> [(String, String); 2] {
 
 /// The service and its Redis.
 pub struct App {
-    service: Child,
-    output: Output,
-    address: String,
+    service: Service,
     /// Its Redis.
     pub redis: RedisServer,
-    _folder: tempfile::TempDir,
+}
+
+/// The service alone.
+pub struct Service {
+    process: Child,
+    output: Output,
+    address: String,
+    launch: Launch,
+}
+
+/// What a service is launched with, the first time and again.
+struct Launch {
+    folder: tempfile::TempDir,
+    manifest: PathBuf,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 /// What an [`App`] is started with.
 pub struct AppBuilder {
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
+    manifest: PathBuf,
     redis: Option<RedisServer>,
 }
 
@@ -60,10 +75,27 @@ impl App {
         AppBuilder {
             variables: Vec::new(),
             arguments: Vec::new(),
+            manifest: root().join("spin.toml"),
             redis: None,
         }
     }
+}
 
+impl Deref for App {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.service
+    }
+}
+
+impl DerefMut for App {
+    fn deref_mut(&mut self) -> &mut Service {
+        &mut self.service
+    }
+}
+
+impl Service {
     /// A GET of `path`.
     pub fn get(&self, path: &str) -> Call {
         self.call("GET", path)
@@ -111,8 +143,16 @@ impl App {
 
     /// SIGKILL: the service ends without a word.
     pub fn kill(&mut self) {
-        self.service.kill().unwrap();
-        self.service.wait().unwrap();
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts a killed one again, at the same port, and waits until it serves.
+    ///
+    /// # Panics
+    /// With what it printed, if it does not.
+    pub fn restart(&mut self) {
+        (self.process, self.output, self.address) = self.launch.start(&self.address);
     }
 }
 
@@ -128,6 +168,13 @@ impl AppBuilder {
     #[must_use]
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Runs another manifest than the project's.
+    #[must_use]
+    pub fn manifest(mut self, manifest: &Path) -> Self {
+        manifest.clone_into(&mut self.manifest);
         self
     }
 
@@ -148,45 +195,66 @@ impl AppBuilder {
     ///
     /// # Panics
     /// With what it printed, if it does not.
-    pub async fn start(self) -> App {
-        let redis = match self.redis {
+    pub async fn start(mut self) -> App {
+        let redis = match self.redis.take() {
             Some(redis) => redis,
             None => RedisServer::start().await,
         };
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = runner(&folder);
+        let service = self.beside(&redis);
+        App { service, redis }
+    }
+
+    /// Starts the service on a Redis that is another's.
+    ///
+    /// # Panics
+    /// As [`AppBuilder::start`].
+    pub fn beside(self, redis: &RedisServer) -> Service {
+        let variables = redis_host_of(redis).into_iter().chain(self.variables);
+        let launch = Launch {
+            folder: tempfile::tempdir().unwrap(),
+            manifest: self.manifest,
+            arguments: self.arguments,
+            variables: variables.collect(),
+        };
+        let (process, output, address) = launch.start("127.0.0.1:0");
+        Service {
+            process,
+            output,
+            address,
+            launch,
+        }
+    }
+}
+
+impl Launch {
+    /// Starts a process and waits until it serves. Returns it, what it prints, and its address.
+    fn start(&self, listen: &str) -> (Child, Output, String) {
+        let mut command = runner(&self.folder, &self.manifest, listen);
         command.args(&self.arguments);
-        for (name, value) in redis_host_of(&redis).iter().chain(&self.variables) {
+        for (name, value) in &self.variables {
             command.env(format!("SPIN_VARIABLE_{}", name.to_uppercase()), value);
         }
-        let mut service = command
+        let mut process = command
             .spawn()
             .expect("the service could not be started: `cargo xtask test` builds it");
         let output = Output::default();
-        output.gather(service.stdout.take().unwrap());
-        output.gather(service.stderr.take().unwrap());
+        output.gather(process.stdout.take().unwrap());
+        output.gather(process.stderr.take().unwrap());
         let serving = output.wait_for(START_LIMIT, |text| {
             let lines = text.lines();
             let url = lines.filter_map(|line| line.strip_prefix("Serving http://"));
             url.map(|address| address.trim().to_owned()).next()
         });
         let Some(address) = serving else {
-            let _ = service.kill();
+            let _ = process.kill();
             panic!("the service does not serve; it printed:\n{}", output.text());
         };
-        App {
-            service,
-            output,
-            address,
-            redis,
-            _folder: folder,
-        }
+        (process, output, address)
     }
 }
 
 /// The host or Spin, with the same arguments.
-fn runner(folder: &tempfile::TempDir) -> Command {
-    let root = root();
+fn runner(folder: &tempfile::TempDir, manifest: &Path, listen: &str) -> Command {
     let spin = std::env::var("EDGELATCH_RUNNER").is_ok_and(|runner| runner == "spin");
     let program = if spin {
         PathBuf::from(std::env::var_os("SPIN_BIN").unwrap_or_else(|| "spin".into()))
@@ -202,10 +270,10 @@ fn runner(folder: &tempfile::TempDir) -> Command {
     command
         .arg("up")
         .arg("--from")
-        .arg(root.join("spin.toml"))
-        .args(["--listen", "127.0.0.1:0"])
+        .arg(manifest)
+        .args(["--listen", listen])
         .arg("--runtime-config-file")
-        .arg(root.join("runtime-config.toml"))
+        .arg(root().join("runtime-config.toml"))
         .arg("--state-dir")
         .arg(folder.path().join("state"))
         .current_dir(folder.path())
@@ -225,22 +293,22 @@ fn host_binary() -> PathBuf {
     target.join("edgelatch-host")
 }
 
-impl Drop for App {
+impl Drop for Service {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("the service printed:\n{}", self.output.text());
         }
         // It may have ended already. Spin has a child of its own, which only SIGTERM ends.
-        let pid = Pid::from_raw(i32::try_from(self.service.id()).unwrap());
+        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
         let _ = kill(pid, Signal::SIGTERM);
         let began = Instant::now();
         while began.elapsed() < STOP_LIMIT {
-            if !matches!(self.service.try_wait(), Ok(None)) {
+            if !matches!(self.process.try_wait(), Ok(None)) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        let _ = self.service.kill();
-        let _ = self.service.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }

@@ -31,6 +31,12 @@ enum Command {
     },
     /// Check the model of the lock's protocol: print how many states there are, and how each mutation breaks a promise
     Model,
+    /// Torture it: many clients, two services, one Redis, and every fault, then judge what was seen from outside
+    Torture {
+        /// Passed on: --seed N, --actions N (200000), --faults N (500), --minutes N
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Build the component and the host that runs it
     Build,
 }
@@ -40,6 +46,7 @@ fn main() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Test { arguments } => test(&arguments),
         Command::Model => model(),
+        Command::Torture { arguments } => torture(&arguments),
         Command::Build => build::component().and_then(|()| build::host()),
     };
     match outcome {
@@ -71,4 +78,21 @@ fn model() -> anyhow::Result<()> {
         &mut cargo,
         "the model does not keep its promises: see the output above",
     )
+}
+
+fn torture(arguments: &[String]) -> anyhow::Result<()> {
+    let redis = redis::find_or_install()?;
+    build::component()?;
+    let mut cargo = build::cargo();
+    if std::env::var_os("EDGELATCH_HOST_BIN").is_none() {
+        build::host()?;
+        cargo.env("EDGELATCH_HOST_BIN", build::host_binary());
+    }
+    step::say("torturing it: with nothing said about how long, this takes a quarter of an hour");
+    cargo
+        .args(["run", "--quiet", "--package", "edgelatch-tests"])
+        .args(["--bin", "edgelatch-torture", "--"])
+        .args(arguments)
+        .env("EDGELATCH_REDIS_BIN", redis);
+    step::run(&mut cargo, "a promise was broken: see the output above")
 }
