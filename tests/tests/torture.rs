@@ -16,5 +16,5 @@ async fn every_promise_holds_under_torture() {
     eprintln!("{report}");
     assert!(report.is_good(), "{report}");
     // A slow machine may not come to the end of it; it must have come somewhere.
-    assert!(report.commits > 100 && report.faults > 5, "{report}");
+    assert!(report.commits > 50 && report.faults > 3, "{report}");
 }
