@@ -10,6 +10,9 @@
 //!   Such overlaps are counted and are no violation.
 //! - **Order.** Those same actions and leases, by time, are in the order of their fencing tokens. Whoever asks after a fencing token was seen
 //!   gets a greater one, also when Redis has lost its data in between (the tokens follow its clock). No token comes twice.
+//! - **Leases.** Nobody renews a lease, or gives one back, after another's fencing token was seen; a renewal keeps the fencing token. Left out are
+//!   leases that were asked for more than once, by the client or by a command that a broken connection hands over late: a
+//!   token that a client brings may get the lock again, under a new fencing token.
 //! - **Durability.** `last-action` never goes back, and is never older than an action that was answered 200 before it was read:
 //!   a lost commit. Only a loss of data between the two excuses that. It only ever shows an action that the origin has seen, and none that
 //!   was answered 409 before.
@@ -22,11 +25,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::history::{At, Happened, History, Operation, Verb, Visit};
+use super::history::{At, Happened, History, Operation, Visit};
 use super::plan::Kind;
+use acquisitions::{Known, acquisitions};
 
+mod acquisitions;
 mod answers;
 mod durability;
+mod leases;
 #[cfg(test)]
 mod tests;
 
@@ -71,6 +77,7 @@ pub fn check(history: &History) -> Verdict {
         exclusion_and_order(&index, user, &mut verdict);
         uniqueness(&index, user, &mut verdict);
         growth(&index, user, &mut verdict);
+        leases::check(&index, user, &mut verdict);
         durability::check(&index, user, &mut verdict);
         verdict.overlaps_of_losers += overlaps_of_losers(&index, user);
     }
@@ -186,42 +193,6 @@ fn exclusion_and_order(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
     }
 }
 
-/// A fencing token that became known, of a request that was sent before.
-struct Acquired<'a> {
-    sent: At,
-    known: At,
-    fencing_token: i64,
-    line: &'a dyn Display,
-}
-
-fn acquisitions<'a>(index: &Index<'a>, user: u64) -> Vec<Acquired<'a>> {
-    let of_visit = |visit: &'a Visit| {
-        let operation = index.operations.get(visit.id.as_str());
-        Acquired {
-            sent: operation.map_or(visit.began, |operation| operation.sent),
-            known: visit.began,
-            fencing_token: visit.fencing_token,
-            line: visit,
-        }
-    };
-    let of_lease = |operation: &'a Operation| {
-        let new = operation.verb == Verb::Acquire && operation.answer.as_deref() == Some("201");
-        operation
-            .fencing_token
-            .filter(|_| new)
-            .map(|fencing_token| Acquired {
-                sent: operation.sent,
-                known: operation.answered,
-                fencing_token,
-                line: operation,
-            })
-    };
-    let visits = index.visits_of(user).map(of_visit);
-    visits
-        .chain(index.operations_of(user).filter_map(of_lease))
-        .collect()
-}
-
 fn uniqueness(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
     let mut given = HashMap::new();
     for acquired in acquisitions(index, user) {
@@ -232,21 +203,11 @@ fn uniqueness(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
 }
 
 fn growth(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
-    let mut by_sending = acquisitions(index, user);
-    let mut by_knowing = acquisitions(index, user);
-    by_sending.sort_by_key(|acquired| acquired.sent);
-    by_knowing.sort_by_key(|acquired| acquired.known);
-    let mut known = by_knowing.iter().peekable();
-    let mut greatest: Option<&Acquired<'_>> = None;
-    for acquired in &by_sending {
-        while let Some(earlier) = known.next_if(|earlier| earlier.known < acquired.sent) {
-            if greatest.is_none_or(|greatest| greatest.fencing_token < earlier.fencing_token) {
-                greatest = Some(earlier);
-            }
-        }
-        let late = greatest.filter(|greatest| acquired.fencing_token <= greatest.fencing_token);
-        if let Some(greatest) = late {
-            verdict.add(GROWTH, &[greatest.line, acquired.line]);
+    let known = Known::new(acquisitions(index, user));
+    for acquired in acquisitions(index, user) {
+        let before = known.greatest_before(acquired.sent);
+        if let Some(greater) = before.filter(|it| it.fencing_token >= acquired.fencing_token) {
+            verdict.add(GROWTH, &[greater.line, acquired.line]);
         }
     }
 }

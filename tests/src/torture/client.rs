@@ -46,6 +46,8 @@ pub(super) async fn run(run: Arc<Run>, number: u64) {
 
 /// What was answered, as far as a client looks at it.
 struct Heard {
+    /// It was asked for but once.
+    first: bool,
     /// Status and slug; `None` without an answer.
     answer: Option<String>,
     fencing_token: Option<i64>,
@@ -80,7 +82,7 @@ impl Torturer {
                 let path = format!("/api/v1/users/{}/cache/last-action", next.user);
                 let request = self.request(Method::GET, next.service, &path);
                 let limit = REDIS_TIMEOUT;
-                self.send(request, Verb::Read, next, limit).await;
+                self.send(request, Verb::Read, next, limit, None).await;
             }
         }
     }
@@ -100,7 +102,7 @@ impl Torturer {
         let request = self.request(Method::POST, next.service, &path).json(&body);
         // To acquire, and to commit or to give back.
         limit += work + 2 * REDIS_TIMEOUT;
-        let heard = self.send(request, verb, next, limit).await;
+        let heard = self.send(request, verb, next, limit, None).await;
         if heard.answer.is_some() {
             self.run.answered.fetch_add(1, Ordering::Relaxed);
         }
@@ -118,6 +120,7 @@ impl Torturer {
         else {
             return;
         };
+        let lease = granted.first.then_some(granted.id.as_str());
         let mut service = next.service;
         for _ in 0..renewals {
             tokio::time::sleep(hold).await;
@@ -125,12 +128,15 @@ impl Torturer {
             let request = self.request(Method::PUT, service, &format!("{path}?{expire}"));
             let request = request.header("lock-token", &token);
             let at = Move { service, ..next };
-            let renewed = self.send(request, Verb::Renew, at, REDIS_TIMEOUT).await;
+            let renewed = self
+                .send(request, Verb::Renew, at, REDIS_TIMEOUT, lease)
+                .await;
             if renewed.fencing_token != granted.fencing_token {
                 if renewed.is_open() {
                     continue;
                 }
-                return;
+                // Lost: giving it back now must not touch whoever has it.
+                break;
             }
             self.held(&granted, next.user, renewed.sent);
         }
@@ -139,7 +145,8 @@ impl Torturer {
             let request = self.request(Method::DELETE, service, &path);
             let request = request.header("lock-token", &token);
             let at = Move { service, ..next };
-            self.send(request, Verb::Release, at, REDIS_TIMEOUT).await;
+            self.send(request, Verb::Release, at, REDIS_TIMEOUT, lease)
+                .await;
         }
     }
 
@@ -151,7 +158,8 @@ impl Torturer {
             let request = request.header("lock-token", token);
             let limit = next.timeout + REDIS_TIMEOUT;
             let at = Move { service, ..next };
-            let heard = self.send(request, Verb::Acquire, at, limit).await;
+            let mut heard = self.send(request, Verb::Acquire, at, limit, None).await;
+            heard.first = again == 0;
             if heard.is("200") || heard.is("201") {
                 return Some(heard);
             }
@@ -184,6 +192,7 @@ impl Torturer {
         verb: Verb,
         at: Move,
         limit: Duration,
+        lease: Option<&str>,
     ) -> Heard {
         self.sent += 1;
         let id = format!("{}-{}", self.number, self.sent);
@@ -199,6 +208,7 @@ impl Torturer {
             answered,
             answer: answer.clone(),
             fencing_token,
+            lease: lease.map(str::to_owned),
             limit: limit + SLACK,
         };
         self.run
@@ -209,6 +219,7 @@ impl Torturer {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Heard {
+            first: true,
             answer,
             fencing_token,
             id,

@@ -45,6 +45,8 @@ pub struct Operation {
     pub answer: Option<String>,
     /// The fencing token of the answer; of a reading, that of the action read.
     pub fencing_token: Option<i64>,
+    /// Of a renewal or a release: the request that the lease was granted to, if it was the only one.
+    pub lease: Option<String>,
     /// The longest that it may take.
     pub limit: Duration,
 }

@@ -147,12 +147,22 @@ impl Moves {
         })
     }
 
+    /// Mostly short; at times longer than most locks live.
+    fn hold(&mut self) -> Duration {
+        let random = &mut self.0;
+        Duration::from_millis(if random.percent(85) {
+            random.between(0, 60)
+        } else {
+            random.between(200, 700)
+        })
+    }
+
     fn what(&mut self) -> What {
         match self.0.between(1, 100) {
             1..=55 => What::Perform(self.work()),
             56..=85 => What::Attempt(self.work()),
-            86..=89 => What::Lease {
-                hold: Duration::from_millis(self.0.between(0, 60)),
+            86..=91 => What::Lease {
+                hold: self.hold(),
                 renewals: self.0.between(0, 3),
                 give_back: self.0.percent(85),
             },

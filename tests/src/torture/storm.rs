@@ -209,6 +209,7 @@ impl Storm {
                 .to_owned(),
             ),
             fencing_token: last.and_then(|last| last["fencing_token"].as_i64()),
+            lease: None,
             limit: Duration::MAX,
         };
         self.run

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::answers::{ANSWERED, DOCUMENTED, IN_TIME, RAN};
 use super::durability::{DURABILITY, ORIGIN, TRUTH};
+use super::leases::{HELD, KEPT};
 use super::{END, EXCLUSION, GROWTH, ORDER, UNIQUENESS, Verdict, check};
 use crate::torture::history::{Happened, History, Operation, Span, Verb, Visit};
 use crate::torture::plan::Kind;
@@ -29,6 +30,7 @@ fn operation(
         answered: ms(answered),
         answer: (!answer.is_empty()).then(|| answer.to_owned()),
         fencing_token: (number > 0).then_some(number),
+        lease: None,
         limit: ms(1000),
     }
 }
@@ -123,6 +125,29 @@ fn an_overlap_with_a_lease_is_found() {
     assert!(rules(&history).is_empty());
     history.spans.push(span(15));
     assert_eq!(rules(&history), [EXCLUSION]);
+}
+
+/// A lease under fencing token 7, another's action under 8, and then this about the lease.
+fn after_another(verb: Verb, answer: &str, number: i64) -> History {
+    let mut history = good();
+    history
+        .operations
+        .push(operation("l", Verb::Acquire, 50, 55, "201", 7));
+    action(&mut history, "c", 60, 70, "200", 8);
+    let mut late = operation("m", verb, 80, 85, answer, number);
+    late.lease = Some("l".to_owned());
+    history.operations.push(late);
+    history
+}
+
+#[test]
+fn a_lease_that_is_given_back_or_renewed_after_another_is_found() {
+    assert_eq!(rules(&after_another(Verb::Release, "204", 0)), [HELD]);
+    assert_eq!(rules(&after_another(Verb::Renew, "200", 7)), [HELD]);
+    assert_eq!(rules(&after_another(Verb::Renew, "200", 9)), [KEPT, HELD]);
+    for verb in [Verb::Release, Verb::Renew] {
+        assert!(rules(&after_another(verb, "409 not-lock-owner", 0)).is_empty());
+    }
 }
 
 #[test]
