@@ -20,7 +20,9 @@ mod pace;
 mod proxy;
 mod raw;
 mod redis;
+mod runner;
 mod service;
+pub mod torture;
 mod vault;
 mod wait;
 
@@ -33,6 +35,7 @@ pub use pace::Pace;
 pub use proxy::{Held, Proxy, Weather};
 pub use raw::{RawAnswer, raw, raw_then_hang_up};
 pub use redis::RedisServer;
-pub use service::{App, AppBuilder, Service, redis_host_of, refusal, root};
+pub use runner::refusal;
+pub use service::{App, AppBuilder, Service, redis_host_of, root};
 pub use vault::Vault;
 pub use wait::{until, within};

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -12,9 +12,7 @@ use crate::client::Call;
 use crate::origin::Origin;
 use crate::output::Output;
 use crate::redis::RedisServer;
-
-/// How long the service may take until it serves; Spin compiles the component anew where its cache is cold.
-const START_LIMIT: Duration = Duration::from_secs(90);
+use crate::runner::{self, START_LIMIT};
 
 /// How long it may take to stop when asked to.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -45,15 +43,24 @@ pub struct Service {
     process: Child,
     output: Output,
     address: String,
-    _folder: tempfile::TempDir,
+    launch: Launch,
+}
+
+/// What a service is launched with, the first time and again.
+struct Launch {
+    folder: tempfile::TempDir,
+    manifest: PathBuf,
+    runtime_config: PathBuf,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 /// What an [`App`] is started with.
 pub struct AppBuilder {
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
-    runtime_config: Option<String>,
     manifest: PathBuf,
+    runtime_config: Option<String>,
     redis: Option<RedisServer>,
 }
 
@@ -68,8 +75,8 @@ impl App {
         AppBuilder {
             variables: Vec::new(),
             arguments: Vec::new(),
-            runtime_config: None,
             manifest: root().join("spin.toml"),
+            runtime_config: None,
             redis: None,
         }
     }
@@ -140,6 +147,14 @@ impl Service {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
+
+    /// Starts a killed one again, at the same port, and waits until it serves.
+    ///
+    /// # Panics
+    /// With what it printed, if it does not.
+    pub fn restart(&mut self) {
+        (self.process, self.output, self.address) = self.launch.start(&self.address);
+    }
 }
 
 impl AppBuilder {
@@ -202,15 +217,49 @@ impl AppBuilder {
     /// # Panics
     /// As [`AppBuilder::start`].
     pub fn beside(self, redis: &RedisServer) -> Service {
+        let variables = redis_host_of(redis).into_iter().chain(self.variables);
         let folder = tempfile::tempdir().unwrap();
         let mut runtime_config = root().join("runtime-config.toml");
         if let Some(text) = &self.runtime_config {
             runtime_config = folder.path().join("runtime-config.toml");
             std::fs::write(&runtime_config, text).unwrap();
         }
-        let mut command = runner(&folder, &self.manifest, &runtime_config);
-        command.args(&self.arguments);
-        for (name, value) in redis_host_of(redis).iter().chain(&self.variables) {
+        let launch = Launch {
+            folder,
+            manifest: self.manifest,
+            runtime_config,
+            arguments: self.arguments,
+            variables: variables.collect(),
+        };
+        let (process, output, address) = launch.start("127.0.0.1:0");
+        Service {
+            process,
+            output,
+            address,
+            launch,
+        }
+    }
+}
+
+impl Launch {
+    /// Starts a process and waits until it serves. Returns it, what it prints, and its address.
+    fn start(&self, listen: &str) -> (Child, Output, String) {
+        let mut command = runner::program();
+        command
+            .arg("up")
+            .arg("--from")
+            .arg(&self.manifest)
+            .args(["--listen", listen])
+            .arg("--runtime-config-file")
+            .arg(&self.runtime_config)
+            .arg("--state-dir")
+            .arg(self.folder.path().join("state"))
+            .args(&self.arguments)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        for (name, value) in &self.variables {
             command.env(format!("SPIN_VARIABLE_{}", name.to_uppercase()), value);
         }
         let mut process = command
@@ -228,89 +277,8 @@ impl AppBuilder {
             let _ = process.kill();
             panic!("the service does not serve; it printed:\n{}", output.text());
         };
-        Service {
-            process,
-            output,
-            address,
-            _folder: folder,
-        }
+        (process, output, address)
     }
-}
-
-/// What the host or Spin says when it refuses to start with these arguments.
-///
-/// # Panics
-/// If it does start.
-pub fn refusal(arguments: &[&str]) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = program();
-    let mut child = command
-        .arg("up")
-        .args(arguments)
-        .current_dir(folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = Output::default();
-    output.gather(child.stdout.take().unwrap());
-    output.gather(child.stderr.take().unwrap());
-    let serving = output.wait_for(START_LIMIT, |text| {
-        text.contains("Serving http://").then_some(())
-    });
-    if serving.is_some() {
-        let _ = child.kill();
-        panic!("{arguments:?} was not refused");
-    }
-    assert!(!child.wait().unwrap().success());
-    output.text()
-}
-
-/// The host or Spin, with the same arguments.
-fn runner(folder: &tempfile::TempDir, manifest: &Path, runtime_config: &Path) -> Command {
-    let mut command = program();
-    command
-        .arg("up")
-        .arg("--from")
-        .arg(manifest)
-        .args(["--listen", "127.0.0.1:0"])
-        .arg("--runtime-config-file")
-        .arg(runtime_config)
-        .arg("--state-dir")
-        .arg(folder.path().join("state"))
-        .current_dir(folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-/// The host or Spin, in an environment without anything that it would read.
-fn program() -> Command {
-    let spin = std::env::var("EDGELATCH_RUNNER").is_ok_and(|runner| runner == "spin");
-    let program = if spin {
-        PathBuf::from(std::env::var_os("SPIN_BIN").unwrap_or_else(|| "spin".into()))
-    } else {
-        host_binary()
-    };
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars() {
-        if name.starts_with("SPIN_") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-/// The host, named by EDGELATCH_HOST_BIN or beside the test's own executable.
-fn host_binary() -> PathBuf {
-    if let Some(named) = std::env::var_os("EDGELATCH_HOST_BIN") {
-        return PathBuf::from(named);
-    }
-    let own = std::env::current_exe().unwrap();
-    let target = own.parent().and_then(Path::parent).unwrap();
-    target.join("edgelatch-host")
 }
 
 impl Drop for Service {

@@ -38,6 +38,12 @@ enum Command {
     Model,
     /// Let schemathesis try the service for longer than `test` does
     Fuzz(judge::Judge),
+    /// Torture it: many clients, two services, one Redis, and every fault, then judge what was seen from outside
+    Torture {
+        /// Passed on: --seed N, --actions N (200000), --faults N (500), --minutes N
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Build the component and the host that runs it
     Build,
     /// Write openapi.json anew from the code
@@ -52,6 +58,7 @@ fn main() -> ExitCode {
         Command::Build => build::components().and_then(|()| build::host()),
         Command::Openapi => build::openapi(),
         Command::Model => model(),
+        Command::Torture { arguments } => torture(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -90,4 +97,21 @@ fn model() -> anyhow::Result<()> {
         &mut cargo,
         "the model does not keep its promises: see the output above",
     )
+}
+
+fn torture(arguments: &[String]) -> anyhow::Result<()> {
+    let redis = install::REDIS.find_or_install()?;
+    build::components()?;
+    let mut cargo = build::cargo();
+    if std::env::var_os("EDGELATCH_HOST_BIN").is_none() {
+        build::host()?;
+        cargo.env("EDGELATCH_HOST_BIN", build::host_binary());
+    }
+    step::say("torturing it: with nothing said about how long, this takes a quarter of an hour");
+    cargo
+        .args(["run", "--quiet", "--package", "edgelatch-tests"])
+        .args(["--bin", "edgelatch-torture", "--"])
+        .args(arguments)
+        .env("EDGELATCH_REDIS_BIN", redis);
+    step::run(&mut cargo, "a promise was broken: see the output above")
 }

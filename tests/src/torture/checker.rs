@@ -1,0 +1,233 @@
+//! Judges a history. Pure: the same history, the same verdict.
+//!
+//! What is checked, and why the design promises just this:
+//!
+//! - **Exclusion.** Two actions that were both answered 200, or such an action and a lease known to have been held, never overlap, whatever
+//!   the faults. A commit is carried out only if its token holds the lock under the fencing token of its acquisition, so its
+//!   holder has held it without interruption from before the origin was asked until after the origin answered; a renewal that
+//!   keeps its fencing token says the same of a lease. After a stranger's DEL or a loss of data the *work* of two can overlap,
+//!   as with any lock in one Redis: then at most one of them commits, and the origin can tell the other by its fencing token.
+//!   Such overlaps are counted and are no violation.
+//! - **Order.** Those same actions and leases, by time, are in the order of their fencing tokens. Whoever asks after a fencing token was seen
+//!   gets a greater one, also when Redis has lost its data in between (the tokens follow its clock). No token comes twice.
+//! - **Leases.** Nobody renews a lease, or gives one back, after another's fencing token was seen; a renewal keeps the fencing token. Left out are
+//!   leases that were asked for more than once, by the client or by a command that a broken connection hands over late: a
+//!   token that a client brings may get the lock again, under a new fencing token.
+//! - **Durability.** `last-action` never goes back, and is never older than an action that was answered 200 before it was read:
+//!   a lost commit. Only a loss of data between the two excuses that. It only ever shows an action that the origin has seen, and none that
+//!   was answered 409 before.
+//! - **Answers.** Every request is answered, with a status that the contract has for it, in time: its `timeout`, the action's work, and
+//!   `redis_timeout` for each call that it has to make, plus what a loaded machine takes. Only of a service that is being
+//!   killed no answer is expected. What was answered 423 or `failed` never ran; 502 was the origin's own refusal.
+//! - **In the end** no lock is held and no key is without an expiry.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Display;
+use std::time::Duration;
+
+use super::history::{At, Happened, History, Operation, Visit};
+use super::plan::Kind;
+use acquisitions::{Known, acquisitions};
+
+mod acquisitions;
+mod answers;
+mod durability;
+mod leases;
+#[cfg(test)]
+mod tests;
+
+/// A broken promise, and the lines of the history that show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The promise.
+    pub rule: &'static str,
+    /// What breaks it.
+    pub lines: Vec<String>,
+}
+
+/// The verdict.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    /// What must not be.
+    pub violations: Vec<Violation>,
+    /// Actions answered 200 that `last-action` did not show afterwards, with no loss of data to excuse it. Each is a violation too.
+    pub lost_commits: usize,
+    /// Those that a loss of data excuses.
+    pub lost_with_the_data: usize,
+    /// Actions that began while another of their user ran that had lost its lock, or was about to.
+    pub overlaps_of_losers: usize,
+}
+
+/// Two that held the lock at the same time.
+pub const EXCLUSION: &str = "two that hold the lock do not overlap";
+/// Holders out of order.
+pub const ORDER: &str = "holders are in the order of their fencing tokens";
+/// A fencing token that is not greater than one that was known before it was asked for.
+pub const GROWTH: &str = "a later acquisition has a greater fencing token";
+/// A fencing token given twice.
+pub const UNIQUENESS: &str = "no fencing token is given twice";
+/// Something left at the end.
+pub const END: &str = "in the end no lock is held and every key has an expiry";
+
+/// Judges.
+pub fn check(history: &History) -> Verdict {
+    let mut verdict = Verdict::default();
+    let index = Index::new(history);
+    for user in index.users() {
+        exclusion_and_order(&index, user, &mut verdict);
+        uniqueness(&index, user, &mut verdict);
+        growth(&index, user, &mut verdict);
+        leases::check(&index, user, &mut verdict);
+        durability::check(&index, user, &mut verdict);
+        verdict.overlaps_of_losers += overlaps_of_losers(&index, user);
+    }
+    answers::check(&index, &mut verdict);
+    for leftover in &history.leftovers {
+        verdict.add(END, &[leftover]);
+    }
+    verdict
+}
+
+impl Verdict {
+    fn add(&mut self, rule: &'static str, lines: &[&dyn Display]) {
+        self.violations.push(Violation {
+            rule,
+            lines: lines.iter().map(ToString::to_string).collect(),
+        });
+    }
+}
+
+/// The history, made ready for looking things up.
+struct Index<'a> {
+    history: &'a History,
+    operations: HashMap<&'a str, &'a Operation>,
+    visits: HashMap<&'a str, &'a Visit>,
+}
+
+impl<'a> Index<'a> {
+    fn new(history: &'a History) -> Self {
+        let operations = history.operations.iter();
+        let visits = history.visits.iter();
+        Self {
+            history,
+            operations: operations
+                .map(|operation| (operation.id.as_str(), operation))
+                .collect(),
+            visits: visits.map(|visit| (visit.id.as_str(), visit)).collect(),
+        }
+    }
+
+    fn users(&self) -> Vec<u64> {
+        let mut users: Vec<u64> = self.history.operations.iter().map(|o| o.user).collect();
+        users.sort_unstable();
+        users.dedup();
+        users
+    }
+
+    fn operations_of(&self, user: u64) -> impl Iterator<Item = &'a Operation> {
+        let operations = self.history.operations.iter();
+        operations.filter(move |operation| operation.user == user)
+    }
+
+    fn visits_of(&self, user: u64) -> impl Iterator<Item = &'a Visit> {
+        let visits = self.history.visits.iter();
+        visits.filter(move |visit| visit.user == user)
+    }
+
+    fn has_committed(&self, visit: &Visit) -> bool {
+        let operation = self.operations.get(visit.id.as_str());
+        operation.is_some_and(|operation| operation.is_commit())
+    }
+
+    fn faults(&self, kind: Kind) -> impl Iterator<Item = &'a Happened> {
+        let faults = self.history.faults.iter();
+        faults.filter(move |fault| fault.kind == kind)
+    }
+}
+
+/// A time during which a lock was surely held.
+struct Hold<'a> {
+    from: At,
+    to: At,
+    fencing_token: i64,
+    line: &'a dyn Display,
+}
+
+fn holds<'a>(index: &Index<'a>, user: u64) -> Vec<Hold<'a>> {
+    let visits = index
+        .visits_of(user)
+        .filter(|visit| index.has_committed(visit));
+    let mut holds: Vec<Hold<'a>> = visits
+        .map(|visit| Hold {
+            from: visit.began,
+            to: visit.ended,
+            fencing_token: visit.fencing_token,
+            line: visit,
+        })
+        .collect();
+    // Each renewal makes a longer span of the same lease: the last holds them all.
+    let mut leases = BTreeMap::new();
+    for span in index.history.spans.iter().filter(|span| span.user == user) {
+        leases.insert(&span.id, span);
+    }
+    holds.extend(leases.into_values().map(|span| Hold {
+        from: span.from,
+        to: span.to,
+        fencing_token: span.fencing_token,
+        line: span,
+    }));
+    holds.sort_by_key(|hold| (hold.from, hold.to));
+    holds
+}
+
+fn exclusion_and_order(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
+    let holds = holds(index, user);
+    for pair in holds.windows(2) {
+        let [first, second] = pair else { continue };
+        if second.from < first.to {
+            verdict.add(EXCLUSION, &[first.line, second.line]);
+        }
+        if second.fencing_token <= first.fencing_token {
+            verdict.add(ORDER, &[first.line, second.line]);
+        }
+    }
+}
+
+fn uniqueness(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
+    let mut given = HashMap::new();
+    for acquired in acquisitions(index, user) {
+        if let Some(first) = given.insert(acquired.fencing_token, acquired.line) {
+            verdict.add(UNIQUENESS, &[first, acquired.line]);
+        }
+    }
+}
+
+fn growth(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
+    let known = Known::new(acquisitions(index, user));
+    for acquired in acquisitions(index, user) {
+        let before = known.greatest_before(acquired.sent);
+        if let Some(greater) = before.filter(|it| it.fencing_token >= acquired.fencing_token) {
+            verdict.add(GROWTH, &[greater.line, acquired.line]);
+        }
+    }
+}
+
+fn overlaps_of_losers(index: &Index<'_>, user: u64) -> usize {
+    let mut visits: Vec<&Visit> = index
+        .visits_of(user)
+        .filter(|visit| !visit.refused)
+        .collect();
+    visits.sort_by_key(|visit| visit.began);
+    let mut latest = Duration::ZERO;
+    let mut overlaps = 0;
+    for visit in visits {
+        overlaps += usize::from(visit.began < latest);
+        latest = latest.max(visit.ended);
+    }
+    overlaps
+}
+
+/// Who holds these fencing tokens.
+fn tokens<'a>(visits: impl Iterator<Item = &'a Visit>) -> HashSet<i64> {
+    visits.map(|visit| visit.fencing_token).collect()
+}

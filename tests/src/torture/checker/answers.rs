@@ -1,0 +1,78 @@
+//! Whether every request was answered, as documented, in time, and truly.
+
+use std::time::Duration;
+
+use super::{Index, Verdict};
+use crate::torture::history::{Operation, Verb};
+use crate::torture::plan::Kind;
+
+/// No answer.
+pub(super) const ANSWERED: &str = "every request is answered, unless its service is killed";
+/// A status that the contract does not have.
+pub(super) const DOCUMENTED: &str = "every answer is documented";
+/// Too late.
+pub(super) const IN_TIME: &str = "every answer comes in time";
+/// An action that ran although it was answered that it did not, or the other way round.
+pub(super) const RAN: &str = "an action ran if, and under the fencing token that, its answer says";
+
+/// A killed service's connections are noticed within this.
+const NOTICED: Duration = Duration::from_millis(500);
+
+const REDIS: [&str; 2] = ["503 redis-unavailable", "503 redis-timeout"];
+
+fn documented(verb: Verb) -> &'static [&'static str] {
+    match verb {
+        Verb::Perform => &["200", "409 lock-lost", "423 lock-held", "502 origin-failed"],
+        Verb::Attempt => &["200", "200 failed", "409 lock-lost", "502 origin-failed"],
+        Verb::Acquire => &["200", "201", "423 lock-held"],
+        Verb::Renew => &["200", "409 not-lock-owner"],
+        Verb::Release => &["204", "409 not-lock-owner"],
+        Verb::Read => &["200", "404 not-found"],
+    }
+}
+
+pub(super) fn check(index: &Index<'_>, verdict: &mut Verdict) {
+    for operation in &index.history.operations {
+        let Some(answer) = operation.answer.as_deref() else {
+            if !is_excused(index, operation) {
+                verdict.add(ANSWERED, &[operation]);
+            }
+            continue;
+        };
+        if !documented(operation.verb).contains(&answer) && !REDIS.contains(&answer) {
+            verdict.add(DOCUMENTED, &[operation]);
+        }
+        if operation.answered - operation.sent > operation.limit {
+            let limit = format!("it may take {:?}", operation.limit);
+            verdict.add(IN_TIME, &[operation, &limit]);
+        }
+        if !is_true(index, operation, answer) {
+            match index.visits.get(operation.id.as_str()) {
+                Some(visit) => verdict.add(RAN, &[operation, *visit]),
+                None => verdict.add(RAN, &[operation]),
+            }
+        }
+    }
+}
+
+/// Whether its service was down at the time.
+fn is_excused(index: &Index<'_>, operation: &Operation) -> bool {
+    index.faults(Kind::KillService).any(|kill| {
+        kill.service == operation.service
+            && operation.sent <= kill.to + NOTICED
+            && kill.from <= operation.answered
+    })
+}
+
+/// Whether an action's answer fits what the origin has seen.
+fn is_true(index: &Index<'_>, operation: &Operation, answer: &str) -> bool {
+    let visit = index.visits.get(operation.id.as_str());
+    match (operation.verb, answer) {
+        (Verb::Perform | Verb::Attempt, "200") => visit.is_some_and(|visit| {
+            !visit.refused && Some(visit.fencing_token) == operation.fencing_token
+        }),
+        (_, "423 lock-held" | "200 failed") => visit.is_none(),
+        (_, "502 origin-failed") => visit.is_some_and(|visit| visit.refused),
+        _ => true,
+    }
+}

@@ -1,0 +1,44 @@
+//! Whether leases are only renewed and given back by those who hold them.
+
+use super::acquisitions::{Known, acquisitions};
+use super::{Index, Verdict};
+use crate::torture::history::{Operation, Verb};
+use crate::torture::plan::Kind;
+
+/// A lost lease that was answered as held.
+pub(super) const HELD: &str =
+    "nobody renews a lease or gives one back after another has had the lock";
+/// A renewal that was an acquisition.
+pub(super) const KEPT: &str = "a renewal keeps the fencing token";
+
+pub(super) fn check(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
+    let known = Known::new(acquisitions(index, user));
+    for operation in index.operations_of(user) {
+        let answer = operation.answer.as_deref();
+        let (renewed, released) = match operation.verb {
+            Verb::Renew => (answer == Some("200"), false),
+            Verb::Release => (false, answer == Some("204")),
+            _ => continue,
+        };
+        let Some(grant) = grant(index, operation).filter(|_| renewed || released) else {
+            continue;
+        };
+        if renewed && operation.fencing_token != grant.fencing_token {
+            verdict.add(KEPT, &[grant, operation]);
+        }
+        let before = known.greatest_before(operation.sent);
+        let greater = before.filter(|it| Some(it.fencing_token) > grant.fencing_token);
+        if let Some(greater) = greater {
+            verdict.add(HELD, &[grant, &greater.line, operation]);
+        }
+    }
+}
+
+/// The only request that can have acquired this lease.
+fn grant<'a>(index: &Index<'a>, operation: &Operation) -> Option<&'a Operation> {
+    let grant = index.operations.get(operation.lease.as_deref()?)?;
+    let late = index
+        .faults(Kind::LateCommand)
+        .any(|late| late.from <= operation.answered && grant.sent <= late.to);
+    (!late).then_some(*grant)
+}

@@ -1,0 +1,264 @@
+//! Each violation, from a history made by hand.
+
+use std::time::Duration;
+
+use super::answers::{ANSWERED, DOCUMENTED, IN_TIME, RAN};
+use super::durability::{DURABILITY, ORIGIN, TRUTH};
+use super::leases::{HELD, KEPT};
+use super::{END, EXCLUSION, GROWTH, ORDER, UNIQUENESS, Verdict, check};
+use crate::torture::history::{Happened, History, Operation, Span, Verb, Visit};
+use crate::torture::plan::Kind;
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn operation(
+    id: &str,
+    verb: Verb,
+    sent: u64,
+    answered: u64,
+    answer: &str,
+    number: i64,
+) -> Operation {
+    Operation {
+        id: id.to_owned(),
+        verb,
+        user: 1,
+        service: 0,
+        sent: ms(sent),
+        answered: ms(answered),
+        answer: (!answer.is_empty()).then(|| answer.to_owned()),
+        fencing_token: (number > 0).then_some(number),
+        lease: None,
+        limit: ms(1000),
+    }
+}
+
+fn visit(id: &str, began: u64, ended: u64, fencing_token: i64) -> Visit {
+    Visit {
+        id: id.to_owned(),
+        user: 1,
+        fencing_token,
+        began: ms(began),
+        ended: ms(ended),
+        refused: false,
+    }
+}
+
+/// An action from `sent` to `answered`, at the origin for all but the first and the last millisecond.
+fn action(history: &mut History, id: &str, sent: u64, answered: u64, answer: &str, number: i64) {
+    let committed = if answer == "200" { number } else { 0 };
+    let operation = operation(id, Verb::Perform, sent, answered, answer, committed);
+    history.operations.push(operation);
+    history
+        .visits
+        .push(visit(id, sent + 1, answered - 1, number));
+}
+
+fn reading(history: &mut History, id: &str, sent: u64, number: i64) {
+    let answer = if number > 0 { "200" } else { "404 not-found" };
+    let operation = operation(id, Verb::Read, sent, sent + 1, answer, number);
+    history.operations.push(operation);
+}
+
+fn fault(kind: Kind, from: u64, to: u64) -> Happened {
+    Happened {
+        kind,
+        service: 0,
+        from: ms(from),
+        to: ms(to),
+    }
+}
+
+fn rules(history: &History) -> Vec<&'static str> {
+    let Verdict { violations, .. } = check(history);
+    violations.iter().map(|violation| violation.rule).collect()
+}
+
+/// Two actions, one after the other, and a reading after each.
+fn good() -> History {
+    let mut history = History::default();
+    action(&mut history, "a", 10, 20, "200", 5);
+    reading(&mut history, "r", 21, 5);
+    action(&mut history, "b", 30, 40, "200", 6);
+    reading(&mut history, "s", 41, 6);
+    history
+}
+
+#[test]
+fn a_good_history_is_good() {
+    assert!(rules(&good()).is_empty());
+}
+
+#[test]
+fn overlapping_commits_are_found() {
+    let mut history = good();
+    action(&mut history, "c", 50, 70, "200", 7);
+    action(&mut history, "d", 60, 80, "200", 8);
+    assert_eq!(rules(&history), [EXCLUSION]);
+}
+
+#[test]
+fn an_overlap_with_one_that_has_lost_its_lock_is_only_counted() {
+    let mut history = good();
+    action(&mut history, "c", 50, 70, "409 lock-lost", 7);
+    action(&mut history, "d", 60, 80, "200", 8);
+    let verdict = check(&history);
+    assert_eq!(
+        (verdict.violations.len(), verdict.overlaps_of_losers),
+        (0, 1)
+    );
+}
+
+#[test]
+fn an_overlap_with_a_lease_is_found() {
+    let mut history = good();
+    let span = |to| Span {
+        id: "l".to_owned(),
+        user: 1,
+        fencing_token: 4,
+        from: ms(1),
+        to: ms(to),
+    };
+    history.spans = vec![span(5), span(9)];
+    assert!(rules(&history).is_empty());
+    history.spans.push(span(15));
+    assert_eq!(rules(&history), [EXCLUSION]);
+}
+
+/// A lease under fencing token 7, another's action under 8, and then this about the lease.
+fn after_another(verb: Verb, answer: &str, number: i64) -> History {
+    let mut history = good();
+    history
+        .operations
+        .push(operation("l", Verb::Acquire, 50, 55, "201", 7));
+    action(&mut history, "c", 60, 70, "200", 8);
+    let mut late = operation("m", verb, 80, 85, answer, number);
+    late.lease = Some("l".to_owned());
+    history.operations.push(late);
+    history
+}
+
+#[test]
+fn a_lease_that_is_given_back_or_renewed_after_another_is_found() {
+    assert_eq!(rules(&after_another(Verb::Release, "204", 0)), [HELD]);
+    assert_eq!(rules(&after_another(Verb::Renew, "200", 7)), [HELD]);
+    assert_eq!(rules(&after_another(Verb::Renew, "200", 9)), [KEPT, HELD]);
+    for verb in [Verb::Release, Verb::Renew] {
+        assert!(rules(&after_another(verb, "409 not-lock-owner", 0)).is_empty());
+    }
+}
+
+#[test]
+fn commits_out_of_order_are_found() {
+    let mut history = good();
+    // They were asked for at the same time, so that no order of the two acquisitions is known.
+    for (id, began, number) in [("c", 60, 8), ("d", 70, 7)] {
+        let operation = operation(id, Verb::Perform, 50, 90, "200", number);
+        history.operations.push(operation);
+        history.visits.push(visit(id, began, began + 5, number));
+    }
+    assert_eq!(rules(&history), [ORDER]);
+}
+
+#[test]
+fn a_fencing_token_that_does_not_grow_is_found() {
+    let mut history = good();
+    action(&mut history, "c", 50, 60, "409 lock-lost", 4);
+    assert_eq!(rules(&history), [GROWTH]);
+}
+
+#[test]
+fn a_fencing_token_given_twice_is_found() {
+    let mut history = good();
+    let lease = operation("l", Verb::Acquire, 5, 50, "201", 6);
+    history.operations.push(lease);
+    assert_eq!(rules(&history), [UNIQUENESS]);
+}
+
+#[test]
+fn a_lost_commit_is_found_unless_the_data_was_lost() {
+    let mut history = good();
+    action(&mut history, "c", 50, 60, "200", 7);
+    reading(&mut history, "t", 70, 6);
+    let verdict = check(&history);
+    assert_eq!(verdict.violations[0].rule, DURABILITY);
+    assert_eq!((verdict.lost_commits, verdict.lost_with_the_data), (1, 0));
+
+    history.faults.push(fault(Kind::KillRedis, 61, 65));
+    let verdict = check(&history);
+    assert_eq!(verdict.violations, []);
+    assert_eq!((verdict.lost_commits, verdict.lost_with_the_data), (0, 1));
+
+    // What was committed after the loss is not excused by it.
+    action(&mut history, "d", 80, 90, "200", 8);
+    reading(&mut history, "u", 91, 0);
+    assert_eq!(rules(&history), [DURABILITY]);
+}
+
+#[test]
+fn a_last_action_that_goes_back_is_found() {
+    let mut history = good();
+    action(&mut history, "c", 50, 60, "503 redis-timeout", 7);
+    reading(&mut history, "t", 61, 7);
+    reading(&mut history, "u", 70, 6);
+    assert_eq!(rules(&history), [DURABILITY]);
+}
+
+#[test]
+fn a_last_action_from_nowhere_is_found() {
+    let mut history = good();
+    reading(&mut history, "t", 50, 9);
+    assert_eq!(rules(&history), [ORIGIN]);
+}
+
+#[test]
+fn a_last_action_that_was_answered_409_is_found() {
+    let mut history = good();
+    action(&mut history, "c", 50, 60, "409 lock-lost", 7);
+    reading(&mut history, "t", 61, 7);
+    assert_eq!(rules(&history), [TRUTH]);
+}
+
+#[test]
+fn a_missing_answer_is_found_unless_the_service_was_killed() {
+    let mut history = good();
+    action(&mut history, "c", 50, 60, "", 7);
+    assert_eq!(rules(&history), [ANSWERED]);
+    history.faults.push(fault(Kind::KillService, 55, 58));
+    assert!(rules(&history).is_empty());
+}
+
+#[test]
+fn an_answer_that_is_not_documented_or_late_is_found() {
+    let mut history = good();
+    action(&mut history, "c", 50, 60, "500 internal", 7);
+    assert_eq!(rules(&history), [DOCUMENTED]);
+    let mut history = good();
+    action(&mut history, "c", 50, 1051, "200", 7);
+    assert_eq!(rules(&history), [IN_TIME]);
+}
+
+#[test]
+fn an_answer_that_does_not_fit_what_ran_is_found() {
+    let mut history = good();
+    action(&mut history, "c", 50, 60, "423 lock-held", 7);
+    assert_eq!(rules(&history), [RAN]);
+    let mut history = good();
+    let answer = operation("c", Verb::Attempt, 50, 60, "200", 7);
+    history.operations.push(answer);
+    assert_eq!(rules(&history), [RAN]);
+    let mut history = good();
+    action(&mut history, "c", 50, 60, "502 origin-failed", 7);
+    assert_eq!(rules(&history), [RAN]);
+}
+
+#[test]
+fn what_is_left_at_the_end_is_found() {
+    let mut history = good();
+    history
+        .leftovers
+        .push("user:1:lock is held at the end".to_owned());
+    assert_eq!(rules(&history), [END]);
+}

@@ -1,0 +1,252 @@
+//! A client: makes its moves, one after the other, and writes down what it is answered.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::history::{Operation, Span, Verb};
+use super::plan::{Move, Moves, What};
+use super::{REDIS_TIMEOUT, Run};
+
+/// What a loaded machine may take beyond what the contract allows.
+const SLACK: Duration = Duration::from_secs(3);
+
+/// When a client stops waiting for an answer that does not come.
+const GIVE_UP: Duration = Duration::from_secs(30);
+
+/// How often a lease is asked for again with the same token, after an answer that leaves it open.
+const TRIES: usize = 3;
+
+struct Torturer {
+    run: Arc<Run>,
+    number: u64,
+    sent: u64,
+    http: Client,
+}
+
+/// Makes moves until the run is over.
+pub(super) async fn run(run: Arc<Run>, number: u64) {
+    let http = Client::builder().no_proxy().timeout(GIVE_UP);
+    let mut client = Torturer {
+        http: http.build().unwrap(),
+        number,
+        sent: 0,
+        run,
+    };
+    for next in Moves::new(client.run.options.seed, number) {
+        if !client.run.goes_on() {
+            return;
+        }
+        client.make(next).await;
+    }
+}
+
+/// What was answered, as far as a client looks at it.
+struct Heard {
+    /// It was asked for but once.
+    first: bool,
+    /// Status and slug; `None` without an answer.
+    answer: Option<String>,
+    fencing_token: Option<i64>,
+    id: String,
+    sent: Duration,
+    answered: Duration,
+}
+
+impl Heard {
+    fn is(&self, answer: &str) -> bool {
+        self.answer.as_deref() == Some(answer)
+    }
+
+    /// Whether the request may have been carried out, or not.
+    fn is_open(&self) -> bool {
+        let answer = self.answer.as_deref();
+        answer.is_none_or(|answer| answer.starts_with("503"))
+    }
+}
+
+impl Torturer {
+    async fn make(&mut self, next: Move) {
+        match next.what {
+            What::Perform(work) => self.act(next, Verb::Perform, work).await,
+            What::Attempt(work) => self.act(next, Verb::Attempt, work).await,
+            What::Lease {
+                hold,
+                renewals,
+                give_back,
+            } => self.lease(next, hold, renewals, give_back).await,
+            What::Read => {
+                let path = format!("/api/v1/users/{}/cache/last-action", next.user);
+                let request = self.request(Method::GET, next.service, &path);
+                let limit = REDIS_TIMEOUT;
+                self.send(request, Verb::Read, next, limit, None).await;
+            }
+        }
+    }
+
+    async fn act(&mut self, next: Move, verb: Verb, work: Duration) {
+        let (user, expire) = (next.user, next.expire.as_secs_f64());
+        let (mut path, mut limit) = (String::from("/api/v1/users/attempt-action"), Duration::ZERO);
+        if verb == Verb::Perform {
+            path = String::from("/api/v1/users/perform-action");
+            limit = next.timeout;
+        }
+        path += &format!("?user_id={user}&expire={expire}");
+        if verb == Verb::Perform {
+            path += &format!("&timeout={}", next.timeout.as_secs_f64());
+        }
+        let body = json!({"work_ms": work.as_millis() as u64});
+        let request = self.request(Method::POST, next.service, &path).json(&body);
+        // To acquire, and to commit or to give back.
+        limit += work + 2 * REDIS_TIMEOUT;
+        let heard = self.send(request, verb, next, limit, None).await;
+        if heard.answer.is_some() {
+            self.run.answered.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn lease(&mut self, next: Move, hold: Duration, renewals: u64, give_back: bool) {
+        let seed = self.run.options.seed;
+        let token = format!("torture-{seed}-{}-{:06}", self.number, self.sent);
+        let path = format!("/api/v1/users/{}/lock", next.user);
+        let expire = format!("expire={}", next.expire.as_secs_f64());
+        let timeout = next.timeout.as_secs_f64();
+        let Some(granted) = self
+            .acquire(next, &token, &format!("{path}?{expire}&timeout={timeout}"))
+            .await
+        else {
+            return;
+        };
+        let lease = granted.first.then_some(granted.id.as_str());
+        let mut service = next.service;
+        for _ in 0..renewals {
+            tokio::time::sleep(hold).await;
+            service = 1 - service;
+            let request = self.request(Method::PUT, service, &format!("{path}?{expire}"));
+            let request = request.header("lock-token", &token);
+            let at = Move { service, ..next };
+            let renewed = self
+                .send(request, Verb::Renew, at, REDIS_TIMEOUT, lease)
+                .await;
+            if renewed.fencing_token != granted.fencing_token {
+                if renewed.is_open() {
+                    continue;
+                }
+                // Lost: giving it back now must not touch whoever has it.
+                break;
+            }
+            self.held(&granted, next.user, renewed.sent);
+        }
+        if give_back {
+            tokio::time::sleep(hold).await;
+            let request = self.request(Method::DELETE, service, &path);
+            let request = request.header("lock-token", &token);
+            let at = Move { service, ..next };
+            self.send(request, Verb::Release, at, REDIS_TIMEOUT, lease)
+                .await;
+        }
+    }
+
+    /// Asks for a lease, again with the same token where the answer leaves it open.
+    async fn acquire(&mut self, next: Move, token: &str, path: &str) -> Option<Heard> {
+        for again in 0..TRIES {
+            let service = (next.service + again) % 2;
+            let request = self.request(Method::POST, service, path);
+            let request = request.header("lock-token", token);
+            let limit = next.timeout + REDIS_TIMEOUT;
+            let at = Move { service, ..next };
+            let mut heard = self.send(request, Verb::Acquire, at, limit, None).await;
+            heard.first = again == 0;
+            if heard.is("200") || heard.is("201") {
+                return Some(heard);
+            }
+            if !heard.is_open() {
+                return None;
+            }
+        }
+        None
+    }
+
+    fn held(&self, granted: &Heard, user: u64, until: Duration) {
+        let span = Span {
+            id: granted.id.clone(),
+            user,
+            fencing_token: granted.fencing_token.unwrap_or_default(),
+            from: granted.answered,
+            to: until,
+        };
+        self.run.recorder.note(|history| history.spans.push(span));
+    }
+
+    fn request(&self, method: Method, service: usize, path: &str) -> RequestBuilder {
+        let address = &self.run.addresses[service];
+        self.http.request(method, format!("http://{address}{path}"))
+    }
+
+    async fn send(
+        &mut self,
+        request: RequestBuilder,
+        verb: Verb,
+        at: Move,
+        limit: Duration,
+        lease: Option<&str>,
+    ) -> Heard {
+        self.sent += 1;
+        let id = format!("{}-{}", self.number, self.sent);
+        let sent = self.run.recorder.now();
+        let (answer, fencing_token) = exchange(request.header("x-request-id", &id)).await;
+        let answered = self.run.recorder.now();
+        let operation = Operation {
+            id: id.clone(),
+            verb,
+            user: at.user,
+            service: at.service,
+            sent,
+            answered,
+            answer: answer.clone(),
+            fencing_token,
+            lease: lease.map(str::to_owned),
+            limit: limit + SLACK,
+        };
+        self.run
+            .recorder
+            .note(|history| history.operations.push(operation));
+        if answer.is_none() {
+            // The service is down: asking again at once would only be noise.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Heard {
+            first: true,
+            answer,
+            fencing_token,
+            id,
+            sent,
+            answered,
+        }
+    }
+}
+
+/// Sends a request. Returns the answer in short and its fencing token; `None` where there was no answer.
+async fn exchange(request: RequestBuilder) -> (Option<String>, Option<i64>) {
+    let Ok(response) = request.send().await else {
+        return (None, None);
+    };
+    let status = response.status().as_u16();
+    let header = response.headers().get("fencing-token").cloned();
+    let Ok(body) = response.bytes().await else {
+        return (None, None);
+    };
+    let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let header = header.and_then(|value| value.to_str().ok()?.parse().ok());
+    let fencing_token = header.or(json["fencing_token"].as_i64());
+    let kind = json["type"].as_str().unwrap_or_default();
+    let answer = match kind.strip_prefix("urn:edgelatch:") {
+        Some(slug) => format!("{status} {slug}"),
+        None if json["status"] == "failed" => format!("{status} failed"),
+        None => status.to_string(),
+    };
+    (Some(answer), fencing_token)
+}

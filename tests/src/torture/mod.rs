@@ -1,0 +1,113 @@
+//! Torture: many clients on two services, one Redis behind a network that fails, and an origin that watches from outside.
+//!
+//! After the lock tests of Jepsen's analysis of etcd (<https://jepsen.io/analyses/etcd-3.4.3>) and Martin Kleppmann's *How to do
+//! distributed locking* (2016): what happens is recorded by those who see it from outside, and judged afterwards by a pure
+//! [checker]. The same seed makes the same schedule of faults and the same decisions of every client; how they meet is up to
+//! the machine.
+
+pub mod checker;
+pub mod history;
+pub mod plan;
+
+mod client;
+mod random;
+mod report;
+mod store;
+mod storm;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::{App, Proxy, RedisServer, Service};
+use history::Recorder;
+pub use report::Report;
+use store::Store;
+use storm::Storm;
+
+/// How many clients there are.
+const CLIENTS: u64 = 40;
+
+/// How many users they act for: few, so that they meet.
+pub const USERS: u64 = 8;
+
+/// How long one call to Redis may take.
+const REDIS_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Decides on faults and on what clients do.
+    pub seed: u64,
+    /// How many actions are to be answered.
+    pub actions: u64,
+    /// How many faults there are to be, spread over the actions.
+    pub faults: usize,
+    /// When to end, whatever is left.
+    pub limit: Option<Duration>,
+}
+
+/// What all clients and the storm see of the run.
+pub(crate) struct Run {
+    options: Options,
+    recorder: Arc<Recorder>,
+    /// Of the two services.
+    addresses: [String; 2],
+    answered: AtomicU64,
+}
+
+impl Run {
+    /// Whether clients go on.
+    fn goes_on(&self) -> bool {
+        let in_time = self
+            .options
+            .limit
+            .is_none_or(|limit| self.recorder.now() < limit);
+        in_time && self.answered.load(Ordering::Relaxed) < self.options.actions
+    }
+}
+
+/// Tortures for as long as asked for, and judges.
+///
+/// # Panics
+/// If one of the processes can't be started.
+pub async fn run(options: Options) -> Report {
+    let redis = RedisServer::start().await;
+    let proxies = [
+        Proxy::start(redis.port()).await,
+        Proxy::start(redis.port()).await,
+    ];
+    let recorder = Arc::new(Recorder::new());
+    let store = Store::start(Arc::clone(&recorder)).await;
+    let services = proxies
+        .each_ref()
+        .map(|proxy| service(&redis, proxy, &store));
+    let run = Arc::new(Run {
+        options,
+        recorder: Arc::clone(&recorder),
+        addresses: services
+            .each_ref()
+            .map(|service| service.address().to_owned()),
+        answered: AtomicU64::new(0),
+    });
+    let storm = Storm::new(Arc::clone(&run), redis, proxies, services);
+    let storm = tokio::spawn(storm.rage());
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| tokio::spawn(client::run(Arc::clone(&run), number)))
+        .collect();
+    for client in clients {
+        client.await.expect("a client does not panic");
+    }
+    let mut storm = storm.await.expect("the storm does not panic");
+    storm.calm().await;
+    drop((storm, store));
+    Report::new(options, &recorder.history())
+}
+
+fn service(redis: &RedisServer, proxy: &Proxy, store: &Store) -> Service {
+    App::builder()
+        .var("redis_port", &proxy.port().to_string())
+        .var("redis_timeout", &REDIS_TIMEOUT.as_secs_f64().to_string())
+        .var("origin", &store.url())
+        .beside(redis)
+}

@@ -1,0 +1,128 @@
+//! What came of it, in print.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::Options;
+use super::checker::{self, Verdict};
+use super::history::{History, Verb};
+use super::plan::Kind;
+
+/// How many violations are shown in full.
+const SHOWN: usize = 20;
+
+/// What came of a run.
+pub struct Report {
+    /// What was asked for.
+    pub options: Options,
+    /// How many actions were answered.
+    pub actions: usize,
+    /// How many actions were answered as done.
+    pub commits: usize,
+    /// How many faults there were.
+    pub faults: usize,
+    /// What the checker says.
+    pub verdict: Verdict,
+    took: Duration,
+    slowest: Duration,
+    answers: BTreeMap<Verb, BTreeMap<String, usize>>,
+    kinds: BTreeMap<Kind, usize>,
+}
+
+impl Report {
+    pub(super) fn new(options: Options, history: &History) -> Self {
+        let mut answers: BTreeMap<Verb, BTreeMap<String, usize>> = BTreeMap::new();
+        let mut actions = 0;
+        for operation in &history.operations {
+            let answer = operation.answer.clone();
+            let is_action = matches!(operation.verb, Verb::Perform | Verb::Attempt);
+            actions += usize::from(is_action && answer.is_some());
+            let answer = answer.unwrap_or("no answer (service killed)".to_owned());
+            let of_verb = answers.entry(operation.verb).or_default();
+            *of_verb.entry(answer).or_default() += 1;
+        }
+        let mut kinds = BTreeMap::new();
+        for fault in &history.faults {
+            *kinds.entry(fault.kind).or_default() += 1;
+        }
+        let operations = history.operations.iter();
+        let took = operations
+            .clone()
+            .map(|operation| operation.answered - operation.sent);
+        Self {
+            options,
+            actions,
+            commits: operations.filter(|operation| operation.is_commit()).count(),
+            faults: history.faults.len(),
+            verdict: checker::check(history),
+            took: history.took,
+            slowest: took.max().unwrap_or_default(),
+            answers,
+            kinds,
+        }
+    }
+
+    /// Whether every promise was kept.
+    pub fn is_good(&self) -> bool {
+        self.verdict.violations.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, verdict) = (self.took.as_secs_f64(), &self.verdict);
+        let rate = self.actions as f64 / seconds;
+        writeln!(f, "seed {}", self.options.seed)?;
+        writeln!(
+            f,
+            "{} actions in {seconds:.1} s ({rate:.0} a second), {} of them done; the slowest answer took {:.2} s",
+            self.actions,
+            self.commits,
+            self.slowest.as_secs_f64(),
+        )?;
+        for (verb, answers) in &self.answers {
+            writeln!(f, "  {:8} {}", format!("{verb:?}"), list(answers))?;
+        }
+        writeln!(f, "{} faults: {}", self.faults, {
+            let kinds = self.kinds.iter();
+            list(
+                &kinds
+                    .map(|(kind, count)| (format!("{kind:?}"), *count))
+                    .collect(),
+            )
+        })?;
+        writeln!(
+            f,
+            "actions that began while one ran that had lost its lock: {}",
+            verdict.overlaps_of_losers
+        )?;
+        writeln!(
+            f,
+            "lost commits: {} (and {} that Redis lost with its data)",
+            verdict.lost_commits, verdict.lost_with_the_data
+        )?;
+        write!(f, "violations: {}", verdict.violations.len())?;
+        for violation in verdict.violations.iter().take(SHOWN) {
+            write!(f, "\nNOT: {}", violation.rule)?;
+            for line in &violation.lines {
+                write!(f, "\n  {line}")?;
+            }
+        }
+        if !self.is_good() {
+            write!(
+                f,
+                "\nagain: cargo xtask torture --seed {} --actions {} --faults {}",
+                self.options.seed, self.options.actions, self.options.faults
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn list(counts: &BTreeMap<String, usize>) -> String {
+    let counts = counts
+        .iter()
+        .map(|(what, count)| format!("{what}: {count}"));
+    counts.collect::<Vec<_>>().join(", ")
+}

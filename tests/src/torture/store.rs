@@ -1,0 +1,105 @@
+//! The origin: a fenced store, and the witness of what runs when.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::history::{Recorder, Visit};
+
+/// An origin on 127.0.0.1 that works for as long as a request's body says.
+pub(crate) struct Store {
+    port: u16,
+    server: JoinHandle<()>,
+}
+
+struct Shared {
+    recorder: Arc<Recorder>,
+    /// The greatest fencing token seen, by user.
+    greatest: Mutex<HashMap<u64, i64>>,
+}
+
+impl Store {
+    pub(crate) async fn start(recorder: Arc<Recorder>) -> Self {
+        let shared = Arc::new(Shared {
+            recorder,
+            greatest: Mutex::default(),
+        });
+        let router = Router::new()
+            .route("/users/{user}/{action}", post(act))
+            .with_state(shared);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { port, server }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// A visit that is written down when it ends, also where it is broken off.
+struct Visiting<'a>(&'a Shared, Visit);
+
+impl Drop for Visiting<'_> {
+    fn drop(&mut self) {
+        let Self(shared, visit) = self;
+        let mut visit = visit.clone();
+        visit.ended = shared.recorder.now();
+        shared.recorder.note(|history| history.visits.push(visit));
+    }
+}
+
+async fn act(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Json(input): Json<Value>,
+) -> (StatusCode, Json<Value>) {
+    let header = |name: &str| headers[name].to_str().unwrap();
+    let user: u64 = header("x-user-id").parse().unwrap();
+    let fencing_token: i64 = header("fencing-token").parse().unwrap();
+    let refused = {
+        let mut all = shared.greatest.lock().unwrap();
+        let greatest = all.entry(user).or_default();
+        let refused = fencing_token < *greatest;
+        *greatest = fencing_token.max(*greatest);
+        refused
+    };
+    let now = shared.recorder.now();
+    let _visiting = Visiting(
+        &shared,
+        Visit {
+            id: header("x-request-id").to_owned(),
+            user,
+            fencing_token,
+            began: now,
+            ended: now,
+            refused,
+        },
+    );
+    if refused {
+        return (
+            StatusCode::CONFLICT,
+            Json(json!({"refused": fencing_token})),
+        );
+    }
+    let work = input["work_ms"].as_u64().unwrap_or_default();
+    if work > 0 {
+        tokio::time::sleep(Duration::from_millis(work)).await;
+    }
+    (StatusCode::OK, Json(json!({"done": fencing_token})))
+}

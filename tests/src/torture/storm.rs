@@ -1,0 +1,223 @@
+//! The storm: carries out the faults, one after the other, and in the end looks at what is left.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::history::{Happened, Operation, Verb};
+use super::plan::{self, Fault, Kind};
+use super::{Run, USERS};
+use crate::{Proxy, RedisServer, Service, Weather};
+
+/// How long something that happens once waits for something to happen to.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// By then every lock has expired: the longest time to live, and what a cleaning up may take.
+const LAST_EXPIRY: Duration = Duration::from_secs(5);
+
+pub(super) struct Storm {
+    run: Arc<Run>,
+    redis: RedisServer,
+    proxies: [Proxy; 2],
+    services: [Service; 2],
+}
+
+impl Storm {
+    pub(super) fn new(
+        run: Arc<Run>,
+        redis: RedisServer,
+        proxies: [Proxy; 2],
+        services: [Service; 2],
+    ) -> Self {
+        Self {
+            run,
+            redis,
+            proxies,
+            services,
+        }
+    }
+
+    /// All faults of the plan, each when its time has come, until the run is over.
+    pub(super) async fn rage(mut self) -> Self {
+        let options = self.run.options;
+        for fault in plan::faults(options.seed, options.faults, options.actions) {
+            while self.run.answered.load(Ordering::Relaxed) < fault.after_actions {
+                if !self.run.goes_on() {
+                    return self;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let from = self.run.recorder.now();
+            self.strike(fault).await;
+            let happened = Happened {
+                kind: fault.kind,
+                service: fault.service,
+                from,
+                to: self.run.recorder.now(),
+            };
+            self.run
+                .recorder
+                .note(|history| history.faults.push(happened));
+        }
+        self
+    }
+
+    async fn strike(&mut self, fault: Fault) {
+        let proxy = &self.proxies[fault.service];
+        match fault.kind {
+            Kind::KillRedis => {
+                self.redis.kill();
+                tokio::time::sleep(fault.lasts).await;
+                self.redis.restart().await;
+            }
+            Kind::StopRedis => {
+                self.redis.stop();
+                tokio::time::sleep(fault.lasts).await;
+                self.redis.go_on();
+            }
+            Kind::CutAll => proxy.cut_all(),
+            Kind::CutCommand => {
+                proxy.cut_next_command();
+                self.until_spent(fault).await;
+            }
+            Kind::CutReply => {
+                proxy.cut_next_reply();
+                self.until_spent(fault).await;
+            }
+            Kind::LateCommand => {
+                let held = proxy.hold_next_command(&lock(fault.user));
+                self.until_spent(fault).await;
+                tokio::time::sleep(fault.lasts).await;
+                held.deliver();
+            }
+            Kind::Delay => {
+                let delay = fault.lasts / 5;
+                self.weather(
+                    fault,
+                    Weather {
+                        delay,
+                        ..Weather::default()
+                    },
+                )
+                .await;
+            }
+            Kind::Blackhole => {
+                let blackhole = true;
+                self.weather(
+                    fault,
+                    Weather {
+                        blackhole,
+                        ..Weather::default()
+                    },
+                )
+                .await;
+            }
+            Kind::Halves => {
+                let halves = true;
+                self.weather(
+                    fault,
+                    Weather {
+                        halves,
+                        ..Weather::default()
+                    },
+                )
+                .await;
+            }
+            Kind::FlushScripts => self.run_on_redis(&["SCRIPT", "FLUSH"]).await,
+            Kind::KillClients => {
+                self.run_on_redis(&["CLIENT", "KILL", "TYPE", "normal"])
+                    .await;
+            }
+            Kind::DeleteLock => self.run_on_redis(&["DEL", &lock(fault.user)]).await,
+            Kind::KillService => {
+                let service = &mut self.services[fault.service];
+                service.kill();
+                tokio::time::sleep(fault.lasts).await;
+                tokio::task::block_in_place(|| service.restart());
+            }
+        }
+    }
+
+    async fn weather(&self, fault: Fault, weather: Weather) {
+        let proxy = &self.proxies[fault.service];
+        proxy.set_weather(weather);
+        tokio::time::sleep(fault.lasts).await;
+        proxy.set_weather(Weather::default());
+    }
+
+    async fn until_spent(&self, fault: Fault) {
+        let proxy = &self.proxies[fault.service];
+        let began = self.run.recorder.now();
+        while !proxy.is_spent() && self.run.recorder.now() < began + PATIENCE {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        proxy.disarm();
+    }
+
+    async fn run_on_redis(&self, words: &[&str]) {
+        self.redis.run::<redis::Value>(words).await;
+    }
+
+    /// Waits until every lock must be free, then looks at what is left, and at each user's last action.
+    pub(super) async fn calm(&mut self) {
+        let began = self.run.recorder.now();
+        while !self.held_locks().await.is_empty() && self.run.recorder.now() < began + LAST_EXPIRY {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let mut leftovers = self.held_locks().await;
+        for key in self.redis.run::<Vec<String>>(&["KEYS", "*"]).await {
+            if self.redis.run::<i64>(&["PTTL", &key]).await == -1 {
+                leftovers.push(format!("{key} has no expiry"));
+            }
+        }
+        self.run
+            .recorder
+            .note(|history| history.leftovers = leftovers);
+        for user in 1..=USERS {
+            self.read(user).await;
+        }
+    }
+
+    async fn held_locks(&self) -> Vec<String> {
+        let mut held = Vec::new();
+        for user in 1..=USERS {
+            if self.redis.exists(&lock(user)).await {
+                held.push(format!("{} is held at the end", lock(user)));
+            }
+        }
+        held
+    }
+
+    async fn read(&self, user: u64) {
+        let sent = self.run.recorder.now();
+        let key = format!("{{{}}}:cache:last-action", lock(user));
+        let last = self.redis.get(&key).await;
+        let last = last.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+        let operation = Operation {
+            id: format!("end-{user}"),
+            verb: Verb::Read,
+            user,
+            service: 0,
+            sent,
+            answered: self.run.recorder.now(),
+            answer: Some(
+                if last.is_some() {
+                    "200"
+                } else {
+                    "404 not-found"
+                }
+                .to_owned(),
+            ),
+            fencing_token: last.and_then(|last| last["fencing_token"].as_i64()),
+            lease: None,
+            limit: Duration::MAX,
+        };
+        self.run
+            .recorder
+            .note(|history| history.operations.push(operation));
+    }
+}
+
+fn lock(user: u64) -> String {
+    format!("user:{user}:lock")
+}
