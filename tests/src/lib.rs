@@ -22,6 +22,7 @@ mod raw;
 mod redis;
 mod runner;
 mod service;
+pub mod soak;
 pub mod torture;
 mod vault;
 mod wait;

@@ -137,6 +137,11 @@ impl Service {
         &self.address
     }
 
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// What the service has printed so far, the component's log included.
     pub fn logs(&self) -> String {
         self.output.text()

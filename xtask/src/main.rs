@@ -44,6 +44,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Load it for minutes, and see that its memory does not grow
+    Soak {
+        /// Passed on: --minutes N (10)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Build the component and the host that runs it
     Build,
     /// Write openapi.json anew from the code
@@ -58,7 +64,16 @@ fn main() -> ExitCode {
         Command::Build => build::components().and_then(|()| build::host()),
         Command::Openapi => build::openapi(),
         Command::Model => model(),
-        Command::Torture { arguments } => torture(&arguments),
+        Command::Torture { arguments } => run_tool(
+            "edgelatch-torture",
+            &arguments,
+            "a promise was broken: see the output above",
+        ),
+        Command::Soak { arguments } => run_tool(
+            "edgelatch-soak",
+            &arguments,
+            "requests failed or memory grew: see the output above",
+        ),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -99,7 +114,8 @@ fn model() -> anyhow::Result<()> {
     )
 }
 
-fn torture(arguments: &[String]) -> anyhow::Result<()> {
+/// Builds and runs one of the programs beside the tests.
+fn run_tool(name: &str, arguments: &[String], failed: &str) -> anyhow::Result<()> {
     let redis = install::REDIS.find_or_install()?;
     build::components()?;
     let mut cargo = build::cargo();
@@ -107,11 +123,13 @@ fn torture(arguments: &[String]) -> anyhow::Result<()> {
         build::host()?;
         cargo.env("EDGELATCH_HOST_BIN", build::host_binary());
     }
-    step::say("torturing it: with nothing said about how long, this takes a quarter of an hour");
+    step::say(format_args!(
+        "running {name}: with nothing said about how long, this takes a quarter of an hour"
+    ));
     cargo
         .args(["run", "--quiet", "--package", "edgelatch-tests"])
-        .args(["--bin", "edgelatch-torture", "--"])
+        .args(["--bin", name, "--"])
         .args(arguments)
         .env("EDGELATCH_REDIS_BIN", redis);
-    step::run(&mut cargo, "a promise was broken: see the output above")
+    step::run(&mut cargo, failed)
 }

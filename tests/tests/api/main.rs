@@ -17,6 +17,7 @@ mod host;
 mod idempotency;
 mod late_calls;
 mod leases;
+mod load;
 mod lock;
 mod openapi;
 mod origin;

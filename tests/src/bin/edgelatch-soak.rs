@@ -1,0 +1,31 @@
+//! Loads the service for some minutes and says how much memory it took; fails if that grew, or if it failed a request. `cargo xtask
+//! soak` runs it.
+
+#![expect(clippy::print_stdout, reason = "the report is what it is for")]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use edgelatch_tests::soak::soak;
+
+/// Loads the service
+#[derive(Parser)]
+struct Arguments {
+    /// For how long
+    #[arg(long, default_value_t = 10.0)]
+    minutes: f64,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let soaked = soak(Duration::from_secs_f64(arguments.minutes * 60.0)).await;
+    println!("{soaked}");
+    let failed = soaked.statuses.keys().any(|status| *status >= 500);
+    if failed || soaked.growth() > 1.1 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}

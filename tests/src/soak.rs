@@ -1,0 +1,136 @@
+//! Full load for a while, and how much memory the service takes meanwhile.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+
+use crate::{App, Service};
+
+/// How many clients ask without a pause: more than one instance takes at once.
+const CLIENTS: u64 = 64;
+
+/// Users that they act for: mostly apart, sometimes not.
+const USERS: u64 = 10_000;
+
+/// How many parts of the time are told apart.
+const PARTS: u32 = 20;
+
+/// What came of it.
+pub struct Soaked {
+    /// How often each status was answered.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Resident memory at the end of each part, in bytes.
+    pub resident: Vec<u64>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Soaked {
+    /// The most memory in the last quarter of the time over the most in the second: 1 where it is flat. The first is left out, in which
+    /// instances and pools are made.
+    pub fn growth(&self) -> f64 {
+        let quarter = self.resident.len() / 4;
+        let most = |parts: &[u64]| parts.iter().max().copied().unwrap_or(0) as f64;
+        most(&self.resident[3 * quarter..]) / most(&self.resident[quarter..2 * quarter])
+    }
+}
+
+impl fmt::Display for Soaked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let requests: u64 = self.statuses.values().sum();
+        let seconds = self.took.as_secs_f64();
+        writeln!(
+            f,
+            "requests   {requests} in {seconds:.0} s, {:.0}/s",
+            requests as f64 / seconds
+        )?;
+        writeln!(f, "statuses   {:?}", self.statuses)?;
+        let mib: Vec<u64> = self.resident.iter().map(|bytes| bytes >> 20).collect();
+        writeln!(f, "resident   {mib:?} MiB")?;
+        write!(
+            f,
+            "growth     {:.3}, last quarter over second",
+            self.growth()
+        )
+    }
+}
+
+/// Loads a service with actions, cache entries and leases for so long.
+///
+/// # Panics
+/// If it can't be started, or leaves a request without an answer.
+pub async fn soak(duration: Duration) -> Soaked {
+    let app = App::start().await;
+    let statuses = Arc::new(Mutex::new(BTreeMap::new()));
+    let next = Arc::new(AtomicU64::new(0));
+    let began = Instant::now();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let (address, statuses) = (app.address().to_owned(), Arc::clone(&statuses));
+            tokio::spawn(ask(address, statuses, Arc::clone(&next), began + duration))
+        })
+        .collect();
+    let mut resident = Vec::new();
+    for part in 1..=PARTS {
+        tokio::time::sleep_until((began + duration * part / PARTS).into()).await;
+        resident.push(app.resident_bytes());
+    }
+    for client in clients {
+        client.await.expect("every request is answered");
+    }
+    let statuses = statuses.lock().unwrap().clone();
+    Soaked {
+        statuses,
+        resident,
+        took: began.elapsed(),
+    }
+}
+
+/// One client, on a connection of its own.
+async fn ask(
+    address: String,
+    statuses: Arc<Mutex<BTreeMap<u16, u64>>>,
+    next: Arc<AtomicU64>,
+    end: Instant,
+) {
+    let client = Client::builder().no_proxy().build().unwrap();
+    let users = format!("http://{address}/api/v1/users");
+    while Instant::now() < end {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let user = number % USERS;
+        let request = match number % 5 {
+            0 | 1 => client.post(format!("{users}/perform-action?user_id={user}")),
+            2 => client
+                .put(format!("{users}/{user}/cache/k?expire=30"))
+                .json(&number),
+            3 => client.get(format!("{users}/{user}/cache/k")),
+            _ => client.post(format!("{users}/{user}/lock?expire=0.05")),
+        };
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        response.bytes().await.unwrap();
+        *statuses.lock().unwrap().entry(status).or_insert(0) += 1;
+    }
+}
+
+impl Service {
+    /// The memory that its processes have in use, in bytes (`ps -o rss`): Spin has a child that does the work.
+    pub fn resident_bytes(&self) -> u64 {
+        let output = std::process::Command::new("ps")
+            .args(["-A", "-o", "pid=,ppid=,rss="])
+            .output()
+            .unwrap();
+        let listed = String::from_utf8(output.stdout).unwrap();
+        let own = u64::from(self.pid());
+        let processes = listed.lines().filter_map(|line| {
+            let mut numbers = line.split_whitespace().map(|word| word.parse::<u64>().ok());
+            Some([numbers.next()??, numbers.next()??, numbers.next()??])
+        });
+        let ours = processes.filter(|[pid, parent, _]| *pid == own || *parent == own);
+        ours.map(|[_, _, kib]| kib << 10).sum()
+    }
+}
