@@ -1,5 +1,7 @@
 //! A real Redis server of a test's own.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -29,9 +31,32 @@ impl RedisServer {
 
     /// Starts one with more arguments, as on the command line of `redis-server`.
     pub async fn start_with(arguments: &[&str]) -> Self {
-        let server = Self::launch(free_port(), arguments);
-        server.wait_until_it_answers().await;
-        server
+        let began = Instant::now();
+        loop {
+            let mut server = Self::launch(free_port(), arguments);
+            if server.has_its_port().await {
+                return server;
+            }
+            assert!(began.elapsed() < START_LIMIT, "Redis does not start");
+        }
+    }
+
+    /// Waits until it answers. `false` if it has ended, or if the port is another's: tests that run at the same time choose theirs at
+    /// the same time.
+    async fn has_its_port(&mut self) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < START_LIMIT {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return false;
+            }
+            if self.try_run::<String>(&["PING"]).await.is_ok() {
+                let info: String = self.run(&["INFO", "server"]).await;
+                let own = format!("process_id:{}", self.child.id());
+                return info.lines().any(|line| line == own);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        false
     }
 
     /// Starts one that is not waited for: it may refuse or load for a while.
@@ -177,10 +202,17 @@ impl Drop for RedisServer {
     }
 }
 
-/// A port that nothing listens at.
+/// A port that nothing listens at, below those that systems give out by themselves (from 32768, or higher): it stays free also
+/// while its server is down.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    loop {
+        // The keys of a new `RandomState` are random.
+        let random = RandomState::new().build_hasher().finish();
+        let port = 10_000 + (random % 22_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn command(words: &[&str]) -> Cmd {

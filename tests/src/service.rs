@@ -70,6 +70,11 @@ impl App {
         Self::builder().start().await
     }
 
+    /// The same, as [`AppBuilder::patient`].
+    pub async fn patient() -> Self {
+        Self::builder().patient().start().await
+    }
+
     /// The service with other settings.
     pub fn builder() -> AppBuilder {
         AppBuilder {
@@ -168,6 +173,12 @@ impl AppBuilder {
     pub fn var(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Lets Redis take its time, as it does on a machine that is busy with other tests: for tests that are about something else.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        self.var("redis_timeout", "15")
     }
 
     /// Adds an argument of `spin up`.

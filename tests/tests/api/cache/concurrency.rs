@@ -1,6 +1,8 @@
 //! Conditions are atomic: however many write at once, no write is lost.
 
-use edgelatch_tests::App;
+use std::time::Duration;
+
+use edgelatch_tests::{App, within};
 use futures::future::join_all;
 
 use super::{ENTRY, KEY, merge, store, tag_of};
@@ -9,7 +11,7 @@ use super::{ENTRY, KEY, merge, store, tag_of};
 async fn counters_that_are_put_if_unchanged_lose_no_increment() {
     const CLIENTS: usize = 8;
     const EACH: usize = 5;
-    let app = App::start().await;
+    let app = App::patient().await;
     store(&app, "0").await;
     let client = async || {
         let mut done = 0;
@@ -28,14 +30,16 @@ async fn counters_that_are_put_if_unchanged_lose_no_increment() {
             }
         }
     };
-    join_all((0..CLIENTS).map(|_| client())).await;
+    // At every moment one of them can go on, so they come to an end.
+    let clients = join_all((0..CLIENTS).map(|_| client()));
+    within(Duration::from_secs(60), clients).await;
     let total = (CLIENTS * EACH).to_string();
     app.get(ENTRY).await.assert_body(200, &total);
 }
 
 #[tokio::test]
 async fn of_many_that_put_if_absent_exactly_one_creates() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let clients = 0..32;
     let puts = clients.map(|client| {
         app.put(ENTRY)
@@ -58,7 +62,7 @@ async fn of_many_that_put_if_absent_exactly_one_creates() {
 
 #[tokio::test]
 async fn patches_at_once_all_survive() {
-    let app = App::start().await;
+    let app = App::patient().await;
     store(&app, "{}").await;
     let patches = (0..24).map(|client| {
         let patch = format!(r#"{{"client-{client}":{client}}}"#);

@@ -13,7 +13,7 @@ fn put_if(app: &App, name: &str, condition: &str, json: &str) -> Call {
 
 #[tokio::test]
 async fn if_none_match_any_is_only_if_absent() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let put = |json| put_if(&app, "if-none-match", "*", json);
     let created = put("1").await;
     created.assert_body(201, "");
@@ -26,7 +26,7 @@ async fn if_none_match_any_is_only_if_absent() {
 
 #[tokio::test]
 async fn if_match_is_only_if_unchanged() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let absent = put_if(&app, "if-match", OTHER, "0").await;
     absent.assert_problem(412, "precondition-failed");
     assert!(!app.redis.exists(KEY).await);
@@ -63,7 +63,7 @@ async fn if_match_is_only_if_unchanged() {
 
 #[tokio::test]
 async fn if_match_any_is_only_if_present() {
-    let app = App::start().await;
+    let app = App::patient().await;
     put_if(&app, "if-match", "*", "1")
         .await
         .assert_problem(412, "precondition-failed");
@@ -77,7 +77,7 @@ async fn if_match_any_is_only_if_present() {
 
 #[tokio::test]
 async fn if_none_match_with_a_tag_is_only_if_different() {
-    let app = App::start().await;
+    let app = App::patient().await;
     // What is absent is different from everything.
     put_if(&app, "if-none-match", OTHER, "1")
         .await
@@ -106,7 +106,7 @@ async fn if_none_match_with_a_tag_is_only_if_different() {
 
 #[tokio::test]
 async fn both_conditions_must_hold() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let tag = store(&app, "1").await;
     for (if_match, if_none_match, status) in [
         (tag.as_str(), tag.as_str(), 412),
@@ -127,7 +127,7 @@ async fn both_conditions_must_hold() {
 
 #[tokio::test]
 async fn a_failed_condition_leaves_the_remaining_time_as_it_is() {
-    let app = App::start().await;
+    let app = App::patient().await;
     app.put(&format!("{ENTRY}?expire=100"))
         .json("1")
         .await
@@ -142,7 +142,7 @@ async fn a_failed_condition_leaves_the_remaining_time_as_it_is() {
 
 #[tokio::test]
 async fn malformed_conditions_are_422_on_every_verb() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let tag = store(&app, "1").await;
     for bad in [
         String::new(),

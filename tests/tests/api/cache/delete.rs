@@ -6,7 +6,7 @@ use super::{ENTRY, KEY, store};
 
 #[tokio::test]
 async fn delete_is_204_whether_or_not_it_existed() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for path in [ENTRY.to_owned(), format!("{ENTRY}/")] {
         app.delete(&path).await.assert_body(204, "");
         store(&app, "1").await;
@@ -19,7 +19,7 @@ async fn delete_is_204_whether_or_not_it_existed() {
 
 #[tokio::test]
 async fn if_match_is_respected_and_412_if_absent() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for condition in ["*", "\"da39a3ee5e6b4b0d3255bfef95601890afd80709\""] {
         app.delete(ENTRY)
             .header("if-match", condition)

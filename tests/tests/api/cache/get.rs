@@ -6,7 +6,7 @@ use super::{ENTRY, KEY, store, tag_of};
 
 #[tokio::test]
 async fn the_json_comes_back_byte_for_byte_as_stored() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
     for json in [
         "null",
@@ -55,7 +55,7 @@ fn freshness(answer: &Answer) -> (i64, i64) {
 
 #[tokio::test]
 async fn a_hit_says_its_etag_and_for_how_long_it_is_fresh() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for (expire, least) in [("600", 580), ("2592000", 2_591_980)] {
         let put = app.put(&format!("{ENTRY}?expire={expire}")).json("1").await;
         let before = app.redis.ms_left(KEY).await;
@@ -85,7 +85,7 @@ async fn a_hit_says_its_etag_and_for_how_long_it_is_fresh() {
 
 #[tokio::test]
 async fn an_if_none_match_hit_is_304_with_its_headers_and_no_body() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let tag = store(&app, r#"{"a":1}"#).await;
     for condition in [
         tag.clone(),
@@ -128,7 +128,7 @@ async fn an_if_none_match_hit_is_304_with_its_headers_and_no_body() {
 
 #[tokio::test]
 async fn what_is_absent_is_404() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for (name, value) in [
         ("accept", "application/json"),
         ("if-none-match", "*"),
@@ -153,7 +153,7 @@ async fn what_is_absent_is_404() {
 
 #[tokio::test]
 async fn head_is_as_get_without_the_body() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let tag = store(&app, r#"{"a":1}"#).await;
     let head = app.call("HEAD", ENTRY).await;
     head.assert_body(200, "");
@@ -167,7 +167,7 @@ async fn head_is_as_get_without_the_body() {
 
 #[tokio::test]
 async fn an_entry_without_expiry_of_another_program_is_served_with_no_age() {
-    let app = App::start().await;
+    let app = App::patient().await;
     app.redis
         .run::<String>(&["SET", KEY, r#"{"by":"another"}"#])
         .await;
@@ -180,7 +180,7 @@ async fn an_entry_without_expiry_of_another_program_is_served_with_no_age() {
 
 #[tokio::test]
 async fn get_and_delete_have_no_parameters() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for method in ["GET", "DELETE"] {
         let answer = app.call(method, &format!("{ENTRY}?expire=1")).await;
         assert_eq!(answer.faults(), ["query.expire"], "{method}");

@@ -6,7 +6,7 @@ use super::ENTRY;
 
 #[tokio::test]
 async fn names_may_hold_every_allowed_character_and_be_percent_encoded() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~:-";
     let longest = "n".repeat(128);
     for name in [alphabet, &longest, "x", "...", "~"] {
@@ -27,7 +27,7 @@ async fn names_may_hold_every_allowed_character_and_be_percent_encoded() {
 
 #[tokio::test]
 async fn other_names_are_422() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let longer = "n".repeat(129);
     for name in [
         "a%2Fb", "a%20b", "a+b", "a%00", "%C3%A9", "%FF", "a%7Bb", "a%25", "a,b", "a@b", &longer,
@@ -47,7 +47,7 @@ async fn other_names_are_422() {
 
 #[tokio::test]
 async fn names_are_told_apart_by_case() {
-    let app = App::start().await;
+    let app = App::patient().await;
     app.put(ENTRY).json("1").await.assert_body(201, "");
     app.put("/api/v1/users/42/cache/Profile")
         .json("2")
@@ -58,7 +58,7 @@ async fn names_are_told_apart_by_case() {
 
 #[tokio::test]
 async fn users_do_not_see_each_other() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let users = [
         "42",
         "-42",

@@ -29,7 +29,7 @@ const OF_THE_RFC: [(&str, &str, &str); 15] = [
 
 #[tokio::test]
 async fn merges_as_rfc_7396_says_and_answers_the_merged_json_with_its_etag() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for (stored, patch, merged) in OF_THE_RFC {
         app.put(ENTRY).json(stored).await;
         let answer = merge(&app, ENTRY, patch).await;
@@ -45,7 +45,7 @@ async fn merges_as_rfc_7396_says_and_answers_the_merged_json_with_its_etag() {
 
 #[tokio::test]
 async fn what_a_patch_does_not_name_keeps_its_spelling() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let stored = "{\"long\":123456789012345678901234567890,\"e\":1.10,\"s\":\"\\u00e9\u{e9}\"}";
     store(&app, stored).await;
     let expected =
@@ -57,7 +57,7 @@ async fn what_a_patch_does_not_name_keeps_its_spelling() {
 
 #[tokio::test]
 async fn the_remaining_time_is_kept_unless_expire_is_given() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let path = |expire: &str| format!("{ENTRY}?expire={expire}");
     app.put(&path("600")).json("{}").await.assert_body(201, "");
     let before = app.redis.ms_left(KEY).await;
@@ -82,7 +82,7 @@ async fn the_remaining_time_is_kept_unless_expire_is_given() {
 
 #[tokio::test]
 async fn an_entry_that_is_patched_again_and_again_still_expires_in_time() {
-    let app = App::start().await;
+    let app = App::patient().await;
     app.put(&format!("{ENTRY}?expire=0.5"))
         .json("{}")
         .await
@@ -97,7 +97,11 @@ async fn an_entry_that_is_patched_again_and_again_still_expires_in_time() {
 
 #[tokio::test]
 async fn an_entry_of_another_program_without_expiry_gets_one() {
-    let app = App::builder().var("cache_expire", "70").start().await;
+    let app = App::builder()
+        .patient()
+        .var("cache_expire", "70")
+        .start()
+        .await;
     app.redis.run::<String>(&["SET", KEY, " {\"a\": 1} "]).await;
     merge(&app, ENTRY, r#"{"b":2}"#)
         .await
@@ -108,7 +112,7 @@ async fn an_entry_of_another_program_without_expiry_gets_one() {
 
 #[tokio::test]
 async fn if_match_is_respected() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let tag = store(&app, r#"{"a":1}"#).await;
     for condition in ["\"other\"".to_owned(), format!("W/{tag}")] {
         merge(&app, ENTRY, r#"{"a":2}"#)
@@ -138,7 +142,7 @@ async fn if_match_is_respected() {
 
 #[tokio::test]
 async fn what_is_absent_is_404_and_stays_absent() {
-    let app = App::start().await;
+    let app = App::patient().await;
     merge(&app, ENTRY, r#"{"a":1}"#)
         .await
         .assert_problem(404, "not-found");
@@ -151,7 +155,7 @@ async fn what_is_absent_is_404_and_stays_absent() {
 
 #[tokio::test]
 async fn any_other_type_is_415_and_none_is_a_merge_patch() {
-    let app = App::start().await;
+    let app = App::patient().await;
     store(&app, r#"{"a":1}"#).await;
     for content_type in [
         "application/json",
@@ -186,7 +190,11 @@ async fn any_other_type_is_415_and_none_is_a_merge_patch() {
 
 #[tokio::test]
 async fn what_is_no_json_is_400_and_what_gets_too_long_413() {
-    let app = App::builder().var("max_body_bytes", "64").start().await;
+    let app = App::builder()
+        .patient()
+        .var("max_body_bytes", "64")
+        .start()
+        .await;
     let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(50));
     store(&app, &long).await;
     for patch in ["", " ", "{", "{\"a\":}", "nul"] {
@@ -206,7 +214,7 @@ async fn what_is_no_json_is_400_and_what_gets_too_long_413() {
 
 #[tokio::test]
 async fn every_fault_of_a_patch_is_listed() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let answer = merge(&app, "/api/v1/users/x/cache/a%20b?expire=0&timeout=1", "{}")
         .header("if-match", "unquoted")
         .await;

@@ -6,7 +6,7 @@ use super::{ENTRY, KEY, store, tag_of};
 
 #[tokio::test]
 async fn put_is_201_for_a_new_entry_and_200_for_a_replaced_one_with_its_etag() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let first = store(&app, r#"{"a":1}"#).await;
     assert_eq!(app.redis.get(KEY).await.as_deref(), Some(r#"{"a":1}"#));
     let replaced = app.put(ENTRY).json(r#"{"a":2}"#).await;
@@ -28,7 +28,11 @@ async fn put_is_201_for_a_new_entry_and_200_for_a_replaced_one_with_its_etag() {
 
 #[tokio::test]
 async fn an_entry_lives_for_expire_and_cache_expire_by_default() {
-    let app = App::builder().var("cache_expire", "90.5").start().await;
+    let app = App::builder()
+        .patient()
+        .var("cache_expire", "90.5")
+        .start()
+        .await;
     for (query, ms) in [
         ("?expire=600", 600_000),
         // A PUT without it does not keep the time that was left.
@@ -55,7 +59,7 @@ async fn an_entry_lives_for_expire_and_cache_expire_by_default() {
 
 #[tokio::test]
 async fn an_entry_is_kept_for_an_hour_unless_anything_is_said() {
-    let app = App::start().await;
+    let app = App::patient().await;
     store(&app, "1").await;
     let left = app.redis.ms_left(KEY).await;
     assert!(left <= 3_600_000 && left > 3_580_000, "{left}");
@@ -63,7 +67,7 @@ async fn an_entry_is_kept_for_an_hour_unless_anything_is_said() {
 
 #[tokio::test]
 async fn what_is_refused_leaves_the_entry_as_it_is() {
-    let app = App::start().await;
+    let app = App::patient().await;
     store(&app, "1").await;
     app.put(ENTRY).await.assert_problem(400, "malformed-json");
     app.put(ENTRY)
@@ -95,7 +99,7 @@ async fn what_is_refused_leaves_the_entry_as_it_is() {
 
 #[tokio::test]
 async fn any_json_type_and_none_is_taken() {
-    let app = App::start().await;
+    let app = App::patient().await;
     app.put(ENTRY).body("1").await.assert_body(201, "");
     for content_type in [
         "application/json; charset=utf-8",
@@ -112,7 +116,7 @@ async fn any_json_type_and_none_is_taken() {
 
 #[tokio::test]
 async fn values_of_1_mib_are_stored_and_longer_ones_are_413() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let json = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
     let longest = json(1 << 20);
     let tag = store(&app, &longest).await;
@@ -139,6 +143,7 @@ async fn values_of_1_mib_are_stored_and_longer_ones_are_413() {
 #[tokio::test]
 async fn an_unconditional_put_and_a_get_are_one_round_trip_each() {
     let app = App::builder()
+        .patient()
         .argument("--idle-instance-timeout")
         .argument("60s")
         .start()

@@ -8,7 +8,7 @@ const LAST_ACTION: &str = "/api/v1/users/42/cache/last-action";
 
 #[tokio::test]
 async fn last_action_can_be_read_and_deleted() {
-    let app = App::start().await;
+    let app = App::patient().await;
     app.get(LAST_ACTION).await.assert_problem(404, "not-found");
     app.delete(LAST_ACTION).await.assert_body(204, "");
     let action = app.perform("user_id=42").await;
@@ -35,7 +35,7 @@ async fn last_action_can_be_read_and_deleted() {
 
 #[tokio::test]
 async fn last_action_is_not_written_by_put_or_patch() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let refused = async |before: Option<&str>| {
         for path in [
             LAST_ACTION,

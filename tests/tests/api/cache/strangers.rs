@@ -22,7 +22,7 @@ async fn leave(app: &App, words: &[&str]) {
 
 #[tokio::test]
 async fn what_is_not_json_is_a_miss_and_logged_once() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for (index, words) in STRANGE.into_iter().enumerate() {
         leave(&app, words).await;
         let id = format!("strange-{index}");
@@ -48,7 +48,7 @@ async fn what_is_not_json_is_a_miss_and_logged_once() {
 
 #[tokio::test]
 async fn bytes_that_are_no_utf8_are_a_miss() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let script = r#"return redis.call('SET', KEYS[1], '"\255"')"#;
     app.redis.run::<String>(&["EVAL", script, "1", KEY]).await;
     app.get(ENTRY).await.assert_problem(404, "not-found");
@@ -56,7 +56,7 @@ async fn bytes_that_are_no_utf8_are_a_miss() {
 
 #[tokio::test]
 async fn it_is_replaced_by_put_and_removed_by_delete() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for words in STRANGE {
         leave(&app, words).await;
         app.put(ENTRY).json("1").await.assert_body(200, "");
@@ -70,7 +70,7 @@ async fn it_is_replaced_by_put_and_removed_by_delete() {
 
 #[tokio::test]
 async fn conditions_take_it_for_something_that_is_there() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let tag = tag_of(&app.put(ENTRY).json("1").await);
     for words in STRANGE {
         for (name, condition) in [("if-none-match", "*"), ("if-match", tag.as_str())] {

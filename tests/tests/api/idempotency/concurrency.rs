@@ -7,7 +7,7 @@ use super::{call, call_with};
 
 async fn gated() -> (App, Origin) {
     let origin = Origin::start(Reply::Gated(Box::new(Reply::json("1")))).await;
-    let app = App::builder().origin(&origin).start().await;
+    let app = App::builder().patient().origin(&origin).start().await;
     (app, origin)
 }
 
@@ -50,7 +50,7 @@ async fn a_concurrent_duplicate_waits_for_the_lock_and_gets_the_replay() {
 #[tokio::test]
 async fn of_duplicates_that_come_together_one_runs() {
     let origin = Origin::start(Reply::json("1")).await;
-    let app = App::builder().origin(&origin).start().await;
+    let app = App::builder().patient().origin(&origin).start().await;
     let all =
         (0..16).map(|_| call_with(&app, "perform-action", "user_id=42&timeout=60", "k").spawn());
     let mut ran = 0;
@@ -121,7 +121,7 @@ async fn a_duplicate_that_waited_for_a_failure_runs_itself() {
         "/elsewhere".to_owned(),
     ))))
     .await;
-    let app = App::builder().origin(&origin).start().await;
+    let app = App::builder().patient().origin(&origin).start().await;
     let perform = || call_with(&app, "perform-action", "user_id=42&timeout=60", "k").spawn();
     let first = perform();
     origin.until_seen(1).await;

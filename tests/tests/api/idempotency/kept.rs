@@ -31,6 +31,7 @@ async fn it_is_kept_for_idempotency_expire_which_is_a_day() {
 async fn after_idempotency_expire_the_action_runs_again() {
     let origin = Origin::start(Reply::nothing()).await;
     let app = App::builder()
+        .patient()
         .origin(&origin)
         .var("idempotency_expire", "0.3")
         .start()
@@ -77,8 +78,9 @@ async fn a_lock_that_was_not_had_keeps_nothing() {
 async fn a_failure_of_the_origin_keeps_nothing() {
     let origin = Origin::start(Reply::nothing()).await;
     let app = App::builder()
+        .patient()
         .origin(&origin)
-        .var("origin_timeout", "0.5")
+        .var("origin_timeout", "2")
         .start()
         .await;
     let plain =
@@ -115,7 +117,7 @@ async fn a_failure_of_the_origin_keeps_nothing() {
 #[tokio::test]
 async fn a_lock_that_is_lost_keeps_nothing() {
     let origin = Origin::start(Reply::Gated(Box::new(Reply::json("1")))).await;
-    let app = App::builder().origin(&origin).start().await;
+    let app = App::builder().patient().origin(&origin).start().await;
     for (index, action) in ACTIONS.into_iter().enumerate() {
         // With a time to live so long that nothing is renewed: the loss is found at the commit.
         let run = call_with(&app, action, "user_id=42&expire=600", "k").spawn();
@@ -143,7 +145,7 @@ async fn a_lock_that_is_lost_keeps_nothing() {
 #[tokio::test]
 async fn it_is_kept_in_the_step_that_gives_the_lock_back() {
     let origin = Origin::start(Reply::Gated(Box::new(Reply::json("1")))).await;
-    let app = App::builder().origin(&origin).start().await;
+    let app = App::builder().patient().origin(&origin).start().await;
     for (index, action) in ACTIONS.into_iter().enumerate() {
         let run = call_with(&app, action, "user_id=42&expire=600", "k").spawn();
         origin.until_seen(index + 1).await;
@@ -169,7 +171,7 @@ async fn it_is_kept_in_the_step_that_gives_the_lock_back() {
 #[tokio::test]
 async fn a_commit_that_redis_refuses_keeps_nothing() {
     let origin = Origin::start(Reply::Gated(Box::new(Reply::json("1")))).await;
-    let app = App::builder().origin(&origin).start().await;
+    let app = App::builder().patient().origin(&origin).start().await;
     let memory = async |limit| {
         let set = ["CONFIG", "SET", "maxmemory", limit];
         app.redis.run::<String>(&set).await;

@@ -23,6 +23,6 @@ fn call_with(app: &App, action: &str, query: &str, key: &str) -> Call {
 /// The service in front of an origin that answers with JSON.
 async fn start() -> (App, Origin) {
     let origin = Origin::start(Reply::json(r#"{"receipt": 1.10}"#)).await;
-    let app = App::builder().origin(&origin).start().await;
+    let app = App::builder().patient().origin(&origin).start().await;
     (app, origin)
 }

@@ -38,7 +38,7 @@ async fn the_first_success_is_replayed_without_running_the_action_again() {
 
 #[tokio::test]
 async fn without_an_origin_it_is_the_same() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for action in ACTIONS {
         let first = call(&app, action, "k").await;
         first.assert_body(200, r#"{"status":"success"}"#);

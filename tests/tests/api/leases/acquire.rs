@@ -8,7 +8,7 @@ use super::{Lease, PLACES};
 
 #[tokio::test]
 async fn acquiring_is_201_with_token_fencing_token_and_expires_in() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let answer = app.post(place.path).await;
         let lease = Lease::of(&answer, 201);
@@ -28,7 +28,7 @@ async fn acquiring_is_201_with_token_fencing_token_and_expires_in() {
 
 #[tokio::test]
 async fn each_acquisition_has_a_token_of_its_own() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let mut tokens = Vec::new();
     for place in PLACES {
         for slash in ["", "/"] {
@@ -46,7 +46,11 @@ async fn each_acquisition_has_a_token_of_its_own() {
 
 #[tokio::test]
 async fn expires_in_is_what_expire_says_and_lock_expire_by_default() {
-    let app = App::builder().var("lock_expire", "21.5").start().await;
+    let app = App::builder()
+        .patient()
+        .var("lock_expire", "21.5")
+        .start()
+        .await;
     for place in PLACES {
         for (query, seconds) in [
             ("", 21.5),
@@ -67,7 +71,7 @@ async fn expires_in_is_what_expire_says_and_lock_expire_by_default() {
 
 #[tokio::test]
 async fn a_held_lock_is_423_with_retry_after_from_the_holders_remaining_time() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let holder = place.acquire(&app).await;
         let before = app.redis.ms_left(place.key).await;
@@ -87,7 +91,7 @@ async fn a_held_lock_is_423_with_retry_after_from_the_holders_remaining_time() {
 
 #[tokio::test]
 async fn a_held_lock_is_423_only_when_timeout_has_passed() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         place.acquire(&app).await;
         let answer = app.post(&format!("{}?timeout=0.3", place.path)).await;
@@ -107,7 +111,7 @@ async fn a_held_lock_is_423_only_when_timeout_has_passed() {
 
 #[tokio::test]
 async fn a_waiter_gets_the_lock_when_it_is_given_back() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let holder = place.acquire(&app).await;
         let tries = app.redis.calls("evalsha").await;
@@ -130,7 +134,7 @@ async fn a_waiter_gets_the_lock_when_it_is_given_back() {
 
 #[tokio::test]
 async fn a_waiter_gets_the_lock_when_it_expires() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let holder = app.post(&format!("{}?expire=0.4", place.path)).await;
         let holder = Lease::of(&holder, 201);
@@ -142,7 +146,7 @@ async fn a_waiter_gets_the_lock_when_it_expires() {
 
 #[tokio::test]
 async fn fencing_tokens_increase_through_release_and_expiry_and_loss_of_the_fence() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let first = place.acquire(&app).await;
         app.delete(place.path)
@@ -167,7 +171,7 @@ async fn fencing_tokens_increase_through_release_and_expiry_and_loss_of_the_fenc
 
 #[tokio::test]
 async fn a_fencing_token_is_greater_than_one_from_a_clock_ahead() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let first = place.acquire(&app).await;
         // An hour ahead, as if the server's clock had been set back since.
@@ -185,7 +189,7 @@ async fn a_fencing_token_is_greater_than_one_from_a_clock_ahead() {
 
 #[tokio::test]
 async fn every_fault_of_an_acquisition_is_listed() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let query = "timeout=61&expire=0&expire=1&color=red";
     let listed = ["query.timeout", "query.expire", "path.user_id"];
     let answer = app.post(&format!("/api/v1/users/x/lock?{query}")).await;
@@ -215,7 +219,7 @@ async fn every_fault_of_an_acquisition_is_listed() {
 
 #[tokio::test]
 async fn a_lease_leaves_no_key_without_expiry() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let lease = place.acquire(&app).await;
         assert!(app.redis.keys_without_expiry().await.is_empty());

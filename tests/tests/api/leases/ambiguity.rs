@@ -7,6 +7,7 @@ use super::{Lease, PLACES, TOKEN};
 /// The service with one instance for the whole test, and so one connection.
 async fn start() -> App {
     App::builder()
+        .var("redis_timeout", "2")
         .argument("--idle-instance-timeout")
         .argument("60s")
         .start()

@@ -7,7 +7,7 @@ use super::{Lease, PLACES};
 
 #[tokio::test]
 async fn a_lease_on_the_users_lock_excludes_actions() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let lease = PLACES[0].acquire(&app).await;
     let answer = app.perform("user_id=42&timeout=0").await;
     answer.assert_problem(423, "lock-held");
@@ -31,7 +31,7 @@ async fn a_lease_on_the_users_lock_excludes_actions() {
 #[tokio::test]
 async fn an_action_excludes_leases_on_the_users_lock() {
     let origin = Origin::start(Reply::Gated(Box::new(Reply::nothing()))).await;
-    let app = App::builder().origin(&origin).start().await;
+    let app = App::builder().patient().origin(&origin).start().await;
     let action = app.perform("user_id=42&expire=60").spawn();
     origin.until_seen(1).await;
     let held = app.post(PLACES[0].path).await;
@@ -49,7 +49,7 @@ async fn an_action_excludes_leases_on_the_users_lock() {
 
 #[tokio::test]
 async fn named_locks_are_independent_of_the_users_and_of_each_other_and_of_other_users() {
-    let app = App::start().await;
+    let app = App::patient().await;
     PLACES[1].acquire(&app).await;
     for free in [
         "/api/v1/users/42/lock",
@@ -72,7 +72,7 @@ async fn named_locks_are_independent_of_the_users_and_of_each_other_and_of_other
 
 #[tokio::test]
 async fn users_locks_are_independent_of_each_other() {
-    let app = App::start().await;
+    let app = App::patient().await;
     PLACES[0].acquire(&app).await;
     for user in ["7", "-42", "4", "420", "0"] {
         let path = format!("/api/v1/users/{user}/lock");
@@ -82,7 +82,7 @@ async fn users_locks_are_independent_of_each_other() {
 
 #[tokio::test]
 async fn names_may_hold_every_allowed_character_and_be_percent_encoded() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~:-";
     let path = format!("/api/v1/users/42/locks/{alphabet}");
     Lease::of(&app.post(&path).await, 201);
@@ -104,7 +104,7 @@ async fn names_may_hold_every_allowed_character_and_be_percent_encoded() {
 
 #[tokio::test]
 async fn a_foreign_clients_key_excludes() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         app.redis
             .run::<String>(&["SET", place.key, "locked", "NX", "EX", "60"])
@@ -130,7 +130,7 @@ async fn a_foreign_clients_key_excludes() {
 
 #[tokio::test]
 async fn a_lease_is_a_key_that_excludes_foreign_clients() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let lease = place.acquire(&app).await;
         let set = ["SET", place.key, "locked", "NX", "EX", "60"];
@@ -145,7 +145,7 @@ async fn a_lease_is_a_key_that_excludes_foreign_clients() {
 
 #[tokio::test]
 async fn one_of_many_at_once_gets_the_lock() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let all = (0..24).map(|_| app.post(&format!("{}?expire=60", place.path)).spawn());
         let answers = join_all(all).await;
@@ -164,7 +164,7 @@ async fn one_of_many_at_once_gets_the_lock() {
 
 #[tokio::test]
 async fn waiters_get_the_lock_one_after_the_other() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let turn = async || {
             let answer = app

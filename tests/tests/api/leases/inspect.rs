@@ -6,7 +6,7 @@ use super::{Lease, PLACES, TOKEN};
 
 #[tokio::test]
 async fn a_free_lock_is_not_held() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let free = r#"{"held":false}"#;
         app.get(place.path).await.assert_body(200, free);
@@ -24,7 +24,7 @@ async fn a_free_lock_is_not_held() {
 
 #[tokio::test]
 async fn a_held_lock_shows_fencing_token_and_expires_in_and_never_the_token() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let acquired = app
             .post(&format!("{}?expire=60", place.path))
@@ -55,7 +55,7 @@ async fn a_held_lock_shows_fencing_token_and_expires_in_and_never_the_token() {
 
 #[tokio::test]
 async fn a_renewed_lock_keeps_its_fencing_token_in_sight() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let lease = place.acquire(&app).await;
         app.put(&format!("{}?expire=600", place.path))
@@ -69,7 +69,7 @@ async fn a_renewed_lock_keeps_its_fencing_token_in_sight() {
 
 #[tokio::test]
 async fn a_foreign_clients_lock_has_no_fencing_token_and_perhaps_no_expiry() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         // A fence of earlier times says nothing about a stranger.
         let lease = place.acquire(&app).await;
@@ -100,7 +100,7 @@ async fn a_foreign_clients_lock_has_no_fencing_token_and_perhaps_no_expiry() {
 #[tokio::test]
 async fn the_lock_of_an_action_shows_the_actions_fencing_token() {
     let origin = Origin::start(Reply::Gated(Box::new(Reply::nothing()))).await;
-    let app = App::builder().origin(&origin).start().await;
+    let app = App::builder().patient().origin(&origin).start().await;
     let action = app.perform("user_id=42&expire=60").spawn();
     let seen = origin.until_seen(1).await;
     let answer = app.get(PLACES[0].path).await.json();

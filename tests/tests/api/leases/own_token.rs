@@ -6,7 +6,7 @@ use super::{Lease, OTHER_TOKEN, PLACES, TOKEN};
 
 #[tokio::test]
 async fn acquiring_again_with_the_same_token_renews_and_keeps_the_fencing_token() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let acquire = |expire: u32| {
             app.post(&format!("{}?expire={expire}", place.path))
@@ -37,7 +37,7 @@ async fn acquiring_again_with_the_same_token_renews_and_keeps_the_fencing_token(
 
 #[tokio::test]
 async fn a_token_that_was_given_back_acquires_anew() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let acquire = || app.post(place.path).header("lock-token", TOKEN);
         let first = Lease::of(&acquire().await, 201);
@@ -56,7 +56,7 @@ async fn a_token_that_was_given_back_acquires_anew() {
 
 #[tokio::test]
 async fn a_token_that_the_service_made_may_be_brought_again() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let lease = place.acquire(&app).await;
         let again = app
@@ -71,7 +71,7 @@ async fn a_token_that_the_service_made_may_be_brought_again() {
 
 #[tokio::test]
 async fn a_token_is_16_to_128_visible_ascii_characters() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let visible: String = ('!'..='~').collect();
     for place in PLACES {
         for token in ["t".repeat(16), "t".repeat(128), visible.clone()] {
@@ -89,7 +89,7 @@ async fn a_token_is_16_to_128_visible_ascii_characters() {
 
 #[tokio::test]
 async fn a_malformed_token_is_400_on_every_verb() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let bad = [
         String::new(),
         "t".repeat(15),
@@ -126,7 +126,7 @@ async fn a_malformed_token_is_400_on_every_verb() {
 
 #[tokio::test]
 async fn a_token_is_of_one_lock_alone() {
-    let app = App::start().await;
+    let app = App::patient().await;
     let [user, named] = PLACES;
     for place in PLACES {
         let acquired = app.post(place.path).header("lock-token", TOKEN).await;

@@ -6,7 +6,11 @@ use super::{Lease, OTHER_TOKEN, PLACES};
 
 #[tokio::test]
 async fn put_renews_and_answers_as_the_acquisition_did() {
-    let app = App::builder().var("lock_expire", "40").start().await;
+    let app = App::builder()
+        .patient()
+        .var("lock_expire", "40")
+        .start()
+        .await;
     for place in PLACES {
         let lease = place.acquire(&app).await;
         let renew = |query: &str| {
@@ -33,7 +37,7 @@ async fn put_renews_and_answers_as_the_acquisition_did() {
 
 #[tokio::test]
 async fn delete_gives_the_lock_back() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         for slash in ["", "/"] {
             let lease = place.acquire(&app).await;
@@ -51,7 +55,7 @@ async fn delete_gives_the_lock_back() {
 
 #[tokio::test]
 async fn without_a_token_renewing_and_giving_back_are_428() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         for method in ["PUT", "DELETE"] {
             app.call(method, place.path)
@@ -70,7 +74,7 @@ async fn without_a_token_renewing_and_giving_back_are_428() {
 
 #[tokio::test]
 async fn a_wrong_token_is_409_and_touches_nothing() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let wrong = async |method| {
             let answer = app
@@ -97,7 +101,7 @@ async fn a_wrong_token_is_409_and_touches_nothing() {
 
 #[tokio::test]
 async fn a_strangers_lock_of_any_type_is_neither_renewed_nor_given_back() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         app.redis
             .run::<i64>(&["RPUSH", place.key, OTHER_TOKEN])
@@ -114,7 +118,7 @@ async fn a_strangers_lock_of_any_type_is_neither_renewed_nor_given_back() {
 
 #[tokio::test]
 async fn an_expired_token_is_409_and_the_next_holder_is_untouched() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let first = app.post(&format!("{}?expire=0.05", place.path)).await;
         let first = Lease::of(&first, 201);
@@ -139,7 +143,7 @@ async fn an_expired_token_is_409_and_the_next_holder_is_untouched() {
 
 #[tokio::test]
 async fn a_renewal_keeps_the_lock_beyond_its_first_expiry() {
-    let app = App::start().await;
+    let app = App::patient().await;
     for place in PLACES {
         let first = app.post(&format!("{}?expire=5", place.path)).await;
         let first = Lease::of(&first, 201);
