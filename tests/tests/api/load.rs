@@ -1,6 +1,7 @@
 //! More than the service can do at once: everything is answered in time, and nothing is lost.
 
 use std::collections::BTreeMap;
+use std::future::IntoFuture;
 use std::time::Duration;
 
 use edgelatch_tests::{Answer, App, Pace};
@@ -24,7 +25,7 @@ async fn with_more_clients_than_connections_all_are_answered_in_time_and_no_succ
         .start()
         .await;
     let calls = (0..128).map(|user| app.perform(&format!("user_id={user}&timeout=0&expire=1")));
-    let answers = join_all(calls).await;
+    let answers = join_all(calls.map(IntoFuture::into_future)).await;
     let mut successes = 0;
     for (user, answer) in answers.iter().enumerate() {
         assert!(
@@ -44,7 +45,7 @@ async fn with_more_clients_than_connections_all_are_answered_in_time_and_no_succ
     // What has the connections gives them back in time: idle instances end.
     edgelatch_tests::until("all are served again", || async {
         let calls = (0..16).map(|user| app.attempt(&format!("user_id={user}")));
-        let answers = join_all(calls).await;
+        let answers = join_all(calls.map(IntoFuture::into_future)).await;
         answers
             .iter()
             .all(|answer| answer.text() == r#"{"status":"success"}"#)
@@ -60,7 +61,7 @@ async fn a_thousand_waiters_on_one_lock_are_all_told_in_time_that_it_is_held() {
     let before = app.resident_bytes();
     let pace = Pace::watch(&app);
     let calls = (0..1000).map(|_| app.perform("user_id=7&timeout=2"));
-    let answers = join_all(calls).await;
+    let answers = join_all(calls.map(IntoFuture::into_future)).await;
     let slowest = pace.slowest().await;
     for answer in &answers {
         answer.assert_problem(423, "lock-held");
