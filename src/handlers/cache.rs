@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde_json::value::RawValue;
 
 use super::{path, reply};
+use crate::backoff::Backoff;
 use crate::body;
 use crate::etag::{Conditions, ETag};
 use crate::json_cache::{CacheError, Entry, Expiry, JsonCache, Stored, Written};
@@ -13,11 +14,13 @@ use crate::keys::{LAST_ACTION, Name, UserId};
 use crate::merge_patch::merge;
 use crate::problem::Problem;
 use crate::query::{self, Query};
+use crate::random;
 use crate::request::RequestContext;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// How often a merge is tried anew when others write in between. Each failure means that another's write went through.
+/// How often a merge is tried when others write in between, with growing pauses: for some 5 s. Each failure means that another's
+/// write went through; without the pauses, as many as come at once would fail each other.
 const MERGE_TRIES: usize = 64;
 
 /// `GET cache`: the JSON as it was stored.
@@ -75,18 +78,21 @@ pub(crate) async fn patch(context: RequestContext, request: Request) -> Result<R
     writable(&name)?;
     let expiry = expire.map_or(Expiry::KeepOr(config.cache_expire), Expiry::In);
     let cache = context.instance.cache(&context.redis);
+    let mut backoff = Backoff::new();
     for _ in 0..MERGE_TRIES {
         let entry = current(&cache, user, &name, &conditions).await?;
         let before: &RawValue = serde_json::from_slice(&entry.json).map_err(Problem::internal)?;
         let merged = merge(Some(before), patch).map_err(Problem::internal)?;
         if merged.get().len() > config.max_body_bytes {
-            return Err(Problem::body_too_large(config.max_body_bytes));
+            return Err(Problem::merged_too_large(config.max_body_bytes));
         }
         let unchanged = Conditions::expecting(Some(&entry.etag()));
         let json = merged.get().as_bytes();
         match cache.set(user, &name, json, expiry, &unchanged).await {
             Ok(_) => return Ok(merged_response(&merged)),
-            Err(CacheError::PreconditionFailed) => {}
+            Err(CacheError::PreconditionFailed) => {
+                spin_sdk::time::sleep(backoff.next_pause(random::bits64())).await;
+            }
             Err(error) => return Err(error.into()),
         }
     }
