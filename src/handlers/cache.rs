@@ -28,18 +28,8 @@ pub(crate) async fn get(context: RequestContext, request: Request) -> Result<Res
     let mut query = Query::new(request.uri());
     let (place, conditions) = target(&mut query, &request);
     let (user, name) = query.finish(place)?;
-    match context
-        .instance
-        .cache(&context.redis)
-        .get(user, &name)
-        .await?
-    {
-        Stored::Entry(entry) => shown(entry, &conditions),
-        Stored::Nothing => Err(Problem::nothing_cached()),
-        Stored::NotJson => {
-            Err(Problem::nothing_cached().caused_by("the value in Redis is not JSON"))
-        }
-    }
+    let cache = context.instance.cache(&context.redis);
+    shown(entry(&cache, user, &name).await?, &conditions)
 }
 
 /// `PUT cache`: stores the JSON as it was sent.
@@ -132,6 +122,17 @@ fn writable(name: &Name) -> Result<(), Problem> {
     Ok(())
 }
 
+/// The entry, if there is one. What is there but is not JSON is none; the log has why.
+async fn entry(cache: &JsonCache, user: UserId, name: &Name) -> Result<Entry, Problem> {
+    match cache.get(user, name).await? {
+        Stored::Entry(entry) => Ok(entry),
+        Stored::Nothing => Err(Problem::nothing_cached()),
+        Stored::NotJson => {
+            Err(Problem::nothing_cached().caused_by("the value in Redis is not JSON"))
+        }
+    }
+}
+
 /// The entry to merge into.
 async fn current(
     cache: &JsonCache,
@@ -139,9 +140,7 @@ async fn current(
     name: &Name,
     conditions: &Conditions,
 ) -> Result<Entry, Problem> {
-    let Stored::Entry(entry) = cache.get(user, name).await? else {
-        return Err(Problem::nothing_cached());
-    };
+    let entry = entry(cache, user, name).await?;
     let etag = entry.etag();
     if conditions.match_holds(Some(&etag)) && conditions.none_match_holds(Some(&etag)) {
         Ok(entry)
