@@ -148,6 +148,15 @@ impl Problem {
         )
     }
 
+    /// 413: what comes of a merge is longer than `max_body_bytes`, so that it could not have been put.
+    pub fn merged_too_large(limit: usize) -> Self {
+        Self {
+            detail: format!("The entry with this patch applied is longer than {limit} bytes; nothing was changed")
+                .into(),
+            ..Self::body_too_large(limit)
+        }
+    }
+
     /// 415: the body says that it is not JSON.
     pub fn unsupported_media_type() -> Self {
         Self::new(

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde_json::value::RawValue;
 
 use super::{path, reply};
+use crate::backoff::Backoff;
 use crate::body;
 use crate::etag::{Conditions, ETag};
 use crate::json_cache::{CacheError, Entry, Expiry, JsonCache, Stored, Written};
@@ -13,11 +14,13 @@ use crate::keys::{LAST_ACTION, Name, UserId};
 use crate::merge_patch::merge;
 use crate::problem::Problem;
 use crate::query::{self, Query};
+use crate::random;
 use crate::request::RequestContext;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// How often a merge is tried anew when others write in between. Each failure means that another's write went through.
+/// How often a merge is tried when others write in between, with growing pauses: for some 5 s. Each failure means that another's
+/// write went through; without the pauses, as many as come at once would fail each other.
 const MERGE_TRIES: usize = 64;
 
 /// `GET cache`: the JSON as it was stored.
@@ -25,18 +28,8 @@ pub(crate) async fn get(context: RequestContext, request: Request) -> Result<Res
     let mut query = Query::new(request.uri());
     let (place, conditions) = target(&mut query, &request);
     let (user, name) = query.finish(place)?;
-    match context
-        .instance
-        .cache(&context.redis)
-        .get(user, &name)
-        .await?
-    {
-        Stored::Entry(entry) => shown(entry, &conditions),
-        Stored::Nothing => Err(Problem::nothing_cached()),
-        Stored::NotJson => {
-            Err(Problem::nothing_cached().caused_by("the value in Redis is not JSON"))
-        }
-    }
+    let cache = context.instance.cache(&context.redis);
+    shown(entry(&cache, user, &name).await?, &conditions)
 }
 
 /// `PUT cache`: stores the JSON as it was sent.
@@ -75,18 +68,21 @@ pub(crate) async fn patch(context: RequestContext, request: Request) -> Result<R
     writable(&name)?;
     let expiry = expire.map_or(Expiry::KeepOr(config.cache_expire), Expiry::In);
     let cache = context.instance.cache(&context.redis);
+    let mut backoff = Backoff::new();
     for _ in 0..MERGE_TRIES {
         let entry = current(&cache, user, &name, &conditions).await?;
         let before: &RawValue = serde_json::from_slice(&entry.json).map_err(Problem::internal)?;
         let merged = merge(Some(before), patch).map_err(Problem::internal)?;
         if merged.get().len() > config.max_body_bytes {
-            return Err(Problem::body_too_large(config.max_body_bytes));
+            return Err(Problem::merged_too_large(config.max_body_bytes));
         }
         let unchanged = Conditions::expecting(Some(&entry.etag()));
         let json = merged.get().as_bytes();
         match cache.set(user, &name, json, expiry, &unchanged).await {
             Ok(_) => return Ok(merged_response(&merged)),
-            Err(CacheError::PreconditionFailed) => {}
+            Err(CacheError::PreconditionFailed) => {
+                spin_sdk::time::sleep(backoff.next_pause(random::bits64())).await;
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -126,6 +122,17 @@ fn writable(name: &Name) -> Result<(), Problem> {
     Ok(())
 }
 
+/// The entry, if there is one. What is there but is not JSON is none; the log has why.
+async fn entry(cache: &JsonCache, user: UserId, name: &Name) -> Result<Entry, Problem> {
+    match cache.get(user, name).await? {
+        Stored::Entry(entry) => Ok(entry),
+        Stored::Nothing => Err(Problem::nothing_cached()),
+        Stored::NotJson => {
+            Err(Problem::nothing_cached().caused_by("the value in Redis is not JSON"))
+        }
+    }
+}
+
 /// The entry to merge into.
 async fn current(
     cache: &JsonCache,
@@ -133,9 +140,7 @@ async fn current(
     name: &Name,
     conditions: &Conditions,
 ) -> Result<Entry, Problem> {
-    let Stored::Entry(entry) = cache.get(user, name).await? else {
-        return Err(Problem::nothing_cached());
-    };
+    let entry = entry(cache, user, name).await?;
     let etag = entry.etag();
     if conditions.match_holds(Some(&etag)) && conditions.none_match_holds(Some(&etag)) {
         Ok(entry)

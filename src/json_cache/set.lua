@@ -13,8 +13,9 @@ if not hold(KEYS[1], ARGV[1], ARGV[2]) then
 end
 local left = redis.call('PTTL', KEYS[1])
 local ttl = ARGV[4]
-if ARGV[5] == '1' and left > 0 then
-  ttl = left
+if ARGV[5] == '1' and left >= 0 then
+  -- 0 is the last millisecond, and no time to live that SET would take.
+  ttl = math.max(left, 1)
 end
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ttl)
 return left == -2 and 1 or 2

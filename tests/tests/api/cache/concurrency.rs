@@ -62,9 +62,10 @@ async fn of_many_that_put_if_absent_exactly_one_creates() {
 
 #[tokio::test]
 async fn patches_at_once_all_survive() {
+    const CLIENTS: usize = 200;
     let app = App::patient().await;
     store(&app, "{}").await;
-    let patches = (0..24).map(|client| {
+    let patches = (0..CLIENTS).map(|client| {
         let patch = format!(r#"{{"client-{client}":{client}}}"#);
         merge(&app, ENTRY, &patch).spawn()
     });
@@ -74,8 +75,8 @@ async fn patches_at_once_all_survive() {
     }
     let merged = app.get(ENTRY).await.json();
     let members = merged.as_object().unwrap();
-    assert_eq!(members.len(), 24, "{merged}");
-    for client in 0..24 {
+    assert_eq!(members.len(), CLIENTS, "{merged}");
+    for client in 0..CLIENTS {
         assert_eq!(members[&format!("client-{client}")], client);
     }
 }

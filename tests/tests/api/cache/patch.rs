@@ -206,9 +206,10 @@ async fn what_is_no_json_is_400_and_what_gets_too_long_413() {
         .await
         .assert_problem(413, "body-too-large");
     // The patch alone is short enough; what comes of it could not be put.
-    merge(&app, ENTRY, r#"{"b":"0123456789"}"#)
-        .await
-        .assert_problem(413, "body-too-large");
+    let merged = merge(&app, ENTRY, r#"{"b":"0123456789"}"#).await;
+    merged.assert_problem(413, "body-too-large");
+    let detail = merged.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("with this patch applied"), "{detail}");
     assert_eq!(app.redis.get(KEY).await, Some(long));
 }
 

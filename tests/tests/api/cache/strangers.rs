@@ -25,19 +25,19 @@ async fn what_is_not_json_is_a_miss_and_logged_once() {
     let app = App::patient().await;
     for (index, words) in STRANGE.into_iter().enumerate() {
         leave(&app, words).await;
-        let id = format!("strange-{index}");
-        let answer = app.get(ENTRY).header("x-request-id", &id).await;
-        answer.assert_problem(404, "not-found");
-        let lines = |text: &str| text.lines().filter(|line| line.contains(&id)).count();
-        until("it is logged", || async { lines(&app.logs()) > 0 }).await;
-        assert_eq!(lines(&app.logs()), 1, "{}", app.logs());
+        let calls = [app.get(ENTRY), merge(&app, ENTRY, r#"{"a":1}"#)];
+        for (verb, call) in ["get", "patch"].into_iter().zip(calls) {
+            let id = format!("{verb}-{index}");
+            let answer = call.header("x-request-id", &id).await;
+            answer.assert_problem(404, "not-found");
+            let lines = |text: &str| text.lines().filter(|line| line.contains(&id)).count();
+            until("it is logged", || async { lines(&app.logs()) > 0 }).await;
+            assert_eq!(lines(&app.logs()), 1, "{}", app.logs());
+        }
         // A value is nobody's business, even one that is not JSON.
         assert!(!app.logs().contains("not json"));
         let head = app.call("HEAD", ENTRY).await;
         assert_eq!(head.status, 404);
-        merge(&app, ENTRY, r#"{"a":1}"#)
-            .await
-            .assert_problem(404, "not-found");
     }
     // An ordinary miss is nothing to log.
     app.redis.run::<i64>(&["DEL", KEY]).await;
