@@ -82,7 +82,8 @@ impl Judge {
         let operations = self.document.operations(self.tag);
         let of_this_id = |(_, operation): &&(String, &Value)| operation["operationId"] == id;
         let operation = operations.iter().find(of_this_id);
-        let (pointer, operation) = operation.unwrap_or_else(|| panic!("no operation {id}"));
+        assert!(operation.is_some(), "no operation {id}");
+        let (pointer, operation) = operation.unwrap();
         let response = &operation["responses"][status.to_string()];
         assert!(response.is_object(), "{id} does not document {status}");
         self.check_headers(id, response, answer);
