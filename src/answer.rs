@@ -62,6 +62,8 @@ impl RequestHead {
     fn render(&self, problem: &Problem, response: &mut Response) {
         let body = problem.render(&self.path);
         let headers = response.headers_mut();
+        // The router has counted an empty body.
+        headers.remove(header::CONTENT_LENGTH);
         headers.extend(problem.headers());
         // Of a HEAD too, it tells the length that the body of a GET would have (RFC 9110, section 9.3.2).
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));

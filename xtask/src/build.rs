@@ -68,6 +68,15 @@ pub(crate) fn host() -> anyhow::Result<()> {
     )
 }
 
+/// Builds one of the workspace's programs and says where it is.
+pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
+    step::run(
+        cargo().args(["build", "--workspace", "--bin", name]),
+        "the program did not build: see the output above",
+    )?;
+    Ok(target().join("debug").join(name))
+}
+
 /// Writes `openapi.json` from the code.
 pub(crate) fn openapi() -> anyhow::Result<()> {
     step::say("writing openapi.json");

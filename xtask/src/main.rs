@@ -118,18 +118,15 @@ fn model() -> anyhow::Result<()> {
 fn run_tool(name: &str, arguments: &[String], failed: &str) -> anyhow::Result<()> {
     let redis = install::REDIS.find_or_install()?;
     build::components()?;
-    let mut cargo = build::cargo();
-    if std::env::var_os("EDGELATCH_HOST_BIN").is_none() {
-        build::host()?;
-        cargo.env("EDGELATCH_HOST_BIN", build::host_binary());
-    }
+    build::host()?;
+    let program = build::program(name)?;
     step::say(format_args!(
         "running {name}: with nothing said about how long, this takes a quarter of an hour"
     ));
-    cargo
-        .args(["run", "--quiet", "--package", "edgelatch-tests"])
-        .args(["--bin", name, "--"])
+    let mut program = std::process::Command::new(program);
+    program
         .args(arguments)
+        .env("EDGELATCH_HOST_BIN", build::host_binary())
         .env("EDGELATCH_REDIS_BIN", redis);
-    step::run(&mut cargo, failed)
+    step::run(&mut program, failed)
 }

@@ -36,13 +36,11 @@ async fn another_host_than_the_origin_cannot_be_reached() {
 fn misled(folder: &tempfile::TempDir, elsewhere: &Origin) -> PathBuf {
     let manifest = std::fs::read_to_string(root().join("spin.toml")).unwrap();
     let told = format!("\norigin = \"{}\"\n", elsewhere.url());
-    let component = root().join("target/wasm32-wasip2/release/edgelatch.wasm");
+    // Where the components are is seen from the manifest.
+    let built = format!("source = \"{}/target/", root().display());
     let changed = manifest
         .replace("\norigin = \"{{ origin }}\"\n", &told)
-        .replace(
-            "target/wasm32-wasip2/release/edgelatch.wasm",
-            component.to_str().unwrap(),
-        );
+        .replace("source = \"target/", &built);
     assert!(changed.contains(&told));
     let path = folder.path().join("spin.toml");
     std::fs::write(&path, changed).unwrap();
