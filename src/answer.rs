@@ -3,9 +3,10 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 
 use crate::problem::Problem;
+use crate::query::Query;
 use crate::request::{RequestId, X_REQUEST_ID};
 
 /// How long the parts of a request took (<https://www.w3.org/TR/server-timing/>).
@@ -86,6 +87,14 @@ impl RequestHead {
             );
         }
     }
+}
+
+/// For a route that has no query parameters.
+///
+/// # Errors
+/// 422 that lists those that are there.
+pub fn refuse_parameters(uri: &Uri) -> Result<(), Problem> {
+    Query::new(uri).finish(Some(()))
 }
 
 /// The router lists the methods that have a handler; `OPTIONS` is answered for all of them.

@@ -6,10 +6,10 @@ mod asset;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use edgelatch::answer::RequestHead;
+use edgelatch::answer::{RequestHead, refuse_parameters};
 use edgelatch::problem::Problem;
 use edgelatch::request::server_timing;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
 /// Served methods, as `Allow` lists them; `OPTIONS` is added where the answer is finished.
 const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD");
@@ -18,19 +18,22 @@ const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD");
 #[cfg_attr(target_family = "wasm", spin_sdk::http_service)]
 pub async fn handle(request: spin_sdk::http::Request) -> Response {
     let head = RequestHead::of(&request);
-    let response = answer(&head, request.headers());
+    let response = answer(&head, request.uri(), request.headers());
     let none = Duration::ZERO;
     head.finish(response, server_timing(none, none, none))
 }
 
 /// Answers a request whose body does not matter.
-fn answer(head: &RequestHead, headers: &HeaderMap) -> Response {
+fn answer(head: &RequestHead, uri: &Uri, headers: &HeaderMap) -> Response {
     let path = head.path.strip_suffix('/').unwrap_or(&head.path);
     let Some(asset) = asset::find(path) else {
         return Problem::not_found().into_response();
     };
     match head.method {
-        Method::GET | Method::HEAD => asset.answer(&head.method, headers),
+        Method::GET | Method::HEAD => match refuse_parameters(uri) {
+            Ok(()) => asset.answer(&head.method, headers),
+            Err(problem) => problem.into_response(),
+        },
         Method::OPTIONS => allowed(StatusCode::NO_CONTENT.into_response()),
         _ => allowed(Problem::method_not_allowed().into_response()),
     }

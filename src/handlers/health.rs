@@ -9,10 +9,10 @@ use serde::Serialize;
 use spin_sdk::redis::RedisResult;
 
 use super::reply;
+use crate::answer::refuse_parameters;
 #[cfg(not(target_family = "wasm"))]
 use crate::openapi::only;
 use crate::problem::Problem;
-use crate::query::Query;
 use crate::redis::Repeat;
 use crate::redis_error::RedisError;
 use crate::request::RequestContext;
@@ -62,13 +62,13 @@ pub(crate) async fn live(_: RequestContext, request: Request) -> Result<Response
 
 /// What [`live`] answers, also where there is no context because the settings are wrong.
 pub(crate) fn alive(uri: &Uri) -> Result<Response, Problem> {
-    Query::new(uri).finish(Some(()))?;
+    refuse_parameters(uri)?;
     reply::json(&Live::ANSWER)
 }
 
 /// `GET /readyz`: 200 once Redis has answered a PING, else 503.
 pub(crate) async fn ready(context: RequestContext, request: Request) -> Result<Response, Problem> {
-    Query::new(request.uri()).finish(Some(()))?;
+    refuse_parameters(request.uri())?;
     let began = Instant::now();
     let reply = context.redis.command("PING", &[], Repeat::Safe).await?;
     match reply.as_slice() {

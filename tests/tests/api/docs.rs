@@ -84,6 +84,10 @@ async fn pages_keep_the_conventions_of_all_routes() {
     app.get("/docs/nothing")
         .await
         .assert_problem(404, "not-found");
+    for path in ["/docs?colour=red", "/openapi.json?colour=red"] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.faults(), ["query.colour"], "{path}");
+    }
     app.get("/docs")
         .header("if-none-match", "bad")
         .await
