@@ -1,17 +1,19 @@
 //! Everything that can be answered instead of a result, as RFC 9457 problem details.
 //!
-//! A handler returns a [`Problem`]; [`crate::edge`] renders it, since only the edge knows the request's path and id, and
+//! A handler returns a [`Problem`]; [`crate::answer`] renders it, where the request's path and id are known, and
 //! logs its cause. What the caller gets to read is fixed here; the cause never leaves the log.
 
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
+mod from_errors;
+mod render;
+
 use std::time::Duration;
 
-use crate::json_cache::CacheError;
-use crate::lock::LockError;
-use crate::redis_error::{RedisError, RedisErrorKind};
+use http::StatusCode;
+use serde::Serialize;
+
 use crate::seconds::display_seconds;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use render::Members;
 
 /// A request that has no result, and why.
 #[derive(Debug, Clone)]
@@ -331,117 +333,6 @@ pub const COULD_NOT_ACQUIRE: &str = "Could not acquire lock";
 pub fn retry_after_seconds(remaining: Option<Duration>) -> u32 {
     let seconds = remaining.map_or(1, |left| left.as_millis().div_ceil(1000).max(1));
     u32::try_from(seconds).unwrap_or(u32::MAX)
-}
-
-impl From<RedisError> for Problem {
-    fn from(error: RedisError) -> Self {
-        let problem = match error.kind() {
-            RedisErrorKind::TimedOut => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "redis-timeout",
-                "Redis too slow",
-                "Redis did not answer in time; what was asked for may or may not have been done",
-            ),
-            RedisErrorKind::Unreachable
-            | RedisErrorKind::Refused(_)
-            | RedisErrorKind::Unexpected => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "redis-unavailable",
-                "Redis unavailable",
-                "Redis could not be reached, or refused",
-            ),
-        };
-        Self {
-            retry_after: Some(1),
-            ..problem.caused_by(error)
-        }
-    }
-}
-
-impl From<LockError> for Problem {
-    fn from(error: LockError) -> Self {
-        match error {
-            LockError::Held { remaining } => Self::lock_held(remaining),
-            LockError::Lost => Self::lock_lost(),
-            LockError::Redis(error) => error.into(),
-        }
-    }
-}
-
-impl From<CacheError> for Problem {
-    fn from(error: CacheError) -> Self {
-        match error {
-            CacheError::PreconditionFailed => Self::precondition_failed(),
-            CacheError::Redis(error) => error.into(),
-            CacheError::Json(error) => Self::internal(error),
-        }
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
-        response.extensions_mut().insert(self);
-        response
-    }
-}
-
-/// The members of `application/problem+json` (RFC 9457, section 3.1).
-#[derive(Serialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
-#[cfg_attr(not(target_family = "wasm"), schema(as = Problem))]
-pub(crate) struct Members<'a> {
-    /// What kind of problem it is: `urn:edgelatch:<kind>`.
-    #[cfg_attr(
-        not(target_family = "wasm"),
-        schema(pattern = "^urn:edgelatch:[a-z-]+$")
-    )]
-    r#type: String,
-    /// The same for all of its kind.
-    title: &'a str,
-    /// The status of the answer.
-    #[cfg_attr(not(target_family = "wasm"), schema(minimum = 400, maximum = 599))]
-    status: u16,
-    /// About this one.
-    detail: &'a str,
-    /// The request's path.
-    instance: &'a str,
-    /// All faults of an invalid request.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [InputFault],
-}
-
-impl Problem {
-    /// The body for a request to `path`.
-    pub(crate) fn render(&self, path: &str) -> Vec<u8> {
-        let members = Members {
-            r#type: format!("urn:edgelatch:{}", self.slug),
-            title: self.title,
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            instance: path,
-            errors: &self.errors,
-        };
-        // Strings and numbers under string keys always serialize.
-        serde_json::to_vec(&members).unwrap_or_default()
-    }
-
-    /// The headers that belong to the problem.
-    pub(crate) fn headers(&self) -> impl Iterator<Item = (header::HeaderName, HeaderValue)> {
-        let content = HeaderValue::from_static("application/problem+json");
-        let retry = self.retry_after.map(HeaderValue::from);
-        let challenge =
-            (self.status == StatusCode::UNAUTHORIZED).then(|| HeaderValue::from_static("Bearer"));
-        let optional = [
-            (header::RETRY_AFTER, retry),
-            (header::WWW_AUTHENTICATE, challenge),
-        ];
-        std::iter::once((header::CONTENT_TYPE, content)).chain(
-            optional
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-    }
 }
 
 #[cfg(test)]

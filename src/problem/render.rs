@@ -1,0 +1,73 @@
+//! A problem on its way out: the answer that carries it to the edge, its body and its headers.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use super::{InputFault, Problem};
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The members of `application/problem+json` (RFC 9457, section 3.1).
+#[derive(Serialize)]
+#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
+#[cfg_attr(not(target_family = "wasm"), schema(as = Problem))]
+pub(crate) struct Members<'a> {
+    /// What kind of problem it is: `urn:edgelatch:<kind>`.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schema(pattern = "^urn:edgelatch:[a-z-]+$")
+    )]
+    r#type: String,
+    /// The same for all of its kind.
+    title: &'a str,
+    /// The status of the answer.
+    #[cfg_attr(not(target_family = "wasm"), schema(minimum = 400, maximum = 599))]
+    status: u16,
+    /// About this one.
+    detail: &'a str,
+    /// The request's path.
+    instance: &'a str,
+    /// All faults of an invalid request.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [InputFault],
+}
+
+impl Problem {
+    /// The body for a request to `path`.
+    pub(crate) fn render(&self, path: &str) -> Vec<u8> {
+        let members = Members {
+            r#type: format!("urn:edgelatch:{}", self.slug),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            instance: path,
+            errors: &self.errors,
+        };
+        // Strings and numbers under string keys always serialize.
+        serde_json::to_vec(&members).unwrap_or_default()
+    }
+
+    /// The headers that belong to the problem.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (header::HeaderName, HeaderValue)> {
+        let content = HeaderValue::from_static("application/problem+json");
+        let retry = self.retry_after.map(HeaderValue::from);
+        let challenge =
+            (self.status == StatusCode::UNAUTHORIZED).then(|| HeaderValue::from_static("Bearer"));
+        let optional = [
+            (header::RETRY_AFTER, retry),
+            (header::WWW_AUTHENTICATE, challenge),
+        ];
+        std::iter::once((header::CONTENT_TYPE, content)).chain(
+            optional
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+    }
+}
