@@ -103,8 +103,8 @@ mod tests {
 
     #[test]
     fn the_committed_document_is_the_one_that_the_code_makes() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
-        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        // Cargo runs tests in their package's folder.
+        let committed = std::fs::read_to_string("openapi.json").unwrap_or_default();
         // As values: the order of members depends on serde_json's features, which another crate may choose.
         let parse = |text: &str| serde_json::from_str::<Value>(text).ok();
         assert!(

@@ -17,10 +17,12 @@ use crate::runner::{self, START_LIMIT};
 /// How long it may take to stop when asked to.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
-/// The project's folder.
+/// The project's folder: as cargo or xtask says now, and not when this was compiled, which may have been in another clone that
+/// shares the target folder.
 pub fn root() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap().to_owned()
+    let told = std::env::var_os("CARGO_MANIFEST_DIR");
+    let member = told.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    member.parent().unwrap().to_owned()
 }
 
 /// The variable `redis_host` and `redis_port` of a server.

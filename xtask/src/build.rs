@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use anyhow::{Context as _, bail};
 
@@ -9,11 +10,15 @@ use crate::step;
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// The project's folder.
+/// The project's folder: as cargo says now, and not when this was compiled, which may have been in another clone that shares the
+/// target folder.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."))
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let told = std::env::var_os("CARGO_MANIFEST_DIR");
+        let xtask = told.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        xtask.parent().unwrap_or(Path::new(".")).to_owned()
+    });
+    &ROOT
 }
 
 /// Cargo, in the project's folder, as if it were called from a shell: what `cargo run` told us about this package would

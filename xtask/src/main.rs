@@ -121,7 +121,7 @@ fn run_tool(name: &str, arguments: &[String], failed: &str) -> anyhow::Result<()
     build::host()?;
     let program = build::program(name)?;
     step::say(format_args!(
-        "running {name}: with nothing said about how long, this takes a quarter of an hour"
+        "running {name}: with nothing said about how long, this takes ten minutes or more"
     ));
     let mut program = std::process::Command::new(program);
     program

@@ -1,25 +1,31 @@
 //! Tools in Python, in a virtual environment under `target/`, in the versions that `tests/requirements.txt` names.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::{build, install, step};
 
-/// A tool of the environment, which is made if it is absent or is not the one that is asked for.
-pub(crate) fn tool(name: &str) -> anyhow::Result<PathBuf> {
+/// A command of the environment that runs `module`; the environment is made if it is absent, broken or not the one that is asked for.
+///
+/// Modules, not the scripts in `bin/`: those name their interpreter by its full path, which leads nowhere once the folder was moved or is
+/// seen under another name, as build output that is kept between clones is.
+pub(crate) fn module(module: &str) -> anyhow::Result<Command> {
     let folder = build::target().join("judges");
     let wanted = std::fs::read_to_string(build::root().join("tests/requirements.txt"))?;
     // Written last: an installation that broke off is made anew.
     let installed = folder.join("requirements.txt");
-    if std::fs::read_to_string(&installed).ok().as_ref() != Some(&wanted) {
+    let is_wanted = std::fs::read_to_string(&installed).is_ok_and(|it| it == wanted);
+    if !is_wanted || !has(&folder.join("bin/python3"), "pip") {
         make(&folder)?;
         std::fs::write(&installed, wanted)?;
     }
-    Ok(folder.join("bin").join(name))
+    let mut command = Command::new(folder.join("bin/python3"));
+    command.args(["-m", module]);
+    Ok(command)
 }
 
-fn make(folder: &PathBuf) -> anyhow::Result<()> {
-    if !is_complete() {
+fn make(folder: &Path) -> anyhow::Result<()> {
+    if !has(Path::new("python3"), "venv, ensurepip") {
         install::PYTHON.install("no `python3` with `venv` on PATH")?;
     }
     step::say("installing the outside judges (tests/requirements.txt) into target/judges");
@@ -30,20 +36,26 @@ fn make(folder: &PathBuf) -> anyhow::Result<()> {
         "the virtual environment could not be made: see the output above",
     )?;
     step::run(
-        Command::new(folder.join("bin/pip"))
-            .args(["install", "--quiet", "--disable-pip-version-check"])
+        Command::new(folder.join("bin/python3"))
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
             .args(["--requirement", "tests/requirements.txt"])
             .current_dir(build::root()),
         "pip could not install what tests/requirements.txt names: see the output above",
     )
 }
 
-/// Whether there is a Python, with what makes virtual environments.
-fn is_complete() -> bool {
-    let mut python = Command::new("python3");
-    python
-        .args(["-c", "import venv, ensurepip"])
+/// Whether this Python can be started and has these modules.
+fn has(python: &Path, modules: &str) -> bool {
+    let mut command = Command::new(python);
+    command
+        .args(["-c", &format!("import {modules}")])
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    python.status().is_ok_and(|status| status.success())
+    command.status().is_ok_and(|status| status.success())
 }
