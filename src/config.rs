@@ -34,7 +34,13 @@ pub const VARIABLES: &[&str] = &[
     "api_token",
     "origin",
     "origin_action_path",
+    "origin_user_path",
     "origin_timeout",
+    "origin_passthrough",
+    "origin_invalidate",
+    "stale_while_revalidate",
+    "stale_if_error",
+    "negative_expire",
 ];
 
 /// Validated settings of one component instance.
@@ -60,19 +66,31 @@ pub struct Config {
     pub idempotency_expire: Ttl,
     /// What callers must present as bearer token, if anything.
     pub api_token: Option<String>,
-    /// The backend that actions are forwarded to, if any.
+    /// The backend that actions are forwarded to and that users are read from, if any.
     pub origin: Option<Origin>,
 }
 
-/// The backend that actions are forwarded to.
+/// The backend behind this service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// `scheme://host[:port]`, without a slash at the end.
     pub base: String,
     /// The path of an action, with `{user_id}` and `{action}` still in it.
     pub action_path: String,
+    /// The path of a user, with `{user_id}` still in it.
+    pub user_path: String,
     /// How long the origin may take for its whole answer.
     pub timeout: Duration,
+    /// Whether its failures (4xx and 5xx) are answered as they are, and not as problems of this service.
+    pub passthrough: bool,
+    /// Whether an action makes what was read of its user stale.
+    pub invalidate: bool,
+    /// How long what was read is served after its expiry while it is fetched anew, where the origin does not say.
+    pub stale_while_revalidate: Duration,
+    /// How long it is served after its expiry while the origin is down, where the origin does not say.
+    pub stale_if_error: Duration,
+    /// How long it is remembered that the origin knows no such user, or failed.
+    pub negative_expire: Ttl,
 }
 
 /// One variable that was refused.
@@ -137,7 +155,13 @@ mod tests {
             "idempotency_expire" => "86400",
             "origin" => NO_ORIGIN,
             "origin_action_path" => "/users/{user_id}/{action}",
+            "origin_user_path" => "/users/{user_id}",
             "origin_timeout" => "30",
+            "origin_passthrough" => "false",
+            "origin_invalidate" => "true",
+            "stale_while_revalidate" => "30",
+            "stale_if_error" => "300",
+            "negative_expire" => "5",
             _ => return None,
         };
         Some(value.to_owned())
@@ -206,7 +230,13 @@ mod tests {
             ("origin_action_path", "users"),
             ("origin_action_path", "/{user}"),
             ("origin_action_path", "//other"),
+            ("origin_user_path", "/{action}"),
             ("origin_timeout", "-1"),
+            ("origin_passthrough", "yes"),
+            ("origin_invalidate", "1"),
+            ("stale_while_revalidate", "-1"),
+            ("stale_if_error", "2592001"),
+            ("negative_expire", "0"),
         ] {
             let faults = with(&[(variable, bad)]).err().unwrap_or_default();
             assert_eq!(faults.len(), 1, "{variable}={bad}");

@@ -133,6 +133,25 @@ impl Keys {
         format!("{{{}}}:idem:{hash}", self.user_lock_key(user))
     }
 
+    /// What was read of the user from the origin.
+    pub(crate) fn read_through(&self, user: UserId) -> String {
+        format!("{{{}}}:origin", self.user_lock_key(user))
+    }
+
+    /// What came of the last reading where there was nothing to keep.
+    pub(crate) fn read_outcome(&self, user: UserId) -> String {
+        format!("{{{}}}:origin:outcome", self.user_lock_key(user))
+    }
+
+    /// The lock of whoever is reading the user from the origin. No lock of a client's can have this name.
+    pub(crate) fn read_lock(&self, user: UserId) -> LockKey {
+        let tag = self.user_lock_key(user);
+        LockKey {
+            lock: format!("{{{tag}}}:origin:lock"),
+            fence: format!("{{{tag}}}:origin:fence"),
+        }
+    }
+
     fn user_lock_key(&self, user: UserId) -> String {
         format!("{}user:{user}:lock", self.prefix)
     }

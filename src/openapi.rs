@@ -21,6 +21,7 @@ mod leases;
 pub(crate) mod only;
 mod parameters;
 mod service;
+mod users;
 
 use utoipa::openapi::OpenApiBuilder;
 use utoipa::openapi::extensions::Extensions;
@@ -69,6 +70,7 @@ fn tags() -> Vec<Tag> {
         ("actions", "The action of a user, never twice at once"),
         ("leases", "Locks held across requests"),
         ("cache", "JSON, kept for a while"),
+        ("users", "The origin's JSON, read through the cache"),
         ("service", "Is it running, can it work, what can it do"),
     ]
     .map(|(name, description)| {
@@ -83,6 +85,7 @@ fn paths() -> Paths {
         actions::operations(),
         leases::operations(),
         cache::operations(),
+        users::operations(),
         service::operations(),
     ];
     operations

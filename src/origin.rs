@@ -1,28 +1,32 @@
-//! The backend behind this service: forwards an action to it.
+//! The backend behind this service: forwards an action to it, and reads a user from it.
 //!
 //! Redirects are not followed: `wasi:http` does not, and its host would not let them leave the origin. Headers are not copied but
 //! named, so neither the caller's `Authorization` nor any hop-by-hop header (RFC 9110, section 7.6.1) is passed on.
 
+mod exchange;
+mod failure;
+
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use http_body_util::Full;
 use serde_json::value::RawValue;
 
 use crate::action::Action;
-use crate::body::is_json;
 use crate::config::Origin;
-use crate::json;
+use crate::keys::UserId;
 use crate::problem::Problem;
-use crate::redis::within;
-use crate::request::X_REQUEST_ID;
+use crate::request::{RequestId, X_REQUEST_ID};
+pub(crate) use exchange::Answer;
+use exchange::exchange;
+pub(crate) use failure::{Failure, FailureKind};
 
-/// What is passed on of the caller's headers: the trace (<https://www.w3.org/TR/trace-context/>) and the key.
-const PASSED_ON: [HeaderName; 3] = [
+/// The caller's trace (<https://www.w3.org/TR/trace-context/>).
+const TRACE: [HeaderName; 2] = [
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
-    HeaderName::from_static("idempotency-key"),
 ];
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const FENCING_TOKEN: HeaderName = HeaderName::from_static("fencing-token");
 const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 
@@ -30,7 +34,8 @@ const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 ///
 /// # Errors
 /// 502 if the origin can't be reached, answers with anything but a 2xx, or with a body that is not JSON or longer than
-/// `max_body_bytes`; 504 if its whole answer is not there within `origin_timeout`.
+/// `max_body_bytes`; 504 if its whole answer is not there within `origin_timeout`. With `origin_passthrough`, a 4xx or 5xx is as the
+/// origin answered it.
 ///
 /// # Cancellation
 /// Dropping the future closes the connection; the origin may go on.
@@ -38,85 +43,76 @@ pub(crate) async fn forward(
     origin: &Origin,
     action: &Action<'_>,
 ) -> Result<Option<Box<RawValue>>, Problem> {
-    let request = request_to(origin, action)?;
-    let exchange = exchange(request, action.config.max_body_bytes);
-    within(origin.timeout, exchange)
-        .await
-        .unwrap_or_else(|| Err(Problem::origin_timeout(origin.timeout)))
-}
-
-fn request_to(origin: &Origin, action: &Action<'_>) -> Result<Request<Full<Bytes>>, Problem> {
-    let path = origin
-        .action_path
-        .replace("{user_id}", &action.user.to_string())
-        .replace("{action}", action.name);
-    let mut request = Request::post(format!("{}{path}", origin.base))
-        .body(Full::new(action.input.clone().unwrap_or_default()))
+    let path = origin.action_path.replace("{action}", action.name);
+    let body = action.input.clone().unwrap_or_default();
+    // Without it the host sends the body in chunks, which gateways to WSGI or CGI don't take, and the last chunk, a packet of
+    // its own, waits for the delayed acknowledgement of the head.
+    let length = HeaderValue::from(body.len());
+    let uri = uri(origin, &path, action.user);
+    let mut request = Request::post(uri)
+        .body(Full::new(body))
         .map_err(Problem::internal)?;
     let headers = request.headers_mut();
-    for name in PASSED_ON {
-        for value in action.headers.get_all(&name) {
-            headers.append(name.clone(), value.clone());
-        }
+    describe(headers, action.user, action.request_id, action.headers)?;
+    for value in action.headers.get_all(&IDEMPOTENCY_KEY) {
+        headers.append(IDEMPOTENCY_KEY.clone(), value.clone());
     }
     if action.input.is_some() {
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, json);
     }
-    // Without it the host sends the body in chunks, which gateways to WSGI or CGI don't take, and the last chunk, a packet of
-    // its own, waits for the delayed acknowledgement of the head.
-    let length = action.input.as_ref().map_or(0, Bytes::len);
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_LENGTH, length);
     headers.insert(FENCING_TOKEN, HeaderValue::from(action.fencing_token.get()));
-    let user = HeaderValue::try_from(action.user.to_string()).map_err(Problem::internal)?;
-    headers.insert(X_USER_ID, user);
-    headers.insert(X_REQUEST_ID, action.request_id.header().clone());
-    Ok(request)
+    exchange(&request, origin.timeout, action.config.max_body_bytes)
+        .await
+        .and_then(Answer::json)
+        .map_err(|failure| failure.problem(origin.passthrough))
 }
 
-async fn exchange(
-    request: Request<Full<Bytes>>,
+/// GETs a user's JSON from the origin, in the name of the request with these headers.
+///
+/// # Errors
+/// A [`Failure`] as of [`forward`]; also where a success has no body.
+///
+/// # Cancellation
+/// Dropping the future closes the connection.
+pub(crate) async fn fetch(
+    origin: &Origin,
+    user: UserId,
+    id: &RequestId,
+    caller: &HeaderMap,
     limit: usize,
-) -> Result<Option<Box<RawValue>>, Problem> {
-    let response = spin_sdk::http::send(request).await.map_err(|error| {
-        Problem::origin_failed("The origin could not be reached").caused_by(error)
-    })?;
-    let (parts, body) = response.into_parts();
-    if !parts.status.is_success() {
-        return Err(refused(parts.status));
-    }
-    let bytes = match Limited::new(body, limit).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let detail = format!("The origin's answer is longer than {limit} bytes");
-            return Err(Problem::origin_failed(detail));
-        }
-        Err(error) => {
-            let problem = Problem::origin_failed("The origin's answer broke off");
-            return Err(problem.caused_by(error));
-        }
-    };
-    result_of(&parts.headers, &bytes)
+) -> Result<Answer, Failure> {
+    let mut request = Request::new(Full::new(Bytes::new()));
+    *request.method_mut() = Method::GET;
+    let uri = uri(origin, &origin.user_path, user).parse();
+    *request.uri_mut() = uri.map_err(Failure::unsendable)?;
+    describe(request.headers_mut(), user, id, caller)
+        .map_err(|_| Failure::unsendable("headers"))?;
+    let answer = exchange(&request, origin.timeout, limit).await?;
+    answer.checked()
 }
 
-fn refused(status: StatusCode) -> Problem {
-    Problem::origin_failed(format!(
-        "The origin answered with status {}",
-        status.as_u16()
-    ))
+fn uri(origin: &Origin, path: &str, user: UserId) -> String {
+    let path = path.replace("{user_id}", &user.to_string());
+    format!("{}{path}", origin.base)
 }
 
-fn result_of(headers: &HeaderMap, bytes: &[u8]) -> Result<Option<Box<RawValue>>, Problem> {
-    if bytes.is_empty() {
-        return Ok(None);
+/// What every request to the origin says of whom it is about and where it comes from.
+fn describe(
+    headers: &mut HeaderMap,
+    user: UserId,
+    id: &RequestId,
+    caller: &HeaderMap,
+) -> Result<(), Problem> {
+    for name in TRACE {
+        for value in caller.get_all(&name) {
+            headers.append(name.clone(), value.clone());
+        }
     }
-    let not_json = "The origin's answer is not JSON";
-    if !headers.get(header::CONTENT_TYPE).is_none_or(is_json) {
-        return Err(Problem::origin_failed(not_json));
-    }
-    match json::parse(bytes) {
-        Ok(json) => Ok(Some(json.to_owned())),
-        Err(error) => Err(Problem::origin_failed(format!("{not_json}: {error}"))),
-    }
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    let user = HeaderValue::try_from(user.to_string()).map_err(Problem::internal)?;
+    headers.insert(X_USER_ID, user);
+    headers.insert(X_REQUEST_ID, id.header().clone());
+    Ok(())
 }

@@ -4,6 +4,7 @@
 //! logs its cause. What the caller gets to read is fixed here; the cause never leaves the log.
 
 mod from_errors;
+mod of_origin;
 mod render;
 
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::seconds::display_seconds;
+pub(crate) use of_origin::OriginAnswer;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use render::Members;
 
@@ -25,6 +26,8 @@ pub struct Problem {
     pub(crate) errors: Vec<InputFault>,
     /// `Retry-After`, in whole seconds.
     pub(crate) retry_after: Option<u32>,
+    /// What the origin answered, where that is the problem.
+    pub(crate) origin: Option<Box<OriginAnswer>>,
     /// For the log alone.
     pub(crate) cause: Option<Box<str>>,
 }
@@ -58,6 +61,7 @@ impl Problem {
             detail: detail.into().into_boxed_str(),
             errors: Vec::new(),
             retry_after: None,
+            origin: None,
             cause: None,
         }
     }
@@ -277,29 +281,6 @@ impl Problem {
             "idempotency-key-reused",
             "Idempotency-Key reused",
             "This Idempotency-Key was used for a request with another body or another expire",
-        )
-    }
-
-    /// 502: the origin answered with a failure, or with something that is no answer, or could not be reached.
-    pub fn origin_failed(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::BAD_GATEWAY,
-            "origin-failed",
-            "Origin failed",
-            detail,
-        )
-    }
-
-    /// 504: the origin did not answer within `limit`.
-    pub fn origin_timeout(limit: Duration) -> Self {
-        Self::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "origin-timeout",
-            "Origin too slow",
-            format!(
-                "The origin did not answer within {} s",
-                display_seconds(limit.as_millis() as u64)
-            ),
         )
     }
 

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use http::{Method, StatusCode};
 
-use crate::handlers::{actions, cache, health, locks};
+use crate::handlers::{actions, cache, health, locks, users};
 use crate::problem::Problem;
 use crate::request::RequestContext;
 
@@ -24,7 +24,7 @@ pub(crate) fn router() -> Router {
 }
 
 /// What there is, and who answers it.
-pub(crate) fn routes() -> [(&'static str, MethodRouter); 7] {
+pub(crate) fn routes() -> [(&'static str, MethodRouter); 8] {
     let lock = get(to(locks::inspect))
         .merge(post(to(locks::acquire)))
         .merge(put(to(locks::renew)))
@@ -36,6 +36,7 @@ pub(crate) fn routes() -> [(&'static str, MethodRouter); 7] {
     [
         ("/api/v1/users/perform-action", post(to(actions::perform))),
         ("/api/v1/users/attempt-action", post(to(actions::attempt))),
+        ("/api/v1/users/{user_id}", get(to(users::get))),
         ("/api/v1/users/{user_id}/lock", lock.clone()),
         ("/api/v1/users/{user_id}/locks/{name}", lock),
         ("/api/v1/users/{user_id}/cache/{key}", cache),

@@ -10,7 +10,8 @@ use crate::seconds::{MAX_TTL_MS, MIN_TTL_MS, Ttl, display_seconds, parse_seconds
 
 const PREFIX: &str = "at most 64 visible ASCII characters without `{` and `}`";
 const HOST: &str = "a host name, an IPv4 address or an IPv6 address in brackets";
-const PATH: &str = "a path that begins with `/`, in visible ASCII without `?` and `#`, whose only braces are {user_id} and {action}";
+const ACTION_PATH: &str = "a path that begins with `/`, in visible ASCII without `?` and `#`, whose only braces are {user_id} and {action}";
+const USER_PATH: &str = "a path that begins with `/`, in visible ASCII without `?` and `#`, whose only braces are {user_id}";
 const ORIGIN: &str = "`http://host[:port]` or `https://host[:port]` without a path (`http://origin.invalid` means none)";
 
 /// Reads variable after variable and collects the faults. A refused variable yields a stand-in that is never used,
@@ -149,19 +150,24 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
     pub(super) fn origin(&mut self) -> Option<Origin> {
         let base = self.text("origin");
         let base = base.strip_suffix('/').unwrap_or(&base).to_owned();
-        let action_path = self.checked("origin_action_path", PATH, is_path);
-        let timeout = self.seconds("origin_timeout", 1, 3_600_000);
+        let origin = Origin {
+            base: base.clone(),
+            action_path: self.checked("origin_action_path", ACTION_PATH, is_action_path),
+            user_path: self.checked("origin_user_path", USER_PATH, is_user_path),
+            timeout: self.seconds("origin_timeout", 1, 3_600_000),
+            passthrough: self.boolean("origin_passthrough"),
+            invalidate: self.boolean("origin_invalidate"),
+            stale_while_revalidate: self.seconds("stale_while_revalidate", 0, MAX_TTL_MS),
+            stale_if_error: self.seconds("stale_if_error", 0, MAX_TTL_MS),
+            negative_expire: self.ttl("negative_expire"),
+        };
         if base == NO_ORIGIN {
             return None;
         }
         if !is_origin(&base) {
             self.refuse("origin", ORIGIN);
         }
-        Some(Origin {
-            base,
-            action_path,
-            timeout,
-        })
+        Some(origin)
     }
 }
 
@@ -196,8 +202,16 @@ fn is_origin(text: &str) -> bool {
     scheme && port && bare && is_host(authority.host()) && !authority.as_str().contains('@')
 }
 
-fn is_path(text: &str) -> bool {
-    let plain = text.replace("{user_id}", "").replace("{action}", "");
+fn is_action_path(text: &str) -> bool {
+    is_path(&text.replace("{user_id}", "").replace("{action}", ""), text)
+}
+
+fn is_user_path(text: &str) -> bool {
+    is_path(&text.replace("{user_id}", ""), text)
+}
+
+/// `plain` is `text` without its placeholders.
+fn is_path(plain: &str, text: &str) -> bool {
     text.starts_with('/')
         && !text.starts_with("//")
         && plain

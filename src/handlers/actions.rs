@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
+use futures::future::join;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
@@ -20,6 +21,7 @@ use crate::lock::{Acquisition, FencingToken, Lease, LockError, Record};
 use crate::openapi::only;
 use crate::problem::{COULD_NOT_ACQUIRE, Problem, retry_after_seconds};
 use crate::query::{self, Query};
+use crate::read_through::{forgotten, outdate};
 use crate::request::RequestContext;
 use crate::seconds::Ttl;
 
@@ -174,8 +176,7 @@ impl Call {
         let result = match self.act(&mut lease).await {
             Ok(result) => result,
             Err(problem) => {
-                // Whoever is told of the failure may try again at once. If this fails too, the lock expires.
-                let _ = lease.release().await;
+                self.give_up(lease).await;
                 return Err(problem);
             }
         };
@@ -183,6 +184,18 @@ impl Call {
         let body = serde_json::to_vec(&outcome).map_err(Problem::internal)?;
         self.commit(lease, result.as_deref(), &body).await?;
         Ok(success(body, fencing_token.get(), waited))
+    }
+
+    /// After a failure: gives the lock back, since whoever is told of it may try again at once. The user may have changed all the
+    /// same. Both at once, so that a Redis that does not answer costs its time once; what can't be done now expires.
+    async fn give_up(&self, lease: Lease) {
+        let outdated = async {
+            if self.invalidates() {
+                let keys = &self.context.instance.keys;
+                let _ = outdate(&self.context.redis, keys, self.user).await;
+            }
+        };
+        let _ = join(lease.release(), outdated).await;
     }
 
     async fn act(&self, lease: &mut Lease) -> Result<Option<Box<RawValue>>, Problem> {
@@ -230,7 +243,17 @@ impl Call {
                 ttl: instance.config.idempotency_expire,
             });
         }
-        Ok(lease.commit(&records).await?)
+        let forgotten = self
+            .invalidates()
+            .then(|| forgotten(&instance.keys, self.user));
+        let removed: Vec<&str> = forgotten.iter().flatten().map(String::as_str).collect();
+        Ok(lease.commit(&records, &removed).await?)
+    }
+
+    /// Whether what was read of the user is no longer to be served after this action.
+    fn invalidates(&self) -> bool {
+        let origin = self.context.instance.config.origin.as_ref();
+        origin.is_some_and(|origin| origin.invalidate)
     }
 
     /// The answer that was kept, as it was.

@@ -2,7 +2,7 @@
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{StatusCode, Uri, header};
 use serde_json::value::RawValue;
 
 use super::{path, reply};
@@ -16,8 +16,6 @@ use crate::problem::Problem;
 use crate::query::{self, Query};
 use crate::random;
 use crate::request::RequestContext;
-
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// How often a merge is tried when others write in between, with growing pauses: for some 5 s. Each failure means that another's
 /// write went through; without the pauses, as many as come at once would fail each other.
@@ -149,20 +147,10 @@ async fn current(
     }
 }
 
-/// 200 with the entry, 304, or 412 (RFC 9110, section 13.2.2).
+/// The entry with the headers of a cache, or what its conditions make of it.
 fn shown(entry: Entry, conditions: &Conditions) -> Result<Response, Problem> {
-    let etag = entry.etag();
-    if !conditions.match_holds(Some(&etag)) {
-        return Err(Problem::precondition_failed());
-    }
     let seconds = entry.remaining.map(|left| left.as_secs());
-    let mut response = if conditions.none_match_holds(Some(&etag)) {
-        reply::json_bytes(entry.json)
-    } else {
-        StatusCode::NOT_MODIFIED.into_response()
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::ETAG, etag.header());
+    let mut response = reply::conditional(&entry.json, conditions)?;
     let (control, status) = match seconds {
         Some(left) => (
             format!("private, max-age={left}"),
@@ -170,15 +158,8 @@ fn shown(entry: Entry, conditions: &Conditions) -> Result<Response, Problem> {
         ),
         None => ("private".to_owned(), "edgelatch; hit".to_owned()),
     };
-    insert(headers, header::CACHE_CONTROL, control)?;
-    insert(headers, CACHE_STATUS, status)?;
+    reply::cached(&mut response, control, status)?;
     Ok(response)
-}
-
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) -> Result<(), Problem> {
-    let value = HeaderValue::try_from(value).map_err(Problem::internal)?;
-    headers.insert(name, value);
-    Ok(())
 }
 
 fn merged_response(merged: &RawValue) -> Response {

@@ -6,3 +6,4 @@ pub(crate) mod health;
 pub(crate) mod locks;
 mod path;
 mod reply;
+pub(crate) mod users;

@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-/// The variable segments of `/api/v1/users/{user_id}/<resource>[/{name}]`.
+/// The variable segments of `/api/v1/users/{user_id}[/<resource>[/{name}]]`.
 pub(super) struct UserPath<'a> {
     pub(super) user_id: &'a str,
     pub(super) name: Option<&'a str>,
@@ -27,6 +27,8 @@ mod tests {
     #[test]
     fn segments_are_found_with_and_without_a_slash_at_the_end() {
         for (path, user_id, name) in [
+            ("/api/v1/users/7", "7", None),
+            ("/api/v1/users/7/", "7", None),
             ("/api/v1/users/7/lock", "7", None),
             ("/api/v1/users/-7/lock/", "-7", None),
             ("/api/v1/users/7/locks/a%20b", "7", Some("a%20b")),

@@ -1,10 +1,11 @@
-//! Answers in JSON.
+//! Answers in JSON, and what caches say of them.
 
 use axum::body::Body;
-use axum::response::Response;
-use http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use crate::etag::{Conditions, ETag};
 use crate::problem::Problem;
 
 /// 200 with `value` as JSON.
@@ -22,4 +23,41 @@ pub(super) fn json_bytes(bytes: Vec<u8>) -> Response {
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
+}
+
+/// Where an answer came from (RFC 9211).
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// 200 with JSON and its tag, or 304 with the tag alone.
+///
+/// # Errors
+/// 412 where `If-Match` does not hold (RFC 9110, section 13.2.2).
+pub(super) fn conditional(json: &[u8], conditions: &Conditions) -> Result<Response, Problem> {
+    let etag = ETag::of(json);
+    if !conditions.match_holds(Some(&etag)) {
+        return Err(Problem::precondition_failed());
+    }
+    let mut response = if conditions.none_match_holds(Some(&etag)) {
+        json_bytes(json.to_vec())
+    } else {
+        StatusCode::NOT_MODIFIED.into_response()
+    };
+    response.headers_mut().insert(header::ETAG, etag.header());
+    Ok(response)
+}
+
+/// Adds `Cache-Control` and `Cache-Status`.
+///
+/// # Errors
+/// 500 if they can't be headers, which none of this service's can't.
+pub(super) fn cached(
+    response: &mut Response,
+    control: String,
+    status: String,
+) -> Result<(), Problem> {
+    let value = |text: String| HeaderValue::try_from(text).map_err(Problem::internal);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, value(control)?);
+    headers.insert(CACHE_STATUS, value(status)?);
+    Ok(())
 }

@@ -5,6 +5,7 @@
 -- KEYS[2] its fence             ARGV[2]         the fencing token that it was given
 -- KEYS[3], KEYS[4]... results   ARGV[3], ARGV[4] the first result's bytes and time to live in milliseconds
 --                               ARGV[5], ARGV[6] the second's, and so on
+-- further keys                  without a value and a time to live: these are removed
 --
 -- Returns 1, or 0 when the lock has expired or is somebody else's.
 --
@@ -13,7 +14,11 @@
 
 if mine_since(tonumber(ARGV[2])) then
   for i = 3, #KEYS do
-    redis.call('SET', KEYS[i], ARGV[2 * i - 3], 'PX', ARGV[2 * i - 2])
+    if ARGV[2 * i - 3] then
+      redis.call('SET', KEYS[i], ARGV[2 * i - 3], 'PX', ARGV[2 * i - 2])
+    else
+      redis.call('DEL', KEYS[i])
+    end
   end
   redis.call('DEL', KEYS[1])
   return 1

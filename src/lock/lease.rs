@@ -144,16 +144,22 @@ impl Lease {
         self.settle(reply)
     }
 
-    /// Writes `records` and gives the lock back in one step, only if the lock is still ours.
+    /// Writes `records`, removes what is at the Redis keys `removed` (in the lock's hash slot), and gives the lock back, in one
+    /// step, only if the lock is still ours.
     ///
     /// # Errors
-    /// [`LockError::Lost`] if it had expired or is somebody else's: then nothing is written. [`LockError::Redis`] if Redis
-    /// failed: if it refused, nothing is written; if it did not answer, all of it may have happened.
+    /// [`LockError::Lost`] if it had expired or is somebody else's: then nothing is changed. [`LockError::Redis`] if Redis
+    /// failed: if it refused, nothing is changed; if it did not answer, all of it may have happened.
     ///
     /// # Cancellation
     /// A future dropped half-way may have written the records; the lock is given back in any case.
-    pub async fn commit(mut self, records: &[Record<'_>]) -> Result<(), LockError> {
-        let reply = self.owned.commit(self.fencing_token, records).await;
+    pub async fn commit(
+        mut self,
+        records: &[Record<'_>],
+        removed: &[&str],
+    ) -> Result<(), LockError> {
+        let given = self.fencing_token;
+        let reply = self.owned.commit(given, records, removed).await;
         self.settle(reply)
     }
 

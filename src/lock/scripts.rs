@@ -128,12 +128,13 @@ impl Owned {
         yes_or_no(&reply.await?)
     }
 
-    /// Writes the records and gives the lock back; `false` if it is not the token's, or no longer held under the fencing token
-    /// `given`, and then nothing is written.
+    /// Writes the records, removes other keys, and gives the lock back; `false` if it is not the token's, or no longer held under
+    /// the fencing token `given`, and then nothing is changed.
     pub(super) async fn commit(
         &self,
         given: FencingToken,
         records: &[Record<'_>],
+        removed: &[&str],
     ) -> Result<bool, RedisError> {
         let given = given.to_string();
         let mut keys = vec![self.key.lock(), self.key.fence()];
@@ -143,6 +144,7 @@ impl Owned {
             arguments.push(Argument::Bytes(record.value));
             arguments.push(Argument::Millis(record.ttl.as_millis()));
         }
+        keys.extend(removed);
         let reply = self.redis.script(&COMMIT, &keys, &arguments, Repeat::Safe);
         yes_or_no(&reply.await?)
     }

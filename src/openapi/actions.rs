@@ -10,6 +10,7 @@ use utoipa::openapi::schema::OneOfBuilder;
 use utoipa::openapi::{Ref, Required};
 
 use super::draft::{Described, Draft, answer, content, content_of, shown};
+use super::users::refused;
 use crate::handlers::actions::{Failed, Outcome};
 use crate::lock::LockError;
 use crate::problem::Problem;
@@ -88,7 +89,7 @@ impl Draft {
         .problem(Problem::idempotency_key_invalid())
         .problem(Problem::idempotency_key_reused())
         .problem(Problem::lock_lost())
-        .problem(Problem::origin_failed("The origin answered with status 500"))
+        .problem(refused())
         .problem(Problem::origin_timeout(Duration::from_secs(30)))
         .guarded()
         .finish()

@@ -93,6 +93,13 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
             )),
         ),
         (
+            "Age",
+            always(whole(
+                "How long ago the origin made it, in seconds (RFC 9111, section 5.1)",
+                1,
+            )),
+        ),
+        (
             "WWW-Authenticate",
             always(text("What is needed (RFC 6750)", "Bearer")),
         ),

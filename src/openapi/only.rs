@@ -43,6 +43,10 @@ pub(crate) fn result() -> Object {
     json("What the action returned, if it returned something.")
 }
 
+pub(crate) fn origin_body() -> Object {
+    json("What the origin answered, if that is JSON; of more than 2 KB the beginning, as a string.")
+}
+
 /// Any JSON.
 pub(crate) fn json(description: &str) -> Object {
     ObjectBuilder::new()

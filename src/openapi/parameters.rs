@@ -56,6 +56,7 @@ fn in_query() -> Vec<(&'static str, ParameterBuilder)> {
         ("LockExpire", query("expire", LOCK_EXPIRE, ttl(), 10)),
         ("CacheExpire", query("expire", CACHE_EXPIRE, ttl(), 60)),
         ("PatchExpire", query("expire", PATCH_EXPIRE, ttl(), 60)),
+        ("UserExpire", query("expire", USER_EXPIRE, ttl(), 60)),
     ]
 }
 
@@ -75,6 +76,10 @@ fn in_headers() -> Vec<(&'static str, ParameterBuilder)> {
             "LockToken",
             header("Lock-Token", LOCK_TOKEN, token(), SOME_TOKEN).required(Required::True),
         ),
+        (
+            "CacheControl",
+            header("Cache-Control", CACHE_CONTROL, directives(), "no-cache"),
+        ),
         ("IfMatch", header("If-Match", IF_MATCH, tags(), "*")),
         (
             "IfNoneMatch",
@@ -93,6 +98,9 @@ const LOCK_EXPIRE: &str =
     "How long the lock lives without renewal, in seconds; `lock_expire` (10) by default";
 const CACHE_EXPIRE: &str = "How long the entry lives, in seconds; `cache_expire` (3600) by default";
 const PATCH_EXPIRE: &str = "How long the entry lives from now on, in seconds; by default it keeps the time that it has left";
+const USER_EXPIRE: &str = "How long what is read is kept at most, in seconds; by default as long as the origin says, else `cache_expire` (3600)";
+const CACHE_CONTROL: &str =
+    "With `no-cache` the origin is asked; nothing else of it counts (RFC 9111, section 5.2.1)";
 const KEY: &str =
     "The first success under this key is kept for `idempotency_expire` (24 h) and replayed";
 const BROUGHT_TOKEN: &str = "A token of the client's own. Acquiring again with the same one renews instead of failing, so that a \
@@ -184,6 +192,10 @@ fn seconds(min_ms: u64, max_ms: u64) -> Object {
         .minimum(bound(min_ms))
         .maximum(bound(max_ms))
         .build()
+}
+
+fn directives() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).build()
 }
 
 /// `*`, or entity tags with commas between (RFC 9110, section 13.1.1).

@@ -3,12 +3,15 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use super::{InputFault, Problem};
+use super::{InputFault, OriginAnswer, Problem};
+#[cfg(not(target_family = "wasm"))]
+use crate::openapi::only;
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.status().into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -37,11 +40,27 @@ pub(crate) struct Members<'a> {
     /// All faults of an invalid request.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [InputFault],
+    /// The status that the origin answered with, where it answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schema(minimum = 100, maximum = 999, nullable = false)
+    )]
+    origin_status: Option<u16>,
+    /// What the origin answered, if that is JSON; of more than 2 KB the beginning, as a string.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::origin_body))]
+    origin_body: Option<&'a RawValue>,
 }
 
 impl Problem {
     /// The body for a request to `path`.
     pub(crate) fn render(&self, path: &str) -> Vec<u8> {
+        let (origin_status, origin_body) = match self.origin.as_deref() {
+            Some(OriginAnswer::Verbatim { body, .. }) => return body.to_vec(),
+            Some(OriginAnswer::Told { status, body }) => (Some(status.as_u16()), body.as_deref()),
+            None => (None, None),
+        };
         let members = Members {
             r#type: format!("urn:edgelatch:{}", self.slug),
             title: self.title,
@@ -49,25 +68,37 @@ impl Problem {
             detail: &self.detail,
             instance: path,
             errors: &self.errors,
+            origin_status,
+            origin_body,
         };
         // Strings and numbers under string keys always serialize.
         serde_json::to_vec(&members).unwrap_or_default()
     }
 
+    /// The status that it is answered with.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self.origin.as_deref() {
+            Some(OriginAnswer::Verbatim { status, .. }) => *status,
+            _ => self.status,
+        }
+    }
+
     /// The headers that belong to the problem.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (header::HeaderName, HeaderValue)> {
-        let content = HeaderValue::from_static("application/problem+json");
+        let content = match self.origin.as_deref() {
+            Some(OriginAnswer::Verbatim { content_type, .. }) => content_type.clone(),
+            _ => Some(HeaderValue::from_static("application/problem+json")),
+        };
         let retry = self.retry_after.map(HeaderValue::from);
         let challenge =
             (self.status == StatusCode::UNAUTHORIZED).then(|| HeaderValue::from_static("Bearer"));
         let optional = [
+            (header::CONTENT_TYPE, content),
             (header::RETRY_AFTER, retry),
             (header::WWW_AUTHENTICATE, challenge),
         ];
-        std::iter::once((header::CONTENT_TYPE, content)).chain(
-            optional
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
+        optional
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
     }
 }

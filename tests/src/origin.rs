@@ -9,18 +9,21 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// What the origin answers.
 #[derive(Clone)]
 pub enum Reply {
     /// A status, a content type and a body.
     Plain(u16, &'static str, Bytes),
-    /// Status and body, with a `Location`.
-    Redirect(u16, String),
+    /// The same with one more header.
+    Headed(&'static str, String, Box<Reply>),
     /// The same after a while.
     After(Duration, Box<Reply>),
     /// The same, once for every [`Origin::let_go`].
@@ -31,6 +34,23 @@ impl Reply {
     /// 200 with JSON.
     pub fn json(body: &str) -> Self {
         Self::Plain(200, "application/json", Bytes::from(body.to_owned()))
+    }
+
+    /// This reply with one more header.
+    #[must_use]
+    pub fn header(self, name: &'static str, value: &str) -> Self {
+        Self::Headed(name, value.to_owned(), Box::new(self))
+    }
+
+    /// A redirect.
+    pub fn redirect(status: u16, location: &str) -> Self {
+        Self::Plain(status, "application/json", Bytes::from_static(b"{}"))
+            .header("location", location)
+    }
+
+    /// A status with a JSON body.
+    pub fn status(status: u16, body: &str) -> Self {
+        Self::Plain(status, "application/json", Bytes::from(body.to_owned()))
     }
 
     /// This reply once for every [`Origin::let_go`].
@@ -92,7 +112,7 @@ struct Script {
 pub struct Origin {
     port: u16,
     script: Arc<Script>,
-    server: JoinHandle<()>,
+    server: Mutex<JoinHandle<()>>,
 }
 
 impl Origin {
@@ -107,15 +127,28 @@ impl Origin {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let router = axum::Router::new()
-            .fallback(answer)
-            .with_state(Arc::clone(&script));
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let server = Mutex::new(tokio::spawn(serve(listener, Arc::clone(&script))));
         Self {
             port,
             script,
             server,
         }
+    }
+
+    /// Ends it: its connections are cut, and new ones are refused.
+    pub async fn unplug(&self) {
+        self.server.lock().unwrap().abort();
+        let address = ("127.0.0.1", self.port);
+        crate::until("the origin is gone", || async {
+            TcpStream::connect(address).await.is_err()
+        })
+        .await;
+    }
+
+    /// Starts it again at its port.
+    pub async fn plug_in(&self) {
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
+        *self.server.lock().unwrap() = tokio::spawn(serve(listener, Arc::clone(&self.script)));
     }
 
     /// An origin that reads a request's head, writes these bytes as they are, and closes.
@@ -143,9 +176,9 @@ impl Origin {
             }
         });
         let mut origin = Self::start(Reply::nothing()).await;
-        origin.server.abort();
+        origin.server.lock().unwrap().abort();
         origin.port = port;
-        origin.server = server;
+        origin.server = Mutex::new(server);
         origin
     }
 
@@ -186,7 +219,22 @@ impl Origin {
 
 impl Drop for Origin {
     fn drop(&mut self) {
-        self.server.abort();
+        self.server.lock().unwrap().abort();
+    }
+}
+
+/// Serves until it is aborted, and then all of its connections end too.
+async fn serve(listener: TcpListener, script: Arc<Script>) {
+    let router = axum::Router::new().fallback(answer).with_state(script);
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let service = TowerToHyperService::new(router.clone());
+        connections.spawn(async move {
+            let builder = auto::Builder::new(TokioExecutor::new());
+            let _ = builder
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
     }
 }
 
@@ -220,6 +268,7 @@ async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response
     let user = seen.header("x-user-id").unwrap_or_default().to_owned();
     let _running = begin(&script, user, seen);
     let mut reply = script.reply.lock().unwrap().clone();
+    let mut headers = Vec::new();
     loop {
         reply = match reply {
             Reply::After(pause, reply) => {
@@ -230,8 +279,17 @@ async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response
                 script.gate.acquire().await.unwrap().forget();
                 *reply
             }
-            Reply::Plain(status, content_type, body) => return plain(status, content_type, body),
-            Reply::Redirect(status, location) => return redirect(status, &location),
+            Reply::Headed(name, value, reply) => {
+                headers.push((name, value));
+                *reply
+            }
+            Reply::Plain(status, content_type, body) => {
+                let mut response = plain(status, content_type, body);
+                for (name, value) in headers {
+                    response.headers_mut().insert(name, value.parse().unwrap());
+                }
+                return response;
+            }
         };
     }
 }
@@ -255,12 +313,5 @@ fn plain(status: u16, content_type: &str, body: Bytes) -> Response {
         let headers = response.headers_mut();
         headers.insert("content-type", content_type.parse().unwrap());
     }
-    response
-}
-
-fn redirect(status: u16, location: &str) -> Response {
-    let mut response = plain(status, "application/json", Bytes::from_static(b"{}"));
-    let headers = response.headers_mut();
-    headers.insert("location", location.parse().unwrap());
     response
 }

@@ -30,12 +30,12 @@ pub struct Soaked {
 }
 
 impl Soaked {
-    /// The most memory in the last quarter of the time over the most in the second: 1 where it is flat. The first is left out, in which
-    /// instances and pools are made.
+    /// The most memory in the last quarter of the time over the most in the third: 1 where it is flat. The first half is left out: the
+    /// pool keeps what the most instances at once have needed, and that most is reached when the machine is at its busiest.
     pub fn growth(&self) -> f64 {
         let quarter = self.resident.len() / 4;
         let most = |parts: &[u64]| parts.iter().max().copied().unwrap_or(0) as f64;
-        most(&self.resident[3 * quarter..]) / most(&self.resident[quarter..2 * quarter])
+        most(&self.resident[3 * quarter..]) / most(&self.resident[2 * quarter..3 * quarter])
     }
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Soaked {
         writeln!(f, "resident   {mib:?} MiB")?;
         write!(
             f,
-            "growth     {:.3}, last quarter over second",
+            "growth     {:.3}, last quarter over third",
             self.growth()
         )
     }

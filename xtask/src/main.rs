@@ -87,6 +87,8 @@ fn main() -> ExitCode {
 fn test(arguments: &[String]) -> anyhow::Result<()> {
     let redis = install::REDIS.find_or_install()?;
     let chromedriver = install::CHROMEDRIVER.find_or_install()?;
+    // The README's origin is in it.
+    python::ensure()?;
     build::components()?;
     build::host()?;
     step::say("running all tests");

@@ -24,10 +24,19 @@ pub(crate) fn module(module: &str) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-fn make(folder: &Path) -> anyhow::Result<()> {
-    if !has(Path::new("python3"), "venv, ensurepip") {
-        install::PYTHON.install("no `python3` with `venv` on PATH")?;
+/// Sees to it that there is a Python, with what makes virtual environments.
+///
+/// # Errors
+/// A sentence that says what to install.
+pub(crate) fn ensure() -> anyhow::Result<()> {
+    if has(Path::new("python3"), "venv, ensurepip") {
+        return Ok(());
     }
+    install::PYTHON.install("no `python3` with `venv` on PATH")
+}
+
+fn make(folder: &Path) -> anyhow::Result<()> {
+    ensure()?;
     step::say("installing the outside judges (tests/requirements.txt) into target/judges");
     step::run(
         Command::new("python3")

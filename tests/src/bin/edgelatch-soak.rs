@@ -23,7 +23,7 @@ async fn main() -> ExitCode {
     let soaked = soak(Duration::from_secs_f64(arguments.minutes * 60.0)).await;
     println!("{soaked}");
     let failed = soaked.statuses.keys().any(|status| *status >= 500);
-    if failed || soaked.growth() > 1.1 {
+    if failed || soaked.growth() > 1.05 {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS

@@ -21,5 +21,6 @@ mod load;
 mod lock;
 mod openapi;
 mod origin;
+mod read_through;
 mod readme;
 mod redis_faults;

@@ -1,8 +1,12 @@
 //! README.md shows what really appears.
 
-use std::process::Command;
+use std::process::{Child, Command};
 
-use edgelatch_tests::{App, root};
+use edgelatch_tests::{App, root, until};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Where what is tried needs an origin.
+const WITH_ORIGIN: &str = "\n## In front of a backend\n";
 
 /// A command of the README and what it says that it prints.
 struct Example {
@@ -14,17 +18,63 @@ struct Example {
 async fn every_curl_in_the_readme_prints_what_it_says() {
     let app = App::start().await;
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let examples = examples(&readme);
-    let tried: Vec<_> = examples
-        .iter()
-        .filter(|example| is_tried(example))
-        .collect();
-    assert!(tried.len() >= 8, "{} examples", tried.len());
-    for example in tried {
-        let printed = run(&app, &example.command);
-        let (printed, said) = (settle(&printed), settle(&example.output));
-        assert_eq!(printed, said, "{}", example.command);
+    let (before, section) = readme.split_once(WITH_ORIGIN).unwrap();
+    let (_, after) = section.split_once("\n## ").unwrap();
+    let tried = try_all(&app, &format!("{before}{after}"));
+    assert!(tried >= 8, "{tried} examples");
+}
+
+/// The session with the origin that is shown there, in Python.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_session_with_an_origin_prints_what_it_says() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, section) = readme.split_once(WITH_ORIGIN).unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let port = free_port().await;
+    let _origin = PythonOrigin::start(section, port);
+    let up = || async { TcpStream::connect(("127.0.0.1", port)).await.is_ok() };
+    until("the origin answers", up).await;
+    let app = App::builder().var("origin", &format!("http://127.0.0.1:{port}"));
+    let tried = try_all(&app.start().await, section);
+    assert!(tried >= 5, "{tried} examples");
+}
+
+async fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The origin in the README; ends with the test.
+struct PythonOrigin(Child);
+
+impl PythonOrigin {
+    fn start(section: &str, port: u16) -> Self {
+        let (_, rest) = section.split_once("```python\n").unwrap();
+        let (program, _) = rest.split_once("```").unwrap();
+        let program = program.replace("8000", &port.to_string());
+        let mut python = Command::new("python3");
+        Self(python.args(["-c", &program]).spawn().unwrap())
     }
+}
+
+impl Drop for PythonOrigin {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs the commands that are shown, and asserts that they print what is shown. Returns how many there are.
+fn try_all(app: &App, readme: &str) -> usize {
+    let examples = examples(readme);
+    let tried = examples.iter().filter(|example| is_tried(example));
+    tried
+        .map(|example| {
+            let printed = run(app, &example.command);
+            let (printed, said) = (settle(&printed), settle(&example.output));
+            assert_eq!(printed, said, "{}", example.command);
+        })
+        .count()
 }
 
 /// The scripts in the README, run as they stand there: the first holds its lock while it runs and gives it back.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use edgelatch_tests::{App, root};
 
 /// The defaults that the service promises.
-const DEFAULTS: [(&str, &str); 18] = [
+const DEFAULTS: [(&str, &str); 24] = [
     ("redis_host", "127.0.0.1"),
     ("redis_port", "6379"),
     ("redis_user", ""),
@@ -23,7 +23,13 @@ const DEFAULTS: [(&str, &str); 18] = [
     ("api_token", ""),
     ("origin", "http://origin.invalid"),
     ("origin_action_path", "/users/{user_id}/{action}"),
+    ("origin_user_path", "/users/{user_id}"),
     ("origin_timeout", "30"),
+    ("origin_passthrough", "false"),
+    ("origin_invalidate", "true"),
+    ("stale_while_revalidate", "30"),
+    ("stale_if_error", "300"),
+    ("negative_expire", "5"),
 ];
 
 #[test]

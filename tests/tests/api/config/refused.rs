@@ -4,7 +4,7 @@
 use edgelatch_tests::{App, until};
 
 /// Each variable, and values that it does not accept. They are told from anything else in a log.
-const BAD: [(&str, &[&str]); 17] = [
+const BAD: [(&str, &[&str]); 23] = [
     (
         "redis_host",
         &["zq/zq", "", "zq zq", "zq@zq", "[zq]", "zq:1"],
@@ -46,7 +46,16 @@ const BAD: [(&str, &[&str]); 17] = [
         "origin_action_path",
         &["zq", "", "/{zq}", "//zq", "/zq?zq", "/zq#zq", "/z q"],
     ),
+    (
+        "origin_user_path",
+        &["zq", "", "/{action}zq", "//zq", "/zq?zq", "/z q"],
+    ),
     ("origin_timeout", &["zq", "", "0", "3607731", "-7731"]),
+    ("origin_passthrough", &["zq", "", "TRUE", "1-zq"]),
+    ("origin_invalidate", &["zq", "", "yes-zq"]),
+    ("stale_while_revalidate", &["zq", "", "-7731", "2597731"]),
+    ("stale_if_error", &["zq", "", "-7731", "2597731"]),
+    ("negative_expire", &["zq", "", "0", "2597731"]),
     ("redis_host", &["z\u{e4}q"]),
 ];
 

@@ -16,8 +16,8 @@ struct Route {
     methods: &'static [&'static str],
 }
 
-/// Every route that needs no origin.
-const ROUTES: [Route; 7] = [
+/// Every route.
+const ROUTES: [Route; 8] = [
     Route {
         path: "/api/v1/users/perform-action",
         methods: &["POST"],
@@ -25,6 +25,10 @@ const ROUTES: [Route; 7] = [
     Route {
         path: "/api/v1/users/attempt-action",
         methods: &["POST"],
+    },
+    Route {
+        path: "/api/v1/users/7",
+        methods: &["GET", "HEAD"],
     },
     Route {
         path: "/api/v1/users/7/lock",

@@ -116,11 +116,7 @@ async fn a_waiting_request_with_the_same_key_and_another_body_is_422() {
 
 #[tokio::test]
 async fn a_duplicate_that_waited_for_a_failure_runs_itself() {
-    let origin = Origin::start(Reply::Gated(Box::new(Reply::Redirect(
-        302,
-        "/elsewhere".to_owned(),
-    ))))
-    .await;
+    let origin = Origin::start(Reply::Gated(Box::new(Reply::redirect(302, "/elsewhere")))).await;
     let app = App::builder().patient().origin(&origin).start().await;
     let perform = || call_with(&app, "perform-action", "user_id=42&timeout=60", "k").spawn();
     let first = perform();

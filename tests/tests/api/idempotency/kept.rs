@@ -90,7 +90,7 @@ async fn a_failure_of_the_origin_keeps_nothing() {
         (plain(400, "application/json", b"{}"), 502, "origin-failed"),
         (plain(500, "application/json", b"{}"), 502, "origin-failed"),
         (plain(200, "text/html", b"<p>"), 502, "origin-failed"),
-        (Reply::Redirect(302, "/x".to_owned()), 502, "origin-failed"),
+        (Reply::redirect(302, "/x"), 502, "origin-failed"),
         (late, 504, "origin-timeout"),
     ] {
         origin.reply_with(reply);

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use edgelatch_tests::{App, Origin, Reply};
 
 use super::document::Judge;
@@ -83,7 +82,7 @@ async fn try_losing_the_lock(judge: &mut Judge, app: &App, origin: &Origin, acti
 }
 
 async fn try_the_origins_failures(judge: &mut Judge, app: &App, origin: &Origin, action: &Good) {
-    origin.reply_with(Reply::Plain(500, "text/plain", Bytes::from_static(b"no")));
+    origin.reply_with(Reply::status(404, r#"{"error":"no such user"}"#));
     judge.see(action.id, 502, "origin-failed", &action.call(app).await);
     let late = Reply::After(Duration::from_secs(20), Box::new(Reply::nothing()));
     origin.reply_with(late);

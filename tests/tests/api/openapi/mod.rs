@@ -7,6 +7,7 @@ mod document;
 mod leases;
 mod requests;
 mod service;
+mod users;
 
 use std::collections::BTreeSet;
 

@@ -46,7 +46,7 @@ impl Good {
 
     /// For user 007, who is 7, and with an `expire` of nothing.
     fn invalid(&self, app: &App) -> Call {
-        let path = self.path.replace("/42/", "/007/");
+        let path = self.path.replace("/42", "/007");
         let user = if path == self.path {
             "user_id=007&"
         } else {

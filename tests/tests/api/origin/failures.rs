@@ -40,7 +40,7 @@ async fn a_redirect_is_502_and_not_followed() {
     let app = App::builder().origin(&origin).start().await;
     for status in [301, 302, 303, 307, 308] {
         for target in [elsewhere.url(), format!("{}/elsewhere", origin.url())] {
-            origin.reply_with(Reply::Redirect(status, target));
+            origin.reply_with(Reply::redirect(status, &target));
             assert_fails(&app, 502, "origin-failed", &status.to_string()).await;
         }
     }

@@ -1,6 +1,10 @@
 //! What the origin is sent, and what becomes of its answer.
 
 mod failures;
+mod fencing;
+mod passthrough;
+mod reconnecting;
+mod sizes;
 mod unreachable;
 
 use std::time::Duration;

@@ -1,0 +1,189 @@
+//! One fetch at a time per user, however many ask.
+
+use std::time::Duration;
+
+use edgelatch_tests::{Answer, App, Origin, Reply, until};
+use futures::future::join_all;
+
+use super::{USER, before};
+
+const LOCK: &str = "{user:42:lock}:origin:lock";
+
+fn collapsed(answer: &Answer) -> bool {
+    let status = answer.header("cache-status").unwrap();
+    status.starts_with("edgelatch; fwd=miss; collapsed")
+}
+
+#[tokio::test]
+async fn two_hundred_readers_of_a_cold_user_ask_the_origin_once() {
+    let origin = Origin::start(Reply::json(r#"{"n":1}"#).gated()).await;
+    let app = App::builder().origin(&origin).patient().start().await;
+    let readers: Vec<_> = (0..200).map(|_| app.get(USER).spawn()).collect();
+    origin.until_seen(1).await;
+    // All of them look, again and again.
+    until("everybody waits", || async {
+        app.redis.calls("evalsha").await >= 2000
+    })
+    .await;
+    origin.let_go();
+    let answers: Vec<Answer> = join_all(readers)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    for answer in &answers {
+        answer.assert_body(200, r#"{"n":1}"#);
+    }
+    assert_eq!(
+        answers.iter().filter(|answer| collapsed(answer)).count(),
+        199
+    );
+    assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn services_on_one_redis_ask_once() {
+    let origin = Origin::start(Reply::json("{}").gated()).await;
+    let app = App::builder().origin(&origin).start().await;
+    let other = App::builder().origin(&origin).beside(&app.redis);
+    let first = app.get(USER).spawn();
+    origin.until_seen(1).await;
+    let second = other.get(USER).spawn();
+    until("the other has looked", || async {
+        app.redis.calls("evalsha").await >= 5
+    })
+    .await;
+    origin.let_go();
+    first.await.unwrap().assert_body(200, "{}");
+    let second = second.await.unwrap();
+    second.assert_body(200, "{}");
+    assert!(collapsed(&second));
+    assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn users_do_not_wait_for_each_other_nor_for_actions() {
+    let (app, origin) = before(Reply::json("{}").gated()).await;
+    let first = app.get(USER).spawn();
+    origin.until_seen(1).await;
+    origin.reply_with(Reply::json("{}"));
+    app.get("/api/v1/users/43").await.assert_body(200, "{}");
+    app.perform("user_id=42&timeout=0").await.assert_success();
+    app.post("/api/v1/users/42/lock").await;
+    origin.let_go();
+    first.await.unwrap().assert_body(200, "{}");
+}
+
+#[tokio::test]
+async fn a_failure_is_shared_by_those_who_waited_for_it() {
+    let (app, origin) = before(Reply::status(500, "{}").gated()).await;
+    let readers: Vec<_> = (0..20).map(|_| app.get(USER).spawn()).collect();
+    origin.until_seen(1).await;
+    until("everybody waits", || async {
+        app.redis.calls("evalsha").await >= 200
+    })
+    .await;
+    origin.let_go();
+    for reader in readers {
+        let answer = reader.await.unwrap();
+        answer.assert_problem(502, "origin-failed");
+        assert_eq!(answer.json()["origin_status"], 500);
+    }
+    assert_eq!(origin.seen().len(), 1);
+    // Whoever comes later asks anew.
+    origin.reply_with(Reply::json("{}"));
+    app.get(USER).await.assert_body(200, "{}");
+}
+
+#[tokio::test]
+async fn answers_that_may_not_be_kept_are_not_waited_for() {
+    let secret = Reply::json("1").header("cache-control", "no-store");
+    let (app, origin) = before(secret.after(Duration::from_millis(300))).await;
+    let answers = join_all((0..10).map(|_| app.get(USER).into_future())).await;
+    let slowest = answers.iter().map(|answer| answer.took).max().unwrap();
+    for answer in &answers {
+        answer.assert_body(200, "1");
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(
+            answer.header("cache-status"),
+            Some("edgelatch; fwd=miss; fwd-status=200")
+        );
+    }
+    assert_eq!(origin.seen().len(), 10);
+    // One after the other they would take three seconds.
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+}
+
+#[tokio::test]
+async fn no_cache_waits_for_a_fetch_that_began_after_it() {
+    let (app, origin) = before(Reply::json("1").gated()).await;
+    let first = app.get(USER).spawn();
+    origin.until_seen(1).await;
+    let anew: Vec<_> = (0..5)
+        .map(|_| app.get(USER).header("cache-control", "no-cache").spawn())
+        .collect();
+    until("they wait", || async {
+        app.redis.calls("evalsha").await >= 60
+    })
+    .await;
+    origin.reply_with(Reply::json("2"));
+    origin.let_go();
+    first.await.unwrap().assert_body(200, "1");
+    for answer in anew {
+        answer.await.unwrap().assert_body(200, "2");
+    }
+    // One for all five of them.
+    assert_eq!(origin.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn they_wait_for_origin_timeout_at_most() {
+    let (app, origin) = before(Reply::json("1")).await;
+    let impatient = App::builder().origin(&origin).var("origin_timeout", "0.3");
+    let impatient = impatient.beside(&app.redis);
+    let _: String = app
+        .redis
+        .run(&["SET", LOCK, "stranger", "PX", "60000"])
+        .await;
+    let answer = impatient.get(USER).await;
+    answer.assert_problem(504, "origin-timeout");
+    assert!(
+        answer.took >= Duration::from_millis(300),
+        "{:?}",
+        answer.took
+    );
+    assert!(
+        answer.took < Duration::from_millis(900),
+        "{:?}",
+        answer.took
+    );
+    assert_eq!(origin.seen().len(), 0);
+}
+
+#[tokio::test]
+async fn a_reader_that_dies_delays_the_others_by_three_seconds_at_most() {
+    let origin = Origin::start(Reply::json("1").gated()).await;
+    let app = App::builder().origin(&origin).start().await;
+    let mut other = App::builder().origin(&origin).beside(&app.redis);
+    let _lost = other.get(USER).spawn();
+    origin.until_seen(1).await;
+    other.kill();
+    origin.reply_with(Reply::json("2"));
+    let answer = app.get(USER).await;
+    answer.assert_body(200, "2");
+    assert!(
+        answer.took < Duration::from_millis(3500),
+        "{:?}",
+        answer.took
+    );
+}
+
+#[tokio::test]
+async fn a_fetch_longer_than_its_lock_keeps_it() {
+    let (app, origin) = before(Reply::json("1").after(Duration::from_secs(4))).await;
+    let first = app.get(USER).spawn();
+    origin.until_seen(1).await;
+    app.get(USER).await.assert_body(200, "1");
+    first.await.unwrap().assert_body(200, "1");
+    assert_eq!(origin.seen().len(), 1);
+}

@@ -1,0 +1,123 @@
+//! How long what was read is kept: the origin's `Cache-Control`, else `expire`.
+
+use std::time::Duration;
+
+use edgelatch_tests::{App, Origin, Reply};
+
+use super::{ENTRY, USER, age, before, max_age};
+
+/// What an answer with this `Cache-Control` is kept for, in seconds.
+async fn kept_for(app: &App, origin: &Origin, control: &str, query: &str) -> u64 {
+    origin.reply_with(Reply::json("{}").header("cache-control", control));
+    let answer = app
+        .get(&format!("{USER}{query}"))
+        .header("cache-control", "no-cache")
+        .await;
+    answer.assert_body(200, "{}");
+    // Rounded down, after a moment.
+    max_age(&answer) + 1
+}
+
+#[tokio::test]
+async fn expire_is_for_where_the_origin_says_nothing_and_never_exceeded() {
+    let (app, origin) = before(Reply::json("{}")).await;
+    assert!((3599..=3601).contains(&kept_for(&app, &origin, "public", "").await));
+    assert!((59..=61).contains(&kept_for(&app, &origin, "public", "?expire=60").await));
+    assert!((599..=601).contains(&kept_for(&app, &origin, "max-age=600", "").await));
+    assert!((19..=21).contains(&kept_for(&app, &origin, "max-age=600, s-maxage=20", "").await));
+    assert!((59..=61).contains(&kept_for(&app, &origin, "max-age=600", "?expire=60").await));
+    assert!((29..=31).contains(&kept_for(&app, &origin, "max-age=30", "?expire=60").await));
+}
+
+#[tokio::test]
+async fn cache_expire_is_the_default() {
+    let origin = Origin::start(Reply::json("{}")).await;
+    let app = App::builder().origin(&origin).var("cache_expire", "50");
+    let answer = app.start().await.get(USER).await;
+    assert!((48..=50).contains(&max_age(&answer)));
+}
+
+#[tokio::test]
+async fn what_the_origin_forbids_to_keep_is_not_kept() {
+    let (app, origin) = before(Reply::json("{}")).await;
+    for control in [
+        "no-store",
+        "no-cache",
+        "private",
+        "max-age=0",
+        "max-age=9, no-store",
+    ] {
+        app.get(USER).await;
+        let before = origin.seen().len();
+        origin.reply_with(Reply::json("1").header("cache-control", control));
+        let anew = app.get(USER).header("cache-control", "no-cache").await;
+        anew.assert_body(200, "1");
+        assert_eq!(anew.header("cache-control"), Some("no-store"), "{control}");
+        // Nor is what was kept before.
+        assert!(!app.redis.exists(ENTRY).await, "{control}");
+        app.get(USER).await.assert_body(200, "1");
+        assert_eq!(origin.seen().len(), before + 2, "{control}");
+        let _: i64 = app
+            .redis
+            .run(&["DEL", "{user:42:lock}:origin:outcome"])
+            .await;
+        origin.reply_with(Reply::json("{}"));
+    }
+}
+
+#[tokio::test]
+async fn age_is_counted_from_when_the_origin_made_it() {
+    let aged = Reply::json("{}").header("cache-control", "max-age=100");
+    let (app, _origin) = before(aged.header("age", "30")).await;
+    let first = app.get(USER).await;
+    assert_eq!(first.header("age"), Some("30"));
+    assert!((68..=70).contains(&max_age(&first)));
+    age(&app, Duration::from_secs(20)).await;
+    let next = app.get(USER).await;
+    assert!(
+        (50..=52).contains(&next.number("age")),
+        "{:?}",
+        next.header("age")
+    );
+    assert!((47..=50).contains(&max_age(&next)));
+}
+
+#[tokio::test]
+async fn expires_counts_too() {
+    let (app, _origin) = before(Reply::json("{}").header("expires", "0")).await;
+    let answer = app.get(USER).await;
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn no_cache_asks_the_origin_and_keeps_what_it_says() {
+    let (app, origin) = before(Reply::json("1")).await;
+    app.get(USER).await.assert_body(200, "1");
+    origin.reply_with(Reply::json("2"));
+    app.get(USER).await.assert_body(200, "1");
+    let anew = app
+        .get(USER)
+        .header("cache-control", "max-age=9, No-Cache")
+        .await;
+    anew.assert_body(200, "2");
+    let status = anew.header("cache-status").unwrap();
+    assert!(
+        status.starts_with("edgelatch; fwd=request; fwd-status=200; stored"),
+        "{status}"
+    );
+    app.get(USER).await.assert_body(200, "2");
+    assert_eq!(origin.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_failure_of_what_no_cache_asked_for_is_told() {
+    let (app, origin) = before(Reply::json("1")).await;
+    app.get(USER).await.assert_body(200, "1");
+    origin.reply_with(Reply::status(503, "{}"));
+    let anew = || app.get(USER).header("cache-control", "no-cache");
+    anew().await.assert_problem(502, "origin-failed");
+    origin.unplug().await;
+    anew().await.assert_problem(502, "origin-failed");
+    // What is kept goes on being served to the others.
+    app.get(USER).await.assert_body(200, "1");
+}
