@@ -69,17 +69,27 @@ impl fmt::Display for Name {
     }
 }
 
-/// The keys of one lock: where its owner's token is kept, and where its fencing token is counted.
+/// The keys of one lock: where its owner's token is kept, where its fencing token is counted, and where those who wait for it are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LockKey {
     lock: String,
     fence: String,
+    queue: String,
 }
 
 impl LockKey {
     fn new(lock: String) -> Self {
-        let fence = format!("{{{lock}}}:fence");
-        Self { lock, fence }
+        let beside = format!("{{{lock}}}");
+        Self::beside(lock, &beside)
+    }
+
+    /// With the other keys under `tag`.
+    fn beside(lock: String, tag: &str) -> Self {
+        Self {
+            lock,
+            fence: format!("{tag}:fence"),
+            queue: format!("{tag}:queue"),
+        }
     }
 
     /// The key that holds the owner's token while the lock is held.
@@ -90,6 +100,17 @@ impl LockKey {
     /// The key that remembers the last fencing token.
     pub fn fence(&self) -> &str {
         &self.fence
+    }
+
+    /// The key of those who wait, in the order in which they came.
+    pub(crate) fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// The key at which whoever waits with this call is woken.
+    pub(crate) fn wake(&self, call: &str) -> String {
+        let beside = self.queue.trim_end_matches("queue");
+        format!("{beside}wake:{call}")
     }
 }
 
@@ -145,11 +166,8 @@ impl Keys {
 
     /// The lock of whoever is reading the user from the origin. No lock of a client's can have this name.
     pub(crate) fn read_lock(&self, user: UserId) -> LockKey {
-        let tag = self.user_lock_key(user);
-        LockKey {
-            lock: format!("{{{tag}}}:origin:lock"),
-            fence: format!("{{{tag}}}:origin:fence"),
-        }
+        let tag = format!("{{{}}}:origin", self.user_lock_key(user));
+        LockKey::beside(format!("{tag}:lock"), &tag)
     }
 
     fn user_lock_key(&self, user: UserId) -> String {

@@ -6,11 +6,13 @@
 //! that refuses a smaller number than it has seen is safe even from a holder that was paused beyond its expiry (Martin
 //! Kleppmann, *How to do distributed locking*, 2016).
 //!
-//! Here is the order in which waiters are served left out on purpose: they poll, and whoever asks first after a release has it.
+//! Those who wait are served in the order in which they came: whoever gives a lock back hands it to the one who has waited longest.
+//! They look now and then all the same ([`waiting`]), and that alone would be correct.
 
 mod lease;
 mod scripts;
 mod token;
+mod waiting;
 
 use std::fmt;
 use std::future::Future;
@@ -21,13 +23,11 @@ pub use token::OwnerToken;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use token::TOKEN_LENGTHS;
 
-use crate::backoff::{Backoff, bounded_pause};
 use crate::keys::LockKey;
-use crate::random;
 use crate::redis::Redis;
 use crate::redis_error::RedisError;
 use crate::seconds::Ttl;
-use scripts::{Attempt, Owned};
+use scripts::{Attempt, Owned, Queued};
 
 /// The number of one acquisition: greater than that of every earlier acquisition of the same lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,13 +132,13 @@ impl Locks {
     /// the answer of Redis was lost and the lock may have been taken, a task in the background gives it back.
     ///
     /// # Cancellation
-    /// A future dropped half-way may leave the lock taken until `ttl` has passed.
+    /// A future dropped half-way may leave the lock taken until `ttl` has passed, and where it waited, for a second when its turn comes.
     pub async fn try_acquire(&self, key: &LockKey, ttl: Ttl) -> Result<Lease, LockError> {
         self.acquire(key, Duration::ZERO, ttl).await
     }
 
-    /// Takes the lock for `ttl`, waiting for it up to `timeout`: tries at once, then after growing pauses of 5 to 100 ms,
-    /// never sleeping past the holder's expiry, and a last time when `timeout` has passed.
+    /// Takes the lock for `ttl`, waiting for it up to `timeout`: tries at once, then in the order in which those who wait have come, each
+    /// as soon as it is handed the lock, and a last time when `timeout` has passed.
     ///
     /// # Errors
     /// As [`Locks::try_acquire`].
@@ -174,12 +174,12 @@ impl Locks {
     ) -> Result<Acquisition, LockError> {
         let began = Instant::now();
         let owned = self.owned(key, OwnerToken::random(), ttl);
-        let (attempt, sent) = wait(&owned, began + timeout, result).await?;
+        let (attempt, sent) = waiting::acquire(&owned, timeout, result).await?;
         match attempt {
             Attempt::Taken(number) | Attempt::Renewed(number) => Ok(Acquisition::Lease(
                 Lease::new(owned, number, began, sent, self.max_hold),
             )),
-            Attempt::Held(remaining) => Err(LockError::Held { remaining }),
+            Attempt::Held(Queued { remaining, .. }) => Err(LockError::Held { remaining }),
             Attempt::Done(result) => Ok(Acquisition::Done(result)),
         }
     }
@@ -237,7 +237,7 @@ impl Locks {
         ttl: Ttl,
     ) -> Result<Grant, LockError> {
         let owned = self.owned(key, token.clone(), ttl);
-        let (attempt, _) = wait(&owned, Instant::now() + timeout, None).await?;
+        let (attempt, _) = waiting::acquire(&owned, timeout, None).await?;
         match attempt {
             Attempt::Taken(fencing_token) => Ok(Grant {
                 fencing_token,
@@ -247,7 +247,7 @@ impl Locks {
                 fencing_token,
                 renewed: true,
             }),
-            Attempt::Held(remaining) => Err(LockError::Held { remaining }),
+            Attempt::Held(Queued { remaining, .. }) => Err(LockError::Held { remaining }),
             Attempt::Done(_) => Err(RedisError::unexpected("a result nobody asked for").into()),
         }
     }
@@ -301,38 +301,6 @@ impl Locks {
             key: key.clone(),
             token,
             ttl,
-        }
-    }
-}
-
-/// Tries until something else comes of it than that somebody else holds the lock, or the deadline has passed. Returns the last
-/// outcome and when its call was sent.
-async fn wait(
-    owned: &Owned,
-    deadline: Instant,
-    result: Option<&str>,
-) -> Result<(Attempt, Instant), LockError> {
-    let call = random::hex128();
-    let mut backoff = Backoff::new();
-    loop {
-        let sent = Instant::now();
-        let attempt = match owned.acquire(&call, result).await {
-            Ok(attempt) => attempt,
-            Err(error) => {
-                if let Some(unanswered) = error.unanswered().filter(|_| !owned.token.is_brought()) {
-                    owned.clone().release_later(unanswered);
-                }
-                return Err(error.into());
-            }
-        };
-        let Attempt::Held(remaining) = attempt else {
-            return Ok((attempt, sent));
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
-        let pause = backoff.next_pause(random::bits64());
-        match bounded_pause(pause, left, remaining) {
-            Some(pause) => spin_sdk::time::sleep(pause).await,
-            None => return Ok((attempt, sent)),
         }
     }
 }

@@ -6,6 +6,8 @@
 //! requests share it, and every call here races a timer. A connection that broke never works again: it is dropped, and
 //! the next command opens another. No blocking command may ever go over it, since every other request would wait behind.
 
+mod listener;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::{Either, select};
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
+
+pub(crate) use listener::Listener;
 
 use crate::redis_error::{Code, RedisError, RedisErrorKind, Unanswered};
 
@@ -32,6 +36,8 @@ pub struct Link {
     current: Mutex<Option<Arc<Connection>>>,
     /// Held while a connection is being opened, so that a burst of first requests opens one and not sixteen.
     opening: futures::lock::Mutex<()>,
+    /// Connections on which nobody blocks at the moment.
+    idle: Mutex<Vec<Connection>>,
 }
 
 impl Link {
@@ -41,6 +47,7 @@ impl Link {
             address: address.into(),
             current: Mutex::new(None),
             opening: futures::lock::Mutex::new(()),
+            idle: Mutex::default(),
         }
     }
 

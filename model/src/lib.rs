@@ -18,8 +18,9 @@
 //! before, lost.
 //!
 //! Time is counted in units of half a time to live. Nothing says how long a step takes, so a paused process is one that does not
-//! take its next step. What is left out: fences and results that expire (they do after a week and an hour), the waiter's pauses
-//! (a client that finds the lock held ends; another session may come later), and the text of the keys.
+//! take its next step. A client that finds the lock held ends, or waits in the queue and looks again, on a signal or not: nothing
+//! is said of signals, since they only make it look sooner. What is left out: fences, results, traces and queues that expire, the place that a
+//! waiter who was too late takes again, and the text of the keys.
 
 pub mod properties;
 pub mod redis;
@@ -37,6 +38,9 @@ pub type SessionId = usize;
 
 /// The time to live of a lock.
 pub const TTL: u8 = 2;
+
+/// How long one who is handed the lock has to take it up.
+pub const CLAIM: u8 = 1;
 
 /// The protocol for so many sessions and faults, whole or with one thing taken out of it.
 #[derive(Clone, Debug)]
@@ -60,6 +64,8 @@ pub struct Budget {
     pub crashes: u8,
     /// A client renews its lock.
     pub renewals: u8,
+    /// A client that waits looks again. Without any, nobody waits.
+    pub looks: u8,
     /// The fence is evicted, or expires.
     pub evictions: u8,
     /// The server's clock is set back.
@@ -95,6 +101,12 @@ pub enum Mutation {
     FenceWithoutPrevious,
     /// A fencing token is the previous one plus one, without the clock.
     FenceWithoutClock,
+    /// The lock is handed on without an expiry.
+    HandOnWithoutExpiry,
+    /// Who hands the lock on leaves no trace.
+    HandOnWithoutTrace,
+    /// What gives a lock back after an unanswered call leaves its place in the queue.
+    CleanupWithoutLeaving,
     /// What gives a lock back after an unanswered call goes over a connection of its own, not behind that call.
     CleanupElsewhere,
 }

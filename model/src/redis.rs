@@ -1,11 +1,12 @@
 //! Redis: the keys of one lock, and each Lua script as one step.
 
 use crate::Mutation::{
-    AcquireWithoutExpiry, AcquireWithoutMemory, CommitWithoutMemory, CommitWithoutNumber,
-    CommitWithoutToken, FenceWithoutClock, FenceWithoutPrevious, ReleaseWithoutMemory,
-    ReleaseWithoutToken, RenewWithoutNumber, RenewWithoutToken,
+    AcquireWithoutExpiry, AcquireWithoutMemory, CleanupWithoutLeaving, CommitWithoutMemory,
+    CommitWithoutNumber, CommitWithoutToken, FenceWithoutClock, FenceWithoutPrevious,
+    HandOnWithoutExpiry, HandOnWithoutTrace, ReleaseWithoutMemory, ReleaseWithoutToken,
+    RenewWithoutNumber, RenewWithoutToken,
 };
-use crate::{Mutation, SessionId, TTL};
+use crate::{CLAIM, Mutation, SessionId, TTL};
 
 /// The server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -14,6 +15,10 @@ pub struct Redis {
     pub lock: Option<Lock>,
     /// `{user:{id}:lock}:fence`.
     pub fence: Option<Fence>,
+    /// `{user:{id}:lock}:queue`: who waits, the first first.
+    pub queue: Vec<SessionId>,
+    /// `{user:{id}:lock}:ended:...`: who has handed the lock on, with which script.
+    pub ended: Vec<(SessionId, Script)>,
     /// `{user:{id}:lock}:cache:last-action`: whose commit wrote it, under which fencing token. The real bytes hold both.
     pub last_action: Option<(SessionId, u8)>,
     /// `TIME`. Each new fencing token takes longer than the microsecond it is counted in.
@@ -32,7 +37,8 @@ pub struct Lock {
 /// The fence: `number call owner`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fence {
-    number: u8,
+    /// The last fencing token.
+    pub number: u8,
     call: Call,
     owner: SessionId,
 }
@@ -54,13 +60,24 @@ pub enum Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Script {
     /// acquire.lua
-    Acquire,
+    Acquire(Patience),
     /// renew.lua, with the fencing token of the acquisition.
     Renew(u8),
     /// commit.lua, with the fencing token of the acquisition, which is also in what it writes.
     Commit(u8),
     /// release.lua, with what tells this call from others.
     Release(Call),
+}
+
+/// What is to be done where somebody else has the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Patience {
+    /// Nothing: it is a single try.
+    Once,
+    /// To wait in the queue.
+    Wait,
+    /// To leave the queue.
+    Last,
 }
 
 /// What a script returns.
@@ -83,16 +100,24 @@ impl Scripts {
     /// Carries out a script that came with `me` as its token.
     pub fn run(&self, redis: &mut Redis, me: SessionId, script: Script) -> Reply {
         match script {
-            Script::Acquire => self.acquire(redis, me),
+            Script::Acquire(patience) => self.acquire(redis, me, patience),
             Script::Renew(number) => self.renew(redis, me, number),
             Script::Commit(number) => self.commit(redis, me, number),
             Script::Release(call) => self.release(redis, me, call),
         }
     }
 
-    fn acquire(&self, redis: &mut Redis, me: SessionId) -> Reply {
+    fn acquire(&self, redis: &mut Redis, me: SessionId, patience: Patience) -> Reply {
+        if redis.lock.is_none() && redis.queue.first().is_some_and(|first| *first != me) {
+            self.pass_on(redis);
+        }
         let held = redis.lock.is_some();
         if held && (!redis.mine(me) || self.is(AcquireWithoutMemory)) {
+            match patience {
+                Patience::Wait if !redis.queue.contains(&me) => redis.queue.push(me),
+                Patience::Last => redis.leave(me),
+                _ => {}
+            }
             return Reply::Held;
         }
         let (number, call) = match redis.my_fence(me) {
@@ -108,7 +133,34 @@ impl Scripts {
             owner: me,
             left: (!self.is(AcquireWithoutExpiry)).then_some(TTL),
         });
+        redis.leave(me);
         Reply::Granted(number)
+    }
+
+    /// The lock goes to whoever has waited longest; if nobody waits it is free. Returns whether it was handed on.
+    fn pass_on(&self, redis: &mut Redis) -> bool {
+        redis.lock = None;
+        if redis.queue.is_empty() {
+            return false;
+        }
+        let next = redis.queue.remove(0);
+        let number = self.next_number(redis);
+        redis.fence = Some(Fence {
+            number,
+            call: Call::Acquire,
+            owner: next,
+        });
+        redis.lock = Some(Lock {
+            owner: next,
+            left: (!self.is(HandOnWithoutExpiry)).then_some(CLAIM),
+        });
+        true
+    }
+
+    fn leave_trace(&self, redis: &mut Redis, me: SessionId, script: Script) {
+        if !self.is(HandOnWithoutTrace) {
+            redis.ended.push((me, script));
+        }
     }
 
     fn renew(&self, redis: &mut Redis, me: SessionId, number: u8) -> Reply {
@@ -134,11 +186,16 @@ impl Scripts {
         let mine = redis.mine(me) && (redis.under(me, number) || self.is(CommitWithoutNumber));
         if mine || self.is(CommitWithoutToken) {
             redis.last_action = Some((me, number));
-            redis.lock = None;
+            if self.pass_on(redis) {
+                self.leave_trace(redis, me, Script::Commit(number));
+            }
             return Reply::Yes;
         }
         if redis.mine(me) {
-            redis.lock = None;
+            self.pass_on(redis);
+        }
+        if redis.ended.contains(&(me, Script::Commit(number))) {
+            return Reply::Yes;
         }
         if redis.last_action == Some((me, number)) && !self.is(CommitWithoutMemory) {
             return Reply::Yes;
@@ -147,17 +204,22 @@ impl Scripts {
     }
 
     fn release(&self, redis: &mut Redis, me: SessionId, call: Call) -> Reply {
+        if call == Call::Cleanup && !self.is(CleanupWithoutLeaving) {
+            redis.leave(me);
+        }
         let fence = redis.my_fence(me);
         if !redis.mine(me) && !self.is(ReleaseWithoutToken) {
-            let again = fence.is_some_and(|fence| fence.call == call);
+            let again = fence.is_some_and(|fence| fence.call == call)
+                || redis.ended.contains(&(me, Script::Release(call)));
             return if again && !self.is(ReleaseWithoutMemory) {
                 Reply::Yes
             } else {
                 Reply::No
             };
         }
-        redis.lock = None;
-        if let Some(fence) = fence {
+        if self.pass_on(redis) {
+            self.leave_trace(redis, me, Script::Release(call));
+        } else if let Some(fence) = fence {
             redis.fence = Some(Fence { call, ..fence });
         }
         Reply::Yes
@@ -183,6 +245,10 @@ impl Redis {
     /// Whether the lock holds this token.
     pub fn mine(&self, me: SessionId) -> bool {
         self.lock.is_some_and(|lock| lock.owner == me)
+    }
+
+    fn leave(&mut self, me: SessionId) {
+        self.queue.retain(|waiter| *waiter != me);
     }
 
     /// Whether the last acquisition of this token was the one with this fencing token. A fence that was evicted tells nothing.

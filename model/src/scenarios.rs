@@ -38,6 +38,7 @@ const NONE: Budget = Budget {
     timeouts: 0,
     crashes: 0,
     renewals: 0,
+    looks: 0,
     evictions: 0,
     set_backs: 0,
     strangers: 0,
@@ -142,13 +143,47 @@ pub const DATA_LOSS: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION, TWO_BELIEVE],
 };
 
+/// Three sessions in a queue.
+pub const QUEUE: Scenario = Scenario {
+    name: "3 sessions in a queue, one crashes",
+    sessions: 3,
+    budget: Budget {
+        looks: 2,
+        crashes: 1,
+        ..NONE
+    },
+    reached: &[LOSS, REFUSAL, SUCCESSION],
+};
+
+/// Two in a queue, with every fault of a network.
+pub const QUEUE_NETWORK: Scenario = Scenario {
+    name: "2 sessions in a queue, network",
+    sessions: 2,
+    budget: Budget {
+        looks: 2,
+        cuts: 1,
+        timeouts: 1,
+        ..NONE
+    },
+    reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
+};
+
 /// All of them.
-pub const ALL: [Scenario; 8] = [
-    NETWORK, CUTS, THREE, RENEWAL, EVICTION, SET_BACK, STRANGER, DATA_LOSS,
+pub const ALL: [Scenario; 10] = [
+    NETWORK,
+    CUTS,
+    THREE,
+    RENEWAL,
+    EVICTION,
+    SET_BACK,
+    STRANGER,
+    DATA_LOSS,
+    QUEUE,
+    QUEUE_NETWORK,
 ];
 
 /// Each mutation, where it shows, and the promise that it breaks.
-pub const MUTATIONS: [(Mutation, Scenario, &str); 13] = [
+pub const MUTATIONS: [(Mutation, Scenario, &str); 16] = [
     (Mutation::AcquireWithoutExpiry, NETWORK, FREE),
     (Mutation::AcquireWithoutMemory, NETWORK, REPETITION),
     (Mutation::ReleaseWithoutToken, NETWORK, OWN_TOKEN),
@@ -162,6 +197,9 @@ pub const MUTATIONS: [(Mutation, Scenario, &str); 13] = [
     (Mutation::FenceWithoutPrevious, SET_BACK, GROWING),
     (Mutation::FenceWithoutClock, EVICTION, GROWING),
     (Mutation::CleanupElsewhere, NETWORK, NO_LEFTOVER),
+    (Mutation::HandOnWithoutExpiry, QUEUE, FREE),
+    (Mutation::HandOnWithoutTrace, QUEUE_NETWORK, REPETITION),
+    (Mutation::CleanupWithoutLeaving, QUEUE_NETWORK, NO_LEFTOVER),
 ];
 
 impl Scenario {

@@ -1,7 +1,7 @@
 //! One request's way: acquire, hold and renew, then commit or give back; and what it does when an answer fails to come.
 
 use crate::TTL;
-use crate::redis::{Call, Reply, Script};
+use crate::redis::{Call, Patience, Reply, Script};
 
 /// A client, with a token of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -22,11 +22,15 @@ pub enum Phase {
     /// The request has not come yet.
     #[default]
     Idle,
-    /// It waits for the lock; `age` since it asked, up to [`TTL`].
+    /// It asks for the lock.
     Acquiring {
-        /// Time since the call was sent.
+        /// Time since the call was sent, up to [`TTL`].
         age: u8,
+        /// What it does where somebody else has it.
+        patience: Patience,
     },
+    /// It waits in the queue.
+    Waiting,
     /// Its action runs.
     Holding {
         /// The fencing token of its acquisition.
@@ -86,7 +90,7 @@ impl Session {
     /// The script whose answer is awaited.
     pub fn awaited(&self) -> Option<Script> {
         match self.phase {
-            Phase::Acquiring { .. } => Some(Script::Acquire),
+            Phase::Acquiring { patience, .. } => Some(Script::Acquire(patience)),
             Phase::Holding {
                 number,
                 renewing: Some(_),
@@ -98,10 +102,10 @@ impl Session {
         }
     }
 
-    /// The request comes.
-    pub fn begin(&mut self) {
-        self.phase = Phase::Acquiring { age: 0 };
-        self.call(Script::Acquire);
+    /// The request comes, or one that waits looks again.
+    pub fn ask(&mut self, patience: Patience) {
+        self.phase = Phase::Acquiring { age: 0, patience };
+        self.call(Script::Acquire(patience));
     }
 
     /// A third of the time to live has passed.
@@ -136,13 +140,20 @@ impl Session {
             return;
         };
         match (&mut self.phase, reply) {
-            (Phase::Acquiring { age }, Reply::Granted(number)) => {
+            (Phase::Acquiring { age, .. }, Reply::Granted(number)) => {
                 self.phase = Phase::Holding {
                     number,
                     valid: TTL - *age,
                     renewing: None,
                 };
             }
+            (
+                Phase::Acquiring {
+                    patience: Patience::Wait,
+                    ..
+                },
+                _,
+            ) => self.phase = Phase::Waiting,
             (Phase::Acquiring { .. }, _) => self.end(Outcome::Held),
             (
                 Phase::Holding {
@@ -198,7 +209,7 @@ impl Session {
     /// Whether time makes a difference to it.
     pub fn ages(&self) -> bool {
         match self.phase {
-            Phase::Acquiring { age } => age < TTL,
+            Phase::Acquiring { age, .. } => age < TTL,
             Phase::Holding {
                 valid, renewing, ..
             } => valid > 0 || renewing.is_some_and(|age| age < TTL),
@@ -209,7 +220,7 @@ impl Session {
     /// One unit of time passes on its own clock.
     pub fn tick(&mut self) {
         match &mut self.phase {
-            Phase::Acquiring { age } => *age = TTL.min(*age + 1),
+            Phase::Acquiring { age, .. } => *age = TTL.min(*age + 1),
             Phase::Holding {
                 valid, renewing, ..
             } => {

@@ -2,7 +2,7 @@
 
 use stateright::{Model, Property};
 
-use crate::redis::{Redis, Scripts};
+use crate::redis::{Patience, Redis, Scripts};
 use crate::session::{Failure, Phase, Session};
 use crate::witness::Witness;
 use crate::{LockModel, Mutation, SessionId, State, properties};
@@ -16,6 +16,10 @@ pub enum Step {
     Run(SessionId, usize),
     /// An answer comes.
     Hear(SessionId),
+    /// One who waits looks again.
+    Look(SessionId),
+    /// One who waits has waited long enough, and looks a last time.
+    GiveUp(SessionId),
     /// The holder renews.
     Renew(SessionId),
     /// The action has ended well: its holder commits.
@@ -75,7 +79,19 @@ impl Model for LockModel {
         let mut state = before.clone();
         let budget = &mut state.budget;
         match step {
-            Step::Begin(me) => state.sessions[me].begin(),
+            Step::Begin(me) => {
+                let patience = if self.budget.looks > 0 {
+                    Patience::Wait
+                } else {
+                    Patience::Once
+                };
+                state.sessions[me].ask(patience);
+            }
+            Step::Look(me) => {
+                budget.looks -= 1;
+                state.sessions[me].ask(Patience::Wait);
+            }
+            Step::GiveUp(me) => state.sessions[me].ask(Patience::Last),
             Step::Run(me, connection) => self.run(&mut state, me, connection),
             Step::Hear(me) => state.sessions[me].hear(),
             Step::Renew(me) => {
@@ -164,6 +180,12 @@ fn of_session(state: &State, me: SessionId, steps: &mut Vec<Step>) {
             return;
         }
         Phase::Ended(_) => return,
+        Phase::Waiting => {
+            steps.push(Step::GiveUp(me));
+            if budget.looks > 0 {
+                steps.push(Step::Look(me));
+            }
+        }
         Phase::Holding { renewing, .. } => {
             steps.extend([Step::Commit(me), Step::Release(me)]);
             if renewing.is_none() && budget.renewals > 0 {

@@ -1,7 +1,7 @@
 //! What an onlooker who sees every step would note. No step of the protocol depends on it: it only says what was promised.
 
 use crate::redis::{Call, Lock, Redis, Reply, Script};
-use crate::{SessionId, TTL};
+use crate::{CLAIM, SessionId, TTL};
 
 /// The onlooker's notes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -62,7 +62,7 @@ impl Witness {
             self.wrong(Wrong::AnsweredOtherwise);
         }
         match (script, reply) {
-            (Script::Acquire, Reply::Granted(number)) => self.granted(before, me, number),
+            (Script::Acquire(_), Reply::Granted(number)) => self.granted(before, me, number),
             (Script::Renew(number), Reply::Yes) => {
                 self.expect_held(me, number);
                 if let Some(right) = &mut self.rights[me] {
@@ -79,9 +79,10 @@ impl Witness {
             }
             _ => {}
         }
-        if before.mine(me) && after.lock.is_none() {
+        if before.mine(me) && !after.mine(me) {
             self.rights[me] = None;
         }
+        self.handed_on(before, after, me);
         if before != after {
             self.last = Some((me, script, reply));
         }
@@ -133,6 +134,24 @@ impl Witness {
         }
         self.greatest = self.greatest.max(number);
         self.rights[me] = Some(Right { left: TTL, number });
+    }
+
+    /// Notes that the lock was handed to one who had waited.
+    fn handed_on(&mut self, before: &Redis, after: &Redis, me: SessionId) {
+        let (Some(lock), Some(fence)) = (after.lock, after.fence) else {
+            return;
+        };
+        if lock.owner == me || before.mine(lock.owner) {
+            return;
+        }
+        if fence.number <= self.greatest {
+            self.wrong(Wrong::NotGreater);
+        }
+        self.greatest = self.greatest.max(fence.number);
+        self.rights[lock.owner] = Some(Right {
+            left: CLAIM,
+            number: fence.number,
+        });
     }
 
     fn expect_held(&mut self, me: SessionId, number: u8) {

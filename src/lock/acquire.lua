@@ -1,31 +1,58 @@
--- Takes the lock for a token, or says how long its holder has left.
+-- Takes the lock for a token, or says how long its holder has left and keeps a place in its queue.
 --
 -- KEYS[1] the lock              ARGV[1] the token
 -- KEYS[2] its fence             ARGV[2] time to live of the lock, in milliseconds
--- KEYS[3] a result, optional    ARGV[3] time to live of the fence, in milliseconds
---                               ARGV[4] what tells this call from others with the same token
+-- KEYS[3] its queue             ARGV[3] time to live of the fence, in milliseconds
+-- KEYS[4] a result, optional    ARGV[4] what tells this call from others with the same token
+--                               ARGV[5] 'once': a single try; 'wait': more will come; 'last': none will
+--                               ARGV[6] when it came, as an earlier try was told: its place in the queue; else empty
 --
 -- Returns
 --   {1, fencing token}  the token has the lock now, and had it not before this call
 --   {2, fencing token}  it had it before: its time to live begins anew and the fencing token stays
---   {0, PTTL}           somebody else has it
---   {3, result}         the result is there already: the lock is left as it is
+--   {0, PTTL, place in the queue from 0, 1 if a stranger has it else 0, when it came}  somebody else has it
+--   {3, result}         the result is there already: the lock is left to others
 --
--- A call that is repeated because its answer was lost gets {1, ...} again.
+-- A call that is repeated because its answer was lost gets {1, ...} again; so does one that was handed the lock meanwhile.
 
-local result = KEYS[3] and redis.call('GET', KEYS[3])
+local member = ARGV[4] .. ' ' .. ARGV[1]
+local held = redis.call('EXISTS', KEYS[1]) == 1
+local own = held and mine()
+local number, call, last = last_fencing_token()
+
+local result = KEYS[4] and redis.call('GET', KEYS[4])
 if result then
+  redis.call('ZREM', KEYS[3], member)
+  if own and call == ARGV[4] then
+    pass_on(ARGV[3])
+  end
   return {3, result}
 end
 
-local held = redis.call('EXISTS', KEYS[1]) == 1
-if held and not mine() then
-  return {0, redis.call('PTTL', KEYS[1])}
+if not held then
+  -- Its holder's time has run out, or a stranger deleted it: it is the turn of whoever has waited longest.
+  local first = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
+  held = first and first ~= member and pass_on(ARGV[3])
 end
 
-local number, call, last = last_fencing_token()
+if held and not own then
+  local came = tonumber(ARGV[6]) or now()
+  local place = 0
+  if ARGV[5] == 'wait' then
+    -- With the place that it had: it may have been handed the lock and have been too late.
+    redis.call('ZADD', KEYS[3], 'NX', string.format('%.0f', came), member)
+    redis.call('PEXPIRE', KEYS[3], QUEUE_TTL)
+    place = redis.call('ZRANK', KEYS[3], member)
+  elseif ARGV[5] == 'last' then
+    redis.call('ZREM', KEYS[3], member)
+  end
+  local _, _, _, owner = last_fencing_token()
+  local known = redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('GET', KEYS[1]) == owner
+  return {0, redis.call('PTTL', KEYS[1]), place, known and 0 or 1, came}
+end
+
 local outcome = 1
-if held and number then
+if own and number then
   outcome = call == ARGV[4] and 1 or 2
 else
   number = next_fencing_token(last)
@@ -35,4 +62,7 @@ end
 -- The fence goes first: should Redis refuse to store anything (OOM), no lock is left behind.
 redis.call('SET', KEYS[2], string.format('%.0f %s %s', number, call, ARGV[1]), 'PX', ARGV[3])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+if ARGV[5] ~= 'once' then
+  redis.call('ZREM', KEYS[3], member)
+end
 return {outcome, number}

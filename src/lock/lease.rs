@@ -180,7 +180,7 @@ impl Lease {
     fn abandon(&mut self, unanswered: Unanswered) {
         if !self.settled {
             self.settled = true;
-            self.owned.clone().release_later(unanswered);
+            self.owned.clone().release_later(unanswered, None);
         }
     }
 }

@@ -36,10 +36,34 @@ pub(super) enum Attempt {
     Taken(FencingToken),
     /// It was before; its time to live has begun anew.
     Renewed(FencingToken),
-    /// Somebody else has it, for so long; `None` without expiry.
-    Held(Option<Duration>),
+    /// Somebody else has it.
+    Held(Queued),
     /// The result that the lock was wanted for is there.
     Done(Vec<u8>),
+}
+
+/// Somebody else has the lock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Queued {
+    /// For so long; `None` without expiry.
+    pub(super) remaining: Option<Duration>,
+    /// How many are before this one.
+    pub(super) place: u32,
+    /// A stranger has it, who wakes nobody when it is given back.
+    pub(super) by_stranger: bool,
+    /// Since when this one has waited, by the clock of Redis, in microseconds.
+    pub(super) came: i64,
+}
+
+/// What is to be done where somebody else has the lock.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Patience {
+    /// Nothing: it was a single try.
+    Once,
+    /// To wait in the queue, since the time that the first try was told.
+    Wait(Option<i64>),
+    /// To leave the queue.
+    Last,
 }
 
 /// One lock and one owner.
@@ -57,27 +81,30 @@ impl Owned {
     pub(super) async fn acquire(
         &self,
         call: &str,
+        patience: Patience,
         result: Option<&str>,
     ) -> Result<Attempt, RedisError> {
-        let keys = [
-            self.key.lock(),
-            self.key.fence(),
-            result.unwrap_or_default(),
-        ];
-        let keys = if result.is_some() {
-            &keys[..]
-        } else {
-            &keys[..2]
+        let mut keys = vec![self.key.lock(), self.key.fence(), self.key.queue()];
+        keys.extend(result);
+        let (patience, came) = match patience {
+            Patience::Once => ("once", String::new()),
+            Patience::Wait(came) => (
+                "wait",
+                came.map_or_else(String::new, |came| came.to_string()),
+            ),
+            Patience::Last => ("last", String::new()),
         };
         let arguments = [
             self.token_argument(),
             Argument::Millis(self.ttl.as_millis()),
             self.fence_ttl(),
             Argument::Bytes(call.as_bytes()),
+            Argument::Bytes(patience.as_bytes()),
+            Argument::Bytes(came.as_bytes()),
         ];
         let reply = self
             .redis
-            .script(&ACQUIRE, keys, &arguments, Repeat::Safe)
+            .script(&ACQUIRE, &keys, &arguments, Repeat::Safe)
             .await?;
         match reply.as_slice() {
             [RedisResult::Int64(1), RedisResult::Int64(number)] => {
@@ -86,7 +113,18 @@ impl Owned {
             [RedisResult::Int64(2), RedisResult::Int64(number)] => {
                 Ok(Attempt::Renewed(FencingToken(*number)))
             }
-            [RedisResult::Int64(0), RedisResult::Int64(ms)] => Ok(Attempt::Held(remaining(*ms))),
+            [
+                RedisResult::Int64(0),
+                RedisResult::Int64(ms),
+                RedisResult::Int64(place),
+                RedisResult::Int64(stranger),
+                RedisResult::Int64(came),
+            ] => Ok(Attempt::Held(Queued {
+                remaining: remaining(*ms),
+                place: u32::try_from(*place).unwrap_or(u32::MAX),
+                by_stranger: *stranger == 1,
+                came: *came,
+            })),
             [RedisResult::Int64(3), RedisResult::Binary(result)] => {
                 Ok(Attempt::Done(result.clone()))
             }
@@ -122,7 +160,7 @@ impl Owned {
     /// Gives the lock back; `false` if it is not the token's.
     pub(super) async fn release(&self) -> Result<bool, RedisError> {
         let call = random::hex128();
-        let keys = [self.key.lock(), self.key.fence()];
+        let keys = [self.key.lock(), self.key.fence(), self.key.queue()];
         let arguments = self.release_arguments(&call);
         let reply = self.redis.script(&RELEASE, &keys, &arguments, Repeat::Safe);
         yes_or_no(&reply.await?)
@@ -137,8 +175,12 @@ impl Owned {
         removed: &[&str],
     ) -> Result<bool, RedisError> {
         let given = given.to_string();
-        let mut keys = vec![self.key.lock(), self.key.fence()];
-        let mut arguments = vec![self.token_argument(), Argument::Bytes(given.as_bytes())];
+        let mut keys = vec![self.key.lock(), self.key.fence(), self.key.queue()];
+        let mut arguments = vec![
+            self.token_argument(),
+            Argument::Bytes(given.as_bytes()),
+            self.fence_ttl(),
+        ];
         for record in records {
             keys.push(record.key);
             arguments.push(Argument::Bytes(record.value));
@@ -149,14 +191,15 @@ impl Owned {
         yes_or_no(&reply.await?)
     }
 
-    /// Gives the lock back behind a call that was not answered, in a task that outlives the request's answer. Whether it
-    /// succeeds is nobody's to know: the lock's expiry is the backstop.
-    pub(super) fn release_later(self, unanswered: Unanswered) {
+    /// Gives the lock back behind a call that was not answered, in a task that outlives the request's answer; where it was waited for,
+    /// with the call `waited`, that leaves the queue. Whether it succeeds is nobody's to know: the lock's expiry is the backstop.
+    pub(super) fn release_later(self, unanswered: Unanswered, waited: Option<String>) {
         wit_bindgen::spawn(async move {
             let limit = self.ttl.as_duration().min(LONGEST_CLEANUP);
             let call = random::hex128();
-            let keys = [self.key.lock(), self.key.fence()];
-            let arguments = self.release_arguments(&call);
+            let keys = [self.key.lock(), self.key.fence(), self.key.queue()];
+            let mut arguments = self.release_arguments(&call).to_vec();
+            arguments.extend(waited.iter().map(|call| Argument::Bytes(call.as_bytes())));
             let _ = self
                 .redis
                 .script_after(unanswered, limit, &RELEASE, &keys, &arguments)

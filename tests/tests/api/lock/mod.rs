@@ -2,6 +2,7 @@
 
 mod fencing;
 mod lost;
+mod queue;
 mod renewal;
 mod sharing;
 mod waiting;

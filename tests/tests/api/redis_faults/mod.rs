@@ -56,6 +56,10 @@ fn call(app: &App, method: &str, path: &str) -> Call {
 #[track_caller]
 fn assert_503(app: &App, answer: &Answer, slug: &str) {
     answer.assert_problem(503, slug);
+    // With `--nocapture` these lines are the table of failures.
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    let ms = answer.took.as_millis();
+    eprintln!("failure: {test} 503 {slug} {ms} ms");
     assert_eq!(answer.header("retry-after"), Some("1"));
     let port = app.redis.port().to_string();
     assert!(!answer.text().contains(&port), "{}", answer.text());

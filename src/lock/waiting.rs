@@ -1,0 +1,104 @@
+//! Waiting for a lock that somebody else has.
+//!
+//! Whoever gives the lock back hands it to the one who has waited longest, and signals that: a waiter blocks on a key of its own
+//! (`BLPOP`), on a connection that no other request needs meanwhile. Signals may be lost, and strangers give none, so each waiter looks
+//! now and then, which is what it does after a signal too: looking alone is correct, the signal makes it quick. A waiter that was
+//! handed the lock and died costs the others the second that it had to take it up.
+
+use std::time::{Duration, Instant};
+
+use super::LockError;
+use super::scripts::{Attempt, Owned, Patience, Queued};
+use crate::random;
+use crate::redis::Listener;
+
+/// How long a waiter goes without looking: with the `BLPOP` that is under five commands a second. Shorter than 500 ms, after which
+/// some clients of Redis give up on an answer.
+const LOOK_MS: u64 = 430;
+
+/// The same for the first in the queue where a stranger has the lock, who may be polling for it as often.
+const LOOK_FOR_STRANGER_MS: u64 = 100;
+
+/// How many look as soon as the holder's time has run out. All of them at once would be no use: it is the first one's turn.
+const LOOK_AT_EXPIRY: u32 = 3;
+
+/// Tries until something else comes of it than that somebody else holds the lock, or `timeout` has passed. Returns the last outcome
+/// and when its call was sent.
+pub(super) async fn acquire(
+    owned: &Owned,
+    timeout: Duration,
+    result: Option<&str>,
+) -> Result<(Attempt, Instant), LockError> {
+    let deadline = Instant::now() + timeout;
+    let call = random::hex128();
+    let mut listener: Option<Listener> = None;
+    let mut came = None;
+    loop {
+        let sent = Instant::now();
+        let patience = match (timeout.is_zero(), sent < deadline) {
+            (true, _) => Patience::Once,
+            (false, true) => Patience::Wait(came),
+            (false, false) => Patience::Last,
+        };
+        let attempt = match owned.acquire(&call, patience, result).await {
+            Ok(attempt) => attempt,
+            Err(error) => {
+                // Of a token that a client brought nothing is given back: the client may be trying again with it.
+                if !owned.token.is_brought() && (error.unanswered().is_some() || came.is_some()) {
+                    let unanswered = error.unanswered().unwrap_or_default();
+                    owned.clone().release_later(unanswered, Some(call));
+                }
+                return Err(error.into());
+            }
+        };
+        let (Attempt::Held(queued), Patience::Wait(_)) = (&attempt, patience) else {
+            return Ok((attempt, sent));
+        };
+        came = Some(queued.came);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let pause = pause(queued, random::bits64()).min(left);
+        let listener = listener.get_or_insert_with(|| owned.redis.listener(owned.key.wake(&call)));
+        listener.wait(pause).await;
+    }
+}
+
+/// How long to wait for a signal before looking: jittered, so that those who came together do not look together. `random` is any 64
+/// random bits.
+fn pause(queued: &Queued, random: u64) -> Duration {
+    let most = if queued.by_stranger && queued.place == 0 {
+        LOOK_FOR_STRANGER_MS
+    } else {
+        LOOK_MS
+    };
+    let jitter_us = random % (most * 1000 / 20 + 1);
+    let pause = Duration::from_micros(most * 1000 - jitter_us);
+    match queued.remaining {
+        // PTTL rounds down: a key with 0 ms left may live for most of another one.
+        Some(remaining) if queued.place < LOOK_AT_EXPIRY => {
+            pause.min(remaining + Duration::from_millis(1))
+        }
+        _ => pause,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_pause_is_bounded_and_never_nothing(ms in 0u64..100_000, place in 0u32..10, by_stranger: bool, random: u64) {
+            let remaining = Some(Duration::from_millis(ms));
+            let pause = pause(&Queued { remaining, place, by_stranger, came: 1 }, random);
+            prop_assert!(pause >= Duration::from_millis(1));
+            prop_assert!(pause <= Duration::from_millis(LOOK_MS));
+            if place < LOOK_AT_EXPIRY {
+                prop_assert!(pause <= Duration::from_millis(ms + 1));
+            } else {
+                // Under five commands a second, with the one that blocks.
+                prop_assert!(pause >= Duration::from_millis(LOOK_MS * 19 / 20));
+            }
+        }
+    }
+}

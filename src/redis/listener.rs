@@ -1,0 +1,93 @@
+//! Blocking for a signal, on a connection that nobody else uses meanwhile.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use spin_sdk::redis::Connection;
+
+use super::{Link, Redis, binary, within};
+
+/// How much later than Redis itself the time is up here, before a connection is given up.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// How long to pause where there is no blocking: Redis refuses it, or no connection can be had.
+const WITHOUT_SIGNAL: Duration = Duration::from_millis(100);
+
+/// The most connections that are kept for the next ones who wait: as many as wait in an instance at once.
+const MOST_IDLE: usize = 16;
+
+impl Redis {
+    /// Listens for signals at the list `key`. Nothing is opened yet.
+    pub(crate) fn listener(&self, key: String) -> Listener {
+        Listener {
+            link: Arc::clone(&self.link),
+            key,
+            connection: None,
+        }
+    }
+}
+
+/// One who waits for signals. Its connection is its own until it is dropped, and then another's.
+pub(crate) struct Listener {
+    link: Arc<Link>,
+    key: String,
+    connection: Option<Connection>,
+}
+
+impl Listener {
+    /// Returns when there is a signal, or after `limit`; a signal that was sent before counts. Where Redis can't be listened to it
+    /// returns after a while of at most 100 ms.
+    ///
+    /// # Cancellation
+    /// Dropping the future loses a signal that comes later; its list expires.
+    pub(crate) async fn wait(&mut self, limit: Duration) {
+        let until = Instant::now() + limit;
+        if within(limit + GRACE, self.signal(until)).await.is_none() {
+            // A `BLPOP` without an answer: the connection is of no more use.
+            self.connection = None;
+        }
+    }
+
+    async fn signal(&mut self, until: Instant) {
+        loop {
+            let used = self.connection.take().or_else(|| self.link.idle().pop());
+            let is_new = used.is_none();
+            let connection = match used {
+                Some(connection) => connection,
+                None => match Connection::open(&self.link.address).await {
+                    Ok(connection) => connection,
+                    Err(_) => break,
+                },
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            // 0 would be for ever.
+            let seconds = format!("{:.3}", left.as_secs_f64().max(0.001));
+            let arguments = [binary(self.key.as_bytes()), binary(seconds.as_bytes())];
+            if connection.execute("BLPOP", arguments).await.is_ok() {
+                self.connection = Some(connection);
+                return;
+            }
+            // One that lay idle may have been closed meanwhile.
+            if is_new {
+                break;
+            }
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        spin_sdk::time::sleep(left.min(WITHOUT_SIGNAL)).await;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut idle = self.link.idle();
+        if idle.len() < MOST_IDLE {
+            idle.extend(self.connection.take());
+        }
+    }
+}
+
+impl Link {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
