@@ -3,8 +3,11 @@
 //! Each command installs or starts what it needs, says in a line what it does, and fails with a sentence that says what to do.
 
 mod build;
+mod dist;
 mod install;
+mod interface;
 mod judge;
+mod manifest;
 mod python;
 mod redis;
 mod service;
@@ -52,6 +55,8 @@ enum Command {
     },
     /// Build the component and the host that runs it
     Build,
+    /// Build what is deployed into target/dist: the components, byte for byte the same from any folder, and what describes them
+    Dist(dist::Dist),
     /// Write openapi.json anew from the code
     Openapi,
 }
@@ -62,6 +67,7 @@ fn main() -> ExitCode {
         Command::Test { arguments } => test(&arguments),
         Command::Fuzz(judge) => judge.run(),
         Command::Build => build::components().and_then(|()| build::host()),
+        Command::Dist(dist) => dist.run(),
         Command::Openapi => build::openapi(),
         Command::Model => model(),
         Command::Torture { arguments } => run_tool(
@@ -88,6 +94,7 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
     let redis = install::REDIS.find_or_install()?;
     let chromedriver = install::CHROMEDRIVER.find_or_install()?;
     build::components()?;
+    interface::check()?;
     build::host()?;
     step::say("running all tests");
     let mut cargo = build::cargo();
