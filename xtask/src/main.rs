@@ -7,6 +7,7 @@ mod dist;
 mod install;
 mod interface;
 mod judge;
+mod lock;
 mod manifest;
 mod python;
 mod redis;
@@ -57,12 +58,26 @@ enum Command {
     Build,
     /// Build what is deployed into target/dist: the components, byte for byte the same from any folder, and what describes them
     Dist(dist::Dist),
+    /// Run a command while a user's lock is held
+    Lock(lock::Lock),
     /// Write openapi.json anew from the code
     Openapi,
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error)
+            if std::env::args_os()
+                .nth(1)
+                .is_some_and(|command| command == "lock") =>
+        {
+            return lock::usage_error(&error);
+        }
+        Err(error) => error.exit(),
+    };
+    let outcome = match cli.command {
+        Command::Lock(lock) => return lock.run(),
         Command::Up(up) => up.run(),
         Command::Test { arguments } => test(&arguments),
         Command::Fuzz(judge) => judge.run(),
