@@ -3,6 +3,7 @@
 //! Each command installs or starts what it needs, says in a line what it does, and fails with a sentence that says what to do.
 
 mod build;
+mod deploy;
 mod dist;
 mod install;
 mod interface;
@@ -120,6 +121,7 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
         .env("EDGELATCH_CHROMEDRIVER_BIN", chromedriver);
     step::run(&mut cargo, "the tests failed: see the output above")?;
     if arguments.is_empty() {
+        deploy::check()?;
         judge::Judge::of_tests().run()
     } else {
         step::say("not all tests were asked for: the outside judges are left out");
