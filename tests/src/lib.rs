@@ -13,6 +13,7 @@
 mod browser;
 mod client;
 mod fake_redis;
+mod fastapi;
 mod monitor;
 mod origin;
 mod output;
@@ -30,6 +31,7 @@ mod wait;
 pub use browser::Browser;
 pub use client::{Answer, Call};
 pub use fake_redis::{Behaviour, FakeRedis, Loss};
+pub use fastapi::FastApi;
 pub use monitor::Monitor;
 pub use origin::{Origin, Reply, Seen};
 pub use pace::Pace;

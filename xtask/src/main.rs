@@ -109,6 +109,7 @@ fn main() -> ExitCode {
 fn test(arguments: &[String]) -> anyhow::Result<()> {
     let redis = install::REDIS.find_or_install()?;
     let chromedriver = install::CHROMEDRIVER.find_or_install()?;
+    let python = python::interpreter()?;
     build::components()?;
     interface::check()?;
     build::host()?;
@@ -118,7 +119,8 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
         .args(["test", "--workspace"])
         .args(arguments)
         .env("EDGELATCH_REDIS_BIN", redis)
-        .env("EDGELATCH_CHROMEDRIVER_BIN", chromedriver);
+        .env("EDGELATCH_CHROMEDRIVER_BIN", chromedriver)
+        .env("EDGELATCH_PYTHON", python);
     step::run(&mut cargo, "the tests failed: see the output above")?;
     if arguments.is_empty() {
         deploy::check()?;

@@ -12,6 +12,7 @@ mod config;
 mod contention;
 mod conventions;
 mod docs;
+mod fastapi;
 mod health;
 mod host;
 mod idempotency;
