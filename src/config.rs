@@ -35,6 +35,8 @@ pub const VARIABLES: &[&str] = &[
     "origin",
     "origin_action_path",
     "origin_timeout",
+    "log_requests",
+    "log_key",
 ];
 
 /// Validated settings of one component instance.
@@ -62,6 +64,10 @@ pub struct Config {
     pub api_token: Option<String>,
     /// The backend that actions are forwarded to, if any.
     pub origin: Option<Origin>,
+    /// Whether each request has a line in the log.
+    pub log_requests: bool,
+    /// What users are hashed with in the log; without it they are left out.
+    pub log_key: Option<String>,
 }
 
 /// The backend that actions are forwarded to.
@@ -109,8 +115,16 @@ impl Config {
             cache_expire: reader.ttl("cache_expire"),
             max_body_bytes: reader.integer("max_body_bytes", 1, 64 << 20) as usize,
             idempotency_expire: reader.ttl("idempotency_expire"),
-            api_token: reader.api_token(),
+            api_token: reader.secret(
+                "api_token",
+                "at most 1024 visible ASCII characters, or empty for no authentication",
+            ),
             origin: reader.origin(),
+            log_requests: reader.boolean("log_requests"),
+            log_key: reader.secret(
+                "log_key",
+                "at most 1024 visible ASCII characters, or empty for no users in the log",
+            ),
         };
         reader.finish(config)
     }
@@ -125,9 +139,9 @@ mod tests {
         let value = match variable {
             "redis_host" => "127.0.0.1",
             "redis_port" => "6379",
-            "redis_user" | "redis_pwd" | "key_prefix" | "api_token" => "",
+            "redis_user" | "redis_pwd" | "key_prefix" | "api_token" | "log_key" => "",
             "redis_db" => "0",
-            "redis_tls" => "false",
+            "redis_tls" | "log_requests" => "false",
             "redis_timeout" => "1",
             "lock_timeout" => "5",
             "lock_expire" => "10",
@@ -198,6 +212,8 @@ mod tests {
             ("cache_expire", "2592001"),
             ("max_body_bytes", "0"),
             ("api_token", "se cret"),
+            ("log_requests", "1"),
+            ("log_key", "se cret"),
             ("origin", "ftp://x"),
             ("origin", "http://x/path"),
             ("origin", "http://u@x"),

@@ -20,6 +20,7 @@ mod late_calls;
 mod leases;
 mod load;
 mod lock;
+mod log;
 mod openapi;
 mod origin;
 mod readme;

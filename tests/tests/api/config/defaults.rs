@@ -5,7 +5,7 @@ use std::time::Duration;
 use edgelatch_tests::{App, root};
 
 /// The defaults that the service promises.
-const DEFAULTS: [(&str, &str); 18] = [
+const DEFAULTS: [(&str, &str); 20] = [
     ("redis_host", "127.0.0.1"),
     ("redis_port", "6379"),
     ("redis_user", ""),
@@ -24,6 +24,8 @@ const DEFAULTS: [(&str, &str); 18] = [
     ("origin", "http://origin.invalid"),
     ("origin_action_path", "/users/{user_id}/{action}"),
     ("origin_timeout", "30"),
+    ("log_requests", "false"),
+    ("log_key", ""),
 ];
 
 #[test]
@@ -35,7 +37,7 @@ fn the_manifest_declares_these_defaults() {
         let passed = format!("\n{name} = \"{{{{ {name} }}}}\"");
         assert!(manifest.contains(&passed), "{passed}");
     }
-    for secret in ["redis_pwd", "api_token"] {
+    for secret in ["redis_pwd", "api_token", "log_key"] {
         let line = manifest.lines().find(|line| line.starts_with(secret));
         assert!(line.unwrap().contains("secret = true"), "{secret}");
     }

@@ -4,7 +4,7 @@
 use edgelatch_tests::{App, until};
 
 /// Each variable, and values that it does not accept. They are told from anything else in a log.
-const BAD: [(&str, &[&str]); 17] = [
+const BAD: [(&str, &[&str]); 19] = [
     (
         "redis_host",
         &["zq/zq", "", "zq zq", "zq@zq", "[zq]", "zq:1"],
@@ -47,6 +47,8 @@ const BAD: [(&str, &[&str]); 17] = [
         &["zq", "", "/{zq}", "//zq", "/zq?zq", "/zq#zq", "/z q"],
     ),
     ("origin_timeout", &["zq", "", "0", "3607731", "-7731"]),
+    ("log_requests", &["zq", "", "TRUE", "yes-zq"]),
+    ("log_key", &["zq zq", "zäq", "zq\u{7f}"]),
     ("redis_host", &["z\u{e4}q"]),
 ];
 
@@ -56,7 +58,7 @@ const LONG_PREFIX: &str = "zqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqz
 fn sentence(logs: &str, variable: &str) -> Option<String> {
     let start = format!("variable `{variable}` must be ");
     let (_, rest) = logs.split_once(&start)?;
-    rest.split([';', '\n']).next().map(str::to_owned)
+    rest.split([';', '"']).next().map(str::to_owned)
 }
 
 /// Values too short or too common to be looked for in a log.
