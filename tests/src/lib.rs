@@ -12,6 +12,7 @@
 
 mod browser;
 mod client;
+mod cluster;
 mod fake_redis;
 mod fastapi;
 mod monitor;
@@ -30,6 +31,7 @@ mod wait;
 
 pub use browser::Browser;
 pub use client::{Answer, Call};
+pub use cluster::RedisCluster;
 pub use fake_redis::{Behaviour, FakeRedis, Loss};
 pub use fastapi::FastApi;
 pub use monitor::Monitor;

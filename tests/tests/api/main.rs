@@ -8,6 +8,7 @@
 mod actions;
 mod auth;
 mod cache;
+mod cluster;
 mod config;
 mod contention;
 mod conventions;

@@ -37,6 +37,9 @@ fn the_manifest_declares_these_defaults() {
         let passed = format!("\n{name} = \"{{{{ {name} }}}}\"");
         assert!(manifest.contains(&passed), "{passed}");
     }
+    // Read by the host alone, which lets the component connect there.
+    let nodes = "\nredis_nodes = { default = \"redis://nodes.invalid:6379\" }\n";
+    assert!(manifest.contains(nodes) && manifest.contains("\"{{ redis_nodes }}\","));
     for secret in ["redis_pwd", "api_token", "log_key"] {
         let line = manifest.lines().find(|line| line.starts_with(secret));
         assert!(line.unwrap().contains("secret = true"), "{secret}");
