@@ -19,6 +19,7 @@ mod host;
 mod idempotency;
 mod late_calls;
 mod leases;
+mod live;
 mod load;
 mod lock;
 mod log;
