@@ -59,7 +59,7 @@ enum Command {
     Build,
     /// Build what is deployed into target/dist: the components, byte for byte the same from any folder, and what describes them
     Dist(dist::Dist),
-    /// Run a command while a user's lock is held
+    // Described where its arguments are: a description here would take the place of that one, exit codes and all.
     Lock(lock::Lock),
     /// Write openapi.json anew from the code
     Openapi,

@@ -250,6 +250,16 @@ async fn the_api_token_comes_from_the_environment_or_an_argument() {
     assert!(status.unwrap().success());
 }
 
+#[test]
+fn the_help_lists_the_exit_codes() {
+    let help = xtask("http://127.0.0.1:1", "--help").output().unwrap();
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    for code in ["64", "69", "74", "75", "77", "126", "127"] {
+        assert!(help.contains(&format!("{code} ")), "{code} in {help}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_keeps_the_command_from_beginning_has_codes_of_its_own() {
     let app = App::patient().await;
