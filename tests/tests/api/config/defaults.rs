@@ -46,6 +46,22 @@ fn the_manifest_declares_these_defaults() {
     }
 }
 
+#[test]
+fn the_readme_has_every_variable() {
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).unwrap();
+    let (manifest, readme) = (read("spin.toml"), read("README.md"));
+    let declared = manifest.split("[variables]\n").nth(1).unwrap();
+    let declared = declared.lines().take_while(|line| !line.is_empty());
+    let names: Vec<_> = declared
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert!(names.len() > DEFAULTS.len());
+    for name in names {
+        let mut rows = readme.lines().filter(|line| line.starts_with("| `"));
+        assert!(rows.any(|row| row.contains(&format!("`{name}`"))), "{name}");
+    }
+}
+
 /// How long a key has left, in milliseconds.
 async fn left(app: &App, key: &str) -> i64 {
     app.redis.run(&["PTTL", key]).await
