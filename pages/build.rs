@@ -12,10 +12,13 @@ use flate2::write::GzEncoder;
 use zip::ZipArchive;
 
 /// Path, media type, and where the bytes are.
-const FILES: [(&str, &str, Source); 7] = [
+const FILES: [(&str, &str, Source); 10] = [
     ("/docs", HTML, Source::Own("static/docs.html")),
     ("/docs/docs.css", CSS, Source::Own("static/docs.css")),
     ("/docs/docs.js", JAVASCRIPT, Source::Own("static/docs.js")),
+    ("/docs/live", HTML, Source::Own("static/live.html")),
+    ("/docs/live.css", CSS, Source::Own("static/live.css")),
+    ("/docs/live.js", JAVASCRIPT, Source::Own("static/live.js")),
     (
         "/docs/swagger-ui.css",
         CSS,

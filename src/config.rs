@@ -41,6 +41,8 @@ pub const VARIABLES: &[&str] = &[
     "stale_while_revalidate",
     "stale_if_error",
     "negative_expire",
+    "log_requests",
+    "log_key",
 ];
 
 /// Validated settings of one component instance.
@@ -68,6 +70,10 @@ pub struct Config {
     pub api_token: Option<String>,
     /// The backend that actions are forwarded to and that users are read from, if any.
     pub origin: Option<Origin>,
+    /// Whether each request has a line in the log.
+    pub log_requests: bool,
+    /// What users are hashed with in the log; without it they are left out.
+    pub log_key: Option<String>,
 }
 
 /// The backend behind this service.
@@ -127,8 +133,16 @@ impl Config {
             cache_expire: reader.ttl("cache_expire"),
             max_body_bytes: reader.integer("max_body_bytes", 1, 64 << 20) as usize,
             idempotency_expire: reader.ttl("idempotency_expire"),
-            api_token: reader.api_token(),
+            api_token: reader.secret(
+                "api_token",
+                "at most 1024 visible ASCII characters, or empty for no authentication",
+            ),
             origin: reader.origin(),
+            log_requests: reader.boolean("log_requests"),
+            log_key: reader.secret(
+                "log_key",
+                "at most 1024 visible ASCII characters, or empty for no users in the log",
+            ),
         };
         reader.finish(config)
     }
@@ -143,9 +157,9 @@ mod tests {
         let value = match variable {
             "redis_host" => "127.0.0.1",
             "redis_port" => "6379",
-            "redis_user" | "redis_pwd" | "key_prefix" | "api_token" => "",
+            "redis_user" | "redis_pwd" | "key_prefix" | "api_token" | "log_key" => "",
             "redis_db" => "0",
-            "redis_tls" => "false",
+            "redis_tls" | "log_requests" => "false",
             "redis_timeout" => "1",
             "lock_timeout" => "5",
             "lock_expire" => "10",
@@ -222,6 +236,8 @@ mod tests {
             ("cache_expire", "2592001"),
             ("max_body_bytes", "0"),
             ("api_token", "se cret"),
+            ("log_requests", "1"),
+            ("log_key", "se cret"),
             ("origin", "ftp://x"),
             ("origin", "http://x/path"),
             ("origin", "http://u@x"),

@@ -1,8 +1,6 @@
 //! Where requests come in and answers go out: what holds for all of them, whatever their route.
 //!
-//! Owns the settings that a request finds, and authentication. What every answer carries is [`crate::answer`]'s.
-
-use std::time::Duration;
+//! Owns the settings that a request finds, and authentication. What every answer carries, its line in the log included, is [`crate::answer`]'s.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -13,8 +11,9 @@ use tower_service::Service;
 use crate::answer::RequestHead;
 use crate::handlers::health;
 use crate::instance::Instance;
+use crate::log::Log;
 use crate::problem::Problem;
-use crate::request::{RequestContext, server_timing};
+use crate::request::{RequestContext, Timing};
 
 /// Answers a request.
 pub(crate) async fn serve(request: Request<Body>) -> Response {
@@ -23,24 +22,23 @@ pub(crate) async fn serve(request: Request<Body>) -> Response {
         Ok(instance) => instance,
         Err(cause) => return unconfigured(&head, request.uri(), cause),
     };
-    let context = RequestContext::new(instance, head.id.clone());
-    let response = match authorize(&context, &head.path, request.headers()) {
+    let context = RequestContext::new(instance, head.id().clone());
+    let response = match authorize(&context, head.path(), request.headers()) {
         Ok(()) => route(&context, request).await,
         Err(problem) => problem.into_response(),
     };
-    head.finish(response, context.server_timing())
+    head.finish(response, context.timing(), context.instance.log())
 }
 
 /// Without settings there is nothing but a sign of life, which has nothing to do with them.
 fn unconfigured(head: &RequestHead, uri: &Uri, cause: String) -> Response {
-    let response = if health::is_liveness(&head.method, &head.path) {
+    let response = if health::is_liveness(head.method(), head.path()) {
         health::alive(uri).into_response()
     } else {
         let problem = Problem::misconfigured().caused_by(cause);
         problem.into_response()
     };
-    let none = Duration::ZERO;
-    head.finish(response, server_timing(none, none, none))
+    head.finish(response, Timing::default(), Log::CAUSES)
 }
 
 async fn route(context: &RequestContext, mut request: Request<Body>) -> Response {

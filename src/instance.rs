@@ -14,6 +14,7 @@ use crate::config::{Config, VARIABLES};
 use crate::json_cache::JsonCache;
 use crate::keys::Keys;
 use crate::lock::Locks;
+use crate::log::Log;
 use crate::redis::{Link, Redis};
 use crate::router;
 
@@ -28,6 +29,7 @@ pub(crate) struct Instance {
     pub(crate) keys: Keys,
     link: Arc<Link>,
     router: Router,
+    routes: Vec<&'static str>,
     variables: Vec<Option<String>>,
 }
 
@@ -86,6 +88,7 @@ impl Instance {
             config,
             link,
             router: router::router(),
+            routes: router::templates(),
             variables,
         })
     }
@@ -103,6 +106,15 @@ impl Instance {
     /// The cache, on the account of one request.
     pub(crate) fn cache(&self, redis: &Redis) -> JsonCache {
         JsonCache::new(redis.clone(), self.keys.clone())
+    }
+
+    /// What its requests log.
+    pub(crate) fn log(&self) -> Log<'_> {
+        Log {
+            requests: self.config.log_requests,
+            key: self.config.log_key.as_deref(),
+            routes: &self.routes,
+        }
     }
 
     /// The routes.

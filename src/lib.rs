@@ -36,6 +36,7 @@ mod json;
 pub mod json_cache;
 pub mod keys;
 pub mod lock;
+pub mod log;
 mod merge_patch;
 #[cfg(not(target_family = "wasm"))]
 pub mod openapi;

@@ -5,7 +5,12 @@
 //! limit of time (`crates/factor-outbound-redis` in Spin). So an instance opens one connection on first use, all its
 //! requests share it, and every call here races a timer. A connection that broke never works again: it is dropped, and
 //! the next command opens another. No blocking command may ever go over it, since every other request would wait behind.
+//!
+//! Against a cluster, a `MOVED` is followed to the node it names, if the component may connect to that. An `ASK` is not: it needs two
+//! commands in a row, and others' commands may come between them on a shared connection.
 
+mod cluster;
+mod link;
 mod listener;
 
 use std::future::Future;
@@ -17,9 +22,14 @@ use std::time::{Duration, Instant};
 use futures::future::{Either, select};
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
+use crate::redis_error::{Code, RedisError, RedisErrorKind, Unanswered};
+pub(crate) use cluster::Moved;
+pub use link::Link;
+use link::Node;
 pub(crate) use listener::Listener;
 
-use crate::redis_error::{Code, RedisError, RedisErrorKind, Unanswered};
+/// How often one call follows a `MOVED`.
+const MOST_REDIRECTIONS: usize = 3;
 
 /// Whether a command may be sent a second time when its first answer was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,62 +38,6 @@ pub enum Repeat {
     Safe,
     /// The second time might undo what others did in between.
     Unsafe,
-}
-
-/// The connection that all requests of one component instance share.
-pub struct Link {
-    address: String,
-    current: Mutex<Option<Arc<Connection>>>,
-    /// Held while a connection is being opened, so that a burst of first requests opens one and not sixteen.
-    opening: futures::lock::Mutex<()>,
-    /// Connections on which nobody blocks at the moment.
-    idle: Mutex<Vec<Connection>>,
-}
-
-impl Link {
-    /// A link to `redis[s]://[user:password@]host:port/db`. Nothing is opened yet.
-    pub fn new(address: impl Into<String>) -> Self {
-        Self {
-            address: address.into(),
-            current: Mutex::new(None),
-            opening: futures::lock::Mutex::new(()),
-            idle: Mutex::default(),
-        }
-    }
-
-    async fn connection(&self, sent: &Sent) -> Result<Arc<Connection>, RedisError> {
-        if let Some(connection) = self.current() {
-            return Ok(connection);
-        }
-        let _opening = self.opening.lock().await;
-        if let Some(connection) = self.current() {
-            return Ok(connection);
-        }
-        let opened = Connection::open(&self.address).await;
-        let connection =
-            Arc::new(opened.map_err(|error| RedisError::from_spin(error, sent.any()))?);
-        *self.slot() = Some(Arc::clone(&connection));
-        Ok(connection)
-    }
-
-    /// Forgets a connection, unless another has taken its place. Requests that still wait on it keep it until then.
-    fn discard(&self, connection: &Arc<Connection>) {
-        let mut slot = self.slot();
-        if slot
-            .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, connection))
-        {
-            *slot = None;
-        }
-    }
-
-    fn current(&self) -> Option<Arc<Connection>> {
-        self.slot().clone()
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A handle on the shared connection that adds up the time spent waiting for Redis. Clones add to the same sum: one
@@ -126,7 +80,11 @@ impl Redis {
         repeat: Repeat,
     ) -> Result<Vec<RedisResult>, RedisError> {
         let sent = Sent::default();
-        let call = self.repeating(command, arguments, repeat, &sent);
+        let key = match arguments.first() {
+            Some(RedisParameter::Binary(key)) => Some(key.as_slice()),
+            _ => None,
+        };
+        let call = self.repeating(key, command, arguments, repeat, &sent);
         self.limited(&sent, call).await
     }
 
@@ -143,13 +101,14 @@ impl Redis {
         repeat: Repeat,
     ) -> Result<Vec<RedisResult>, RedisError> {
         let sent = Sent::default();
+        let key = keys.first().map(|key| key.as_bytes());
         let call = async {
             let by_digest = script.parameters(&script.digest, keys, arguments);
-            let outcome = self.repeating("EVALSHA", &by_digest, repeat, &sent).await;
-            match outcome {
+            let outcome = self.repeating(key, "EVALSHA", &by_digest, repeat, &sent);
+            match outcome.await {
                 Err(error) if error.kind() == RedisErrorKind::Refused(Code::NoScript) => {
                     let by_text = script.parameters(script.text, keys, arguments);
-                    self.repeating("EVAL", &by_text, repeat, &sent).await
+                    self.repeating(key, "EVAL", &by_text, repeat, &sent).await
                 }
                 outcome => outcome,
             }
@@ -195,27 +154,34 @@ impl Redis {
         let spent = started.elapsed().as_micros() as u64;
         self.spent_us.fetch_add(spent, Ordering::Relaxed);
         outcome.unwrap_or_else(|| {
-            let (connection, maybe_done) = sent.take();
-            if let Some(connection) = &connection {
+            let last = sent.take();
+            if let Some((node, connection)) = &last {
                 // It may be a black hole: others should not wait on it too. If it was merely slow, a new one costs little.
-                self.link.discard(connection);
+                node.discard(connection);
+                self.link.forget(node);
             }
+            let connection = last.map(|(_, connection)| connection);
+            let maybe_done = connection.is_some();
             Err(RedisError::timed_out(self.timeout, maybe_done, connection))
         })
     }
 
-    /// Sends a command, and after a transport error once more over a new connection.
+    /// Sends a command to the node that has `key`, and after a transport error once more over a new connection.
     async fn repeating(
         &self,
+        key: Option<&[u8]>,
         command: &str,
         arguments: &[RedisParameter],
         repeat: Repeat,
         sent: &Sent,
     ) -> Result<Vec<RedisResult>, RedisError> {
         let mut repeats = usize::from(repeat == Repeat::Safe);
+        let mut redirections = MOST_REDIRECTIONS;
+        let mut node = self.link.node_for(key);
         loop {
-            let connection = self.link.connection(sent).await?;
-            sent.over(&connection);
+            let connection = node.connection(sent).await;
+            let connection = connection.inspect_err(|_| self.link.forget(&node))?;
+            sent.over(&node, &connection);
             let error = match connection
                 .execute(command, arguments.iter().map(copy))
                 .await
@@ -224,16 +190,24 @@ impl Redis {
                 Err(error) => RedisError::from_spin(error, true),
             };
             match error.kind() {
+                RedisErrorKind::Refused(Code::Moved) if redirections > 0 => {
+                    redirections -= 1;
+                    let moved = error.moved().and_then(|moved| self.link.follow(&moved));
+                    node = moved.ok_or(error)?;
+                }
                 RedisErrorKind::Unreachable => {
-                    self.link.discard(&connection);
+                    node.discard(&connection);
+                    self.link.forget(&node);
                     if repeats == 0 {
                         return Err(error);
                     }
                     repeats -= 1;
+                    node = self.link.node_for(key);
                 }
                 // After a failover, or where the login is gone, another connection may do better.
                 RedisErrorKind::Refused(Code::ReadOnly | Code::NoAuth | Code::MasterDown) => {
-                    self.link.discard(&connection);
+                    node.discard(&connection);
+                    self.link.forget(&node);
                     return Err(error);
                 }
                 _ => return Err(error),
@@ -244,25 +218,23 @@ impl Redis {
 
 /// What one call has sent so far, to be read after it was cut short.
 #[derive(Default)]
-struct Sent(Mutex<Option<Arc<Connection>>>);
+struct Sent(Mutex<Option<(Arc<Node>, Arc<Connection>)>>);
 
 impl Sent {
-    fn over(&self, connection: &Arc<Connection>) {
-        *self.slot() = Some(Arc::clone(connection));
+    fn over(&self, node: &Arc<Node>, connection: &Arc<Connection>) {
+        *self.slot() = Some((Arc::clone(node), Arc::clone(connection)));
     }
 
-    /// The connection over which the last command went, and whether any went at all.
-    fn take(&self) -> (Option<Arc<Connection>>, bool) {
-        let connection = self.slot().take();
-        let maybe_done = connection.is_some();
-        (connection, maybe_done)
+    /// The node and the connection to which the last command went, if any went at all.
+    fn take(&self) -> Option<(Arc<Node>, Arc<Connection>)> {
+        self.slot().take()
     }
 
     fn any(&self) -> bool {
         self.slot().is_some()
     }
 
-    fn slot(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
+    fn slot(&self) -> MutexGuard<'_, Option<(Arc<Node>, Arc<Connection>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

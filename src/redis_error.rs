@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use spin_sdk::redis::{Connection, Error};
 
+use crate::redis::Moved;
+
 /// Why a call to Redis has no result.
 pub struct RedisError {
     kind: RedisErrorKind,
@@ -57,8 +59,10 @@ pub enum Code {
     WrongPass,
     /// `NOPERM`: the ACL forbids the command or the key.
     NoPerm,
-    /// `MOVED` or `ASK`: the key is on another node of a cluster.
+    /// `MOVED`: the key is on another node of a cluster.
     Moved,
+    /// `ASK`: the key is being moved to another node of a cluster.
+    Ask,
     /// `CLUSTERDOWN`: the cluster does not serve the key's slot.
     ClusterDown,
     /// `MASTERDOWN`: a replica has lost its master.
@@ -128,6 +132,12 @@ impl RedisError {
             maybe_done: sent,
             connection: None,
         }
+    }
+
+    /// Where a `MOVED` says that the key is.
+    pub(crate) fn moved(&self) -> Option<Moved> {
+        let (_, place) = self.detail.split_once("Moved: ")?;
+        Moved::parse(place)
     }
 
     /// The command that may have been carried out although its answer is missing, to send something behind it.
@@ -205,7 +215,8 @@ fn code_of_kind(kind: &str) -> Code {
         "NoScriptError" => Code::NoScript,
         "ReadOnly" => Code::ReadOnly,
         "BusyLoadingError" => Code::Loading,
-        "Moved" | "Ask" => Code::Moved,
+        "Moved" => Code::Moved,
+        "Ask" => Code::Ask,
         "ClusterDown" => Code::ClusterDown,
         "MasterDown" => Code::MasterDown,
         "TryAgain" => Code::TryAgain,

@@ -92,29 +92,42 @@ impl RequestContext {
         self.watches.action_us.fetch_add(us, Ordering::Relaxed);
     }
 
-    /// `Server-Timing` (<https://www.w3.org/TR/server-timing/>), in milliseconds.
-    pub(crate) fn server_timing(&self) -> String {
+    /// How long its parts took so far.
+    pub(crate) fn timing(&self) -> Timing {
         let us = |watch: &AtomicU64| Duration::from_micros(watch.load(Ordering::Relaxed));
-        server_timing(
-            self.redis.spent(),
-            us(&self.watches.wait_us),
-            us(&self.watches.action_us),
-        )
+        Timing {
+            redis: self.redis.spent(),
+            wait: us(&self.watches.wait_us),
+            action: us(&self.watches.action_us),
+        }
     }
 }
 
-/// The value of `Server-Timing` (<https://www.w3.org/TR/server-timing/>) for these durations.
-pub fn server_timing(redis: Duration, wait: Duration, action: Duration) -> String {
-    let ms = |duration: Duration| {
-        let us = duration.as_micros();
-        format!("{}.{:03}", us / 1000, us % 1000)
-    };
-    format!(
-        "redis;dur={}, wait;dur={}, action;dur={}",
-        ms(redis),
-        ms(wait),
-        ms(action)
-    )
+/// How long the parts of a request took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timing {
+    /// Waiting for Redis.
+    pub redis: Duration,
+    /// Waiting for the lock, which includes asking Redis for it.
+    pub wait: Duration,
+    /// The action.
+    pub action: Duration,
+}
+
+impl Timing {
+    /// The value of `Server-Timing` (<https://www.w3.org/TR/server-timing/>), in milliseconds.
+    pub(crate) fn header(&self) -> String {
+        let ms = |duration: Duration| {
+            let us = duration.as_micros();
+            format!("{}.{:03}", us / 1000, us % 1000)
+        };
+        format!(
+            "redis;dur={}, wait;dur={}, action;dur={}",
+            ms(self.redis),
+            ms(self.wait),
+            ms(self.action)
+        )
+    }
 }
 
 #[cfg(test)]
@@ -133,13 +146,13 @@ mod tests {
 
     #[test]
     fn timings_are_in_milliseconds() {
-        let timing = server_timing(
-            Duration::from_micros(412),
-            Duration::ZERO,
-            Duration::from_secs(2),
-        );
+        let timing = Timing {
+            redis: Duration::from_micros(412),
+            wait: Duration::ZERO,
+            action: Duration::from_secs(2),
+        };
         assert_eq!(
-            timing,
+            timing.header(),
             "redis;dur=0.412, wait;dur=0.000, action;dur=2000.000"
         );
     }

@@ -45,6 +45,11 @@ pub(crate) fn routes() -> [(&'static str, MethodRouter); 8] {
     ]
 }
 
+/// The paths of all routes, with their parameters in braces.
+pub(crate) fn templates() -> Vec<&'static str> {
+    routes().into_iter().map(|(path, _)| path).collect()
+}
+
 fn both_ways(router: Router, (path, methods): (&str, MethodRouter)) -> Router {
     router
         .route(&format!("{path}/"), methods.clone())

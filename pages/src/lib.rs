@@ -3,12 +3,11 @@
 
 mod asset;
 
-use std::time::Duration;
-
 use axum::response::{IntoResponse, Response};
 use edgelatch::answer::{RequestHead, refuse_parameters};
+use edgelatch::log::Log;
 use edgelatch::problem::Problem;
-use edgelatch::request::server_timing;
+use edgelatch::request::Timing;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
 /// Served methods, as `Allow` lists them; `OPTIONS` is added where the answer is finished.
@@ -19,19 +18,19 @@ const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD");
 pub async fn handle(request: spin_sdk::http::Request) -> Response {
     let head = RequestHead::of(&request);
     let response = answer(&head, request.uri(), request.headers());
-    let none = Duration::ZERO;
-    head.finish(response, server_timing(none, none, none))
+    head.finish(response, Timing::default(), Log::CAUSES)
 }
 
 /// Answers a request whose body does not matter.
 fn answer(head: &RequestHead, uri: &Uri, headers: &HeaderMap) -> Response {
-    let path = head.path.strip_suffix('/').unwrap_or(&head.path);
+    let path = head.path();
+    let path = path.strip_suffix('/').unwrap_or(path);
     let Some(asset) = asset::find(path) else {
         return Problem::not_found().into_response();
     };
-    match head.method {
+    match *head.method() {
         Method::GET | Method::HEAD => match refuse_parameters(uri) {
-            Ok(()) => asset.answer(&head.method, headers),
+            Ok(()) => asset.answer(head.method(), headers),
             Err(problem) => problem.into_response(),
         },
         Method::OPTIONS => allowed(StatusCode::NO_CONTENT.into_response()),

@@ -105,7 +105,7 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
         }
     }
 
-    fn boolean(&mut self, variable: &'static str) -> bool {
+    pub(super) fn boolean(&mut self, variable: &'static str) -> bool {
         match self.text(variable).as_str() {
             "true" => true,
             "false" => false,
@@ -139,12 +139,12 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
         format!("{scheme}://{login}{host}:{port}/{db}")
     }
 
-    pub(super) fn api_token(&mut self) -> Option<String> {
-        let accepts = "at most 1024 visible ASCII characters, or empty for no authentication";
-        let token = self.checked("api_token", accepts, |text| {
+    /// What others must not learn; `None` where it is empty.
+    pub(super) fn secret(&mut self, variable: &'static str, accepts: &str) -> Option<String> {
+        let secret = self.checked(variable, accepts, |text| {
             text.len() <= 1024 && text.bytes().all(|byte| byte.is_ascii_graphic())
         });
-        (!token.is_empty()).then_some(token)
+        (!secret.is_empty()).then_some(secret)
     }
 
     pub(super) fn origin(&mut self) -> Option<Origin> {

@@ -8,6 +8,7 @@ use super::stored::{Entry, Outcome};
 use super::{Found, ReadError, ReadThrough, Source, Why, answered};
 use crate::cache_control::{Defaults, Freshness, freshness};
 use crate::lock::{Lease, LockError, Locks, Record};
+use crate::log;
 use crate::origin::{self, Answer, Failure};
 use crate::seconds::{MAX_TTL_MS, Ttl};
 
@@ -157,17 +158,15 @@ impl ReadThrough {
                     if let Err(ReadError::Missed(missed)) =
                         self.fetch(lease, None, Why::Stale).await
                     {
-                        let (id, user) = (self.context.id.as_str(), self.user);
-                        let detail = &missed.failure.detail;
-                        eprintln!(
-                            "edgelatch: {id} refreshing user {user} behind its answer: {detail}"
-                        );
+                        let id = &self.context.id;
+                        log::failed_behind(id, "refresh-failed", &missed.failure.detail);
                     }
                 }
                 _ => drop(lease),
             }
         });
     }
+
     pub(super) async fn lock(&self) -> Result<Lease, LockError> {
         let key = self.keys().read_lock(self.user);
         let ttl = Ttl::of_millis(LOCK_TTL_MS);

@@ -27,6 +27,7 @@ impl Seen {
         fresh.is_some()
     }
 }
+
 impl ReadThrough {
     pub(super) async fn lookup(&self) -> Result<Seen, RedisError> {
         let keys = self.keys();

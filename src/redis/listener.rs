@@ -1,11 +1,11 @@
 //! Blocking for a signal, on a connection that nobody else uses meanwhile.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spin_sdk::redis::Connection;
 
-use super::{Link, Redis, binary, within};
+use super::{Node, Redis, binary, within};
 
 /// How much later than Redis itself the time is up here, before a connection is given up.
 const GRACE: Duration = Duration::from_millis(20);
@@ -20,7 +20,7 @@ impl Redis {
     /// Listens for signals at the list `key`. Nothing is opened yet.
     pub(crate) fn listener(&self, key: String) -> Listener {
         Listener {
-            link: Arc::clone(&self.link),
+            node: self.link.node_for(Some(key.as_bytes())),
             key,
             connection: None,
         }
@@ -29,7 +29,8 @@ impl Redis {
 
 /// One who waits for signals. Its connection is its own until it is dropped, and then another's.
 pub(crate) struct Listener {
-    link: Arc<Link>,
+    /// The server that has the key, as far as is known: the lock was just asked for there.
+    node: Arc<Node>,
     key: String,
     connection: Option<Connection>,
 }
@@ -50,13 +51,13 @@ impl Listener {
 
     async fn signal(&mut self, until: Instant) {
         loop {
-            let used = self.connection.take().or_else(|| self.link.idle().pop());
+            let used = self.connection.take().or_else(|| self.node.idle().pop());
             let is_new = used.is_none();
             let connection = match used {
                 Some(connection) => connection,
-                None => match Connection::open(&self.link.address).await {
-                    Ok(connection) => connection,
-                    Err(_) => break,
+                None => match self.node.open().await {
+                    Some(connection) => connection,
+                    None => break,
                 },
             };
             let left = until.saturating_duration_since(Instant::now());
@@ -79,15 +80,9 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let mut idle = self.link.idle();
+        let mut idle = self.node.idle();
         if idle.len() < MOST_IDLE {
             idle.extend(self.connection.take());
         }
-    }
-}
-
-impl Link {
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

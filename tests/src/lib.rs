@@ -12,7 +12,9 @@
 
 mod browser;
 mod client;
+mod cluster;
 mod fake_redis;
+mod fastapi;
 mod monitor;
 mod origin;
 mod output;
@@ -29,7 +31,9 @@ mod wait;
 
 pub use browser::Browser;
 pub use client::{Answer, Call};
+pub use cluster::RedisCluster;
 pub use fake_redis::{Behaviour, FakeRedis, Loss};
+pub use fastapi::FastApi;
 pub use monitor::Monitor;
 pub use origin::{Origin, Reply, Seen};
 pub use pace::Pace;

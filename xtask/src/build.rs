@@ -26,15 +26,20 @@ pub(crate) fn root() -> &'static Path {
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
+    forget_cargo(&mut cargo);
+    cargo
+}
+
+/// Takes out of a command's environment what cargo has put into ours.
+pub(crate) fn forget_cargo(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let told = name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
         });
         if told {
-            cargo.env_remove(name);
+            command.env_remove(name);
         }
     }
-    cargo
 }
 
 /// The components' packages and where each is built, as spin.toml has it. The pages are built on the API's library, and cargo
@@ -45,15 +50,24 @@ const COMPONENTS: [(&str, &str); 2] =
 /// Builds the components, with the target's standard library installed if it is absent.
 pub(crate) fn components() -> anyhow::Result<()> {
     install_target()?;
+    components_into(Path::new(""), &|_| {})
+}
+
+/// The same, with their target folders in `into`, and each call of cargo as `adapt` makes it.
+pub(crate) fn components_into(into: &Path, adapt: &dyn Fn(&mut Command)) -> anyhow::Result<()> {
     for (package, folder) in COMPONENTS {
         step::say(format_args!("building the component {package}"));
         // `cargo rustc` for the one crate type: with the rlib beside it there is no link-time optimisation, and the API's
         // component is a sixth larger. spin.toml has the same commands.
+        let mut cargo = cargo();
+        cargo
+            .args(["rustc", "--release", "--target", TARGET])
+            .args(["--package", package, "--crate-type", "cdylib"])
+            .arg("--target-dir")
+            .arg(into.join(folder));
+        adapt(&mut cargo);
         step::run(
-            cargo()
-                .args(["rustc", "--release", "--target", TARGET])
-                .args(["--package", package, "--crate-type", "cdylib"])
-                .args(["--target-dir", folder]),
+            &mut cargo,
             "a component did not build: see the output above",
         )?;
     }
@@ -119,7 +133,7 @@ pub(crate) fn target() -> PathBuf {
         .map_or_else(|| root().join("target"), |named| root().join(named))
 }
 
-fn install_target() -> anyhow::Result<()> {
+pub(crate) fn install_target() -> anyhow::Result<()> {
     if target_is_installed()? {
         return Ok(());
     }

@@ -41,6 +41,13 @@ pub(crate) const PYTHON: Program = Program {
                 macOS: `brew install python`)",
 };
 
+/// What reads systemd's units without running them.
+pub(crate) const SYSTEMD: Program = Program {
+    names: &["systemd-analyze"],
+    package: "systemd",
+    otherwise: "install systemd (Debian, Ubuntu: `sudo apt-get install systemd`; Fedora: `sudo dnf install systemd`)",
+};
+
 impl Program {
     /// The program's path; installs it if there is none and this is root.
     ///

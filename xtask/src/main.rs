@@ -3,8 +3,13 @@
 //! Each command installs or starts what it needs, says in a line what it does, and fails with a sentence that says what to do.
 
 mod build;
+mod deploy;
+mod dist;
 mod install;
+mod interface;
 mod judge;
+mod lock;
+mod manifest;
 mod python;
 mod redis;
 mod service;
@@ -52,16 +57,33 @@ enum Command {
     },
     /// Build the component and the host that runs it
     Build,
+    /// Build what is deployed into target/dist: the components, byte for byte the same from any folder, and what describes them
+    Dist(dist::Dist),
+    // Described where its arguments are: a description here would take the place of that one, exit codes and all.
+    Lock(lock::Lock),
     /// Write openapi.json anew from the code
     Openapi,
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error)
+            if std::env::args_os()
+                .nth(1)
+                .is_some_and(|command| command == "lock") =>
+        {
+            return lock::usage_error(&error);
+        }
+        Err(error) => error.exit(),
+    };
+    let outcome = match cli.command {
+        Command::Lock(lock) => return lock.run(),
         Command::Up(up) => up.run(),
         Command::Test { arguments } => test(&arguments),
         Command::Fuzz(judge) => judge.run(),
         Command::Build => build::components().and_then(|()| build::host()),
+        Command::Dist(dist) => dist.run(),
         Command::Openapi => build::openapi(),
         Command::Model => model(),
         Command::Torture { arguments } => run_tool(
@@ -87,9 +109,9 @@ fn main() -> ExitCode {
 fn test(arguments: &[String]) -> anyhow::Result<()> {
     let redis = install::REDIS.find_or_install()?;
     let chromedriver = install::CHROMEDRIVER.find_or_install()?;
-    // The README's origin is in it.
-    python::ensure()?;
+    let python = python::interpreter()?;
     build::components()?;
+    interface::check()?;
     build::host()?;
     step::say("running all tests");
     let mut cargo = build::cargo();
@@ -97,9 +119,11 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
         .args(["test", "--workspace"])
         .args(arguments)
         .env("EDGELATCH_REDIS_BIN", redis)
-        .env("EDGELATCH_CHROMEDRIVER_BIN", chromedriver);
+        .env("EDGELATCH_CHROMEDRIVER_BIN", chromedriver)
+        .env("EDGELATCH_PYTHON", python);
     step::run(&mut cargo, "the tests failed: see the output above")?;
     if arguments.is_empty() {
+        deploy::check()?;
         judge::Judge::of_tests().run()
     } else {
         step::say("not all tests were asked for: the outside judges are left out");

@@ -1,15 +1,22 @@
 //! Tools in Python, in a virtual environment under `target/`, in the versions that `tests/requirements.txt` names.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::{build, install, step};
 
-/// A command of the environment that runs `module`; the environment is made if it is absent, broken or not the one that is asked for.
+/// A command of the environment that runs `module`.
 ///
 /// Modules, not the scripts in `bin/`: those name their interpreter by its full path, which leads nowhere once the folder was moved or is
 /// seen under another name, as build output that is kept between clones is.
 pub(crate) fn module(module: &str) -> anyhow::Result<Command> {
+    let mut command = Command::new(interpreter()?);
+    command.args(["-m", module]);
+    Ok(command)
+}
+
+/// The environment's Python; the environment is made if it is absent, broken or not the one that is asked for.
+pub(crate) fn interpreter() -> anyhow::Result<PathBuf> {
     let folder = build::target().join("judges");
     let wanted = std::fs::read_to_string(build::root().join("tests/requirements.txt"))?;
     // Written last: an installation that broke off is made anew.
@@ -19,16 +26,14 @@ pub(crate) fn module(module: &str) -> anyhow::Result<Command> {
         make(&folder)?;
         std::fs::write(&installed, wanted)?;
     }
-    let mut command = Command::new(folder.join("bin/python3"));
-    command.args(["-m", module]);
-    Ok(command)
+    Ok(folder.join("bin/python3"))
 }
 
 /// Sees to it that there is a Python, with what makes virtual environments.
 ///
 /// # Errors
 /// A sentence that says what to install.
-pub(crate) fn ensure() -> anyhow::Result<()> {
+fn ensure() -> anyhow::Result<()> {
     if has(Path::new("python3"), "venv, ensurepip") {
         return Ok(());
     }
@@ -37,7 +42,9 @@ pub(crate) fn ensure() -> anyhow::Result<()> {
 
 fn make(folder: &Path) -> anyhow::Result<()> {
     ensure()?;
-    step::say("installing the outside judges (tests/requirements.txt) into target/judges");
+    step::say(
+        "installing the outside judges and FastAPI (tests/requirements.txt) into target/judges",
+    );
     step::run(
         Command::new("python3")
             .args(["-m", "venv", "--clear"])

@@ -52,8 +52,8 @@ impl PythonOrigin {
         let (_, rest) = section.split_once("```python\n").unwrap();
         let (program, _) = rest.split_once("```").unwrap();
         let program = program.replace("8000", &port.to_string());
-        let mut python = Command::new("python3");
-        Self(python.args(["-c", &program]).spawn().unwrap())
+        let python = std::env::var("EDGELATCH_PYTHON").unwrap_or("python3".to_owned());
+        Self(Command::new(python).args(["-c", &program]).spawn().unwrap())
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use edgelatch_tests::{App, root};
 
 /// The defaults that the service promises.
-const DEFAULTS: [(&str, &str); 24] = [
+const DEFAULTS: [(&str, &str); 26] = [
     ("redis_host", "127.0.0.1"),
     ("redis_port", "6379"),
     ("redis_user", ""),
@@ -30,6 +30,8 @@ const DEFAULTS: [(&str, &str); 24] = [
     ("stale_while_revalidate", "30"),
     ("stale_if_error", "300"),
     ("negative_expire", "5"),
+    ("log_requests", "false"),
+    ("log_key", ""),
 ];
 
 #[test]
@@ -41,9 +43,28 @@ fn the_manifest_declares_these_defaults() {
         let passed = format!("\n{name} = \"{{{{ {name} }}}}\"");
         assert!(manifest.contains(&passed), "{passed}");
     }
-    for secret in ["redis_pwd", "api_token"] {
+    // Read by the host alone, which lets the component connect there.
+    let nodes = "\nredis_nodes = { default = \"redis://nodes.invalid:6379\" }\n";
+    assert!(manifest.contains(nodes) && manifest.contains("\"{{ redis_nodes }}\","));
+    for secret in ["redis_pwd", "api_token", "log_key"] {
         let line = manifest.lines().find(|line| line.starts_with(secret));
         assert!(line.unwrap().contains("secret = true"), "{secret}");
+    }
+}
+
+#[test]
+fn the_readme_has_every_variable() {
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).unwrap();
+    let (manifest, readme) = (read("spin.toml"), read("README.md"));
+    let declared = manifest.split("[variables]\n").nth(1).unwrap();
+    let declared = declared.lines().take_while(|line| !line.is_empty());
+    let names: Vec<_> = declared
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert!(names.len() > DEFAULTS.len());
+    for name in names {
+        let mut rows = readme.lines().filter(|line| line.starts_with("| `"));
+        assert!(rows.any(|row| row.contains(&format!("`{name}`"))), "{name}");
     }
 }
 

@@ -4,7 +4,7 @@
 use edgelatch_tests::{App, until};
 
 /// Each variable, and values that it does not accept. They are told from anything else in a log.
-const BAD: [(&str, &[&str]); 23] = [
+const BAD: [(&str, &[&str]); 25] = [
     (
         "redis_host",
         &["zq/zq", "", "zq zq", "zq@zq", "[zq]", "zq:1"],
@@ -56,6 +56,8 @@ const BAD: [(&str, &[&str]); 23] = [
     ("stale_while_revalidate", &["zq", "", "-7731", "2597731"]),
     ("stale_if_error", &["zq", "", "-7731", "2597731"]),
     ("negative_expire", &["zq", "", "0", "2597731"]),
+    ("log_requests", &["zq", "", "TRUE", "yes-zq"]),
+    ("log_key", &["zq zq", "zäq", "zq\u{7f}"]),
     ("redis_host", &["z\u{e4}q"]),
 ];
 
@@ -65,7 +67,7 @@ const LONG_PREFIX: &str = "zqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqzqz
 fn sentence(logs: &str, variable: &str) -> Option<String> {
     let start = format!("variable `{variable}` must be ");
     let (_, rest) = logs.split_once(&start)?;
-    rest.split([';', '\n']).next().map(str::to_owned)
+    rest.split([';', '"']).next().map(str::to_owned)
 }
 
 /// Values too short or too common to be looked for in a log.

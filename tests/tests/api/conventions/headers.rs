@@ -78,7 +78,7 @@ async fn the_log_names_a_failure_by_its_request_id() {
     edgelatch_tests::until("it is in the log", || async {
         let logs = app.logs();
         let mut lines = logs.lines();
-        lines.any(|line| line.contains("findme-17") && line.contains("503"))
+        lines.any(|line| line.contains("findme-17") && line.contains(r#""status":503"#))
     })
     .await;
 }

@@ -83,7 +83,7 @@ async fn a_port_where_something_else_answers() {
     let app = App::builder().var("redis_port", &port).start().await;
     assert_all_fail(&app, "redis-unavailable").await;
     until("the reason is logged", || async {
-        app.logs().contains("503 redis-unavailable")
+        app.logs().contains(r#""outcome":"redis-unavailable""#)
     })
     .await;
 }

@@ -106,7 +106,7 @@ async fn assert_works(app: &App) {
 /// Asserts that none of these is in the log, once the last failure is in it.
 async fn assert_unlogged(app: &App, secrets: &[&str]) {
     until("a failure is logged", || async {
-        app.logs().contains("503 redis-")
+        app.logs().contains(r#""status":503,"outcome":"redis-"#)
     })
     .await;
     for secret in secrets {

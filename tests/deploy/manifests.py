@@ -1,0 +1,164 @@
+"""What can be said of the files in deploy/ without a cluster, a container or a running systemd.
+
+Each function takes the text of a file and returns its faults, a sentence for each. The judges are others': Kubernetes' own schemas,
+compose_spec, systemd-analyze; for the SpinApp, a schema of the fields of the operator's definition that are used here.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+import tomllib
+from pathlib import Path
+
+import compose_spec
+import jsonschema
+import kubernetes_validate
+import yaml
+
+ROOT = Path(__file__).parents[2]
+KUBERNETES = "1.34"
+# In tenths, of 100: what `systemd-analyze security` calls OK begins below 50.
+EXPOSURE = 15
+
+
+def read(path):
+    return (ROOT / path).read_text()
+
+
+def declared_variables():
+    """The variables of spin.toml, and which of them are secrets."""
+    variables = tomllib.loads(read("spin.toml"))["variables"]
+    return {name: variable.get("secret", False) for name, variable in variables.items()}
+
+
+def of_names(names, where):
+    """What is wrong with this list of variables."""
+    declared = set(declared_variables())
+    faults = [f"{where}: no variable {name}, which spin.toml has" for name in sorted(declared - set(names))]
+    faults += [f"{where}: a variable {name}, which spin.toml does not have" for name in sorted(set(names) - declared)]
+    faults += [f"{where}: {name} twice" for name in sorted({name for name in names if names.count(name) > 1})]
+    return faults
+
+
+def of_environment(text):
+    """Of an environment file: all variables, and nothing else."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    names = [line.split("=")[0] for line in lines]
+    faults = [f"{name} is not a variable's" for name in names if not name.startswith("SPIN_VARIABLE_")]
+    names = [name.removeprefix("SPIN_VARIABLE_").lower() for name in names]
+    return faults + of_names(names, "the environment file")
+
+
+def of_kubernetes(text):
+    """Of a file of Kubernetes manifests."""
+    faults = []
+    for document in yaml.safe_load_all(text):
+        if document.get("kind") == "SpinApp":
+            faults += of_spin_app(document)
+            continue
+        try:
+            kubernetes_validate.validate(document, KUBERNETES, strict=True)
+        except (jsonschema.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
+            faults.append(f"{document.get('kind')}: {getattr(error, 'message', error)}")
+    return faults
+
+
+def of_spin_app(document):
+    schema = json.loads(read("tests/deploy/spinapp.schema.json"))
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(document)
+    faults = [f"SpinApp: {error.json_path}: {error.message}" for error in errors]
+    variables = document.get("spec", {}).get("variables", [])
+    faults += of_names([variable.get("name") for variable in variables], "SpinApp")
+    secrets = {name for name, secret in declared_variables().items() if secret}
+    plain = {variable.get("name") for variable in variables if "value" in variable}
+    return faults + [f"SpinApp: {name} is a secret, and stands there as a value" for name in sorted(secrets & plain)]
+
+
+def of_references(*texts):
+    """Of what the Kubernetes manifests say of each other."""
+    documents = [document for text in texts for document in yaml.safe_load_all(text)]
+    named = {(document["kind"], document["metadata"]["name"]) for document in documents}
+    # Of a SpinApp the operator makes these two.
+    for kind, name in list(named):
+        if kind == "SpinApp":
+            named |= {("Deployment", name), ("Service", name)}
+    labels = {"core.spinkube.dev/app-name": {name for kind, name in named if kind == "SpinApp"}}
+    faults = []
+    for document in documents:
+        name, spec = document["metadata"]["name"], document["spec"]
+        if document["kind"] == "HorizontalPodAutoscaler":
+            target = spec["scaleTargetRef"]
+            if (target["kind"], target["name"]) not in named:
+                faults.append(f"{name} scales {target['name']}, which is not there")
+        if document["kind"] == "SpinApp":
+            hosts = {variable["name"]: variable.get("value") for variable in spec["variables"]}
+            if ("Service", hosts.get("redis_host")) not in named:
+                faults.append(f"redis_host is {hosts.get('redis_host')}, which is no Service")
+        if document["kind"] == "StatefulSet":
+            if ("Service", spec["serviceName"]) not in named:
+                faults.append(f"{name} is served by {spec['serviceName']}, which is not there")
+            for label, value in spec["template"]["metadata"]["labels"].items():
+                labels.setdefault(label, set()).add(value)
+    for document in documents:
+        for label, value in labels_chosen(document["spec"]):
+            if label in labels and value not in labels[label]:
+                faults.append(f"{document['kind']} chooses {label}={value}, which no pod has")
+    return faults
+
+
+def labels_chosen(node):
+    """The labels by which pods are chosen, wherever in a manifest."""
+    if isinstance(node, list):
+        for item in node:
+            yield from labels_chosen(item)
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "matchLabels" or (key == "selector" and "matchLabels" not in value):
+                yield from value.items()
+            else:
+                yield from labels_chosen(value)
+
+
+def of_compose(text):
+    """Of a Compose file, and of what it names."""
+    try:
+        compose = compose_spec.PyCompose.from_yaml(text)
+        compose.validate()
+    except ValueError as error:
+        return [str(error)]
+    faults = []
+    for name, service in yaml.safe_load(text)["services"].items():
+        for file in service.get("env_file", []):
+            if not (ROOT / "deploy/compose" / file).is_file():
+                faults.append(f"{name}: no file {file}")
+        variables = [key for key in service.get("environment", {}) if key.startswith("SPIN_VARIABLE_")]
+        declared = {f"SPIN_VARIABLE_{variable.upper()}" for variable in declared_variables()}
+        faults += [f"{name}: {key} is no variable of spin.toml" for key in variables if key not in declared]
+    return faults
+
+
+def of_unit(text):
+    """Of a systemd unit: whether systemd understands each line, and how much it leaves open."""
+    analyze = shutil.which("systemd-analyze")
+    assert analyze, "no systemd-analyze on PATH: `cargo xtask test` installs it (Debian: the package systemd)"
+    with tempfile.TemporaryDirectory() as folder:
+        unit = Path(folder) / "edgelatch.service"
+        # systemd-analyze wants the program to be there. Spin is not, so another stands in for it; the arguments stay.
+        stand_in = shutil.which("true")
+        stood_in, count = re.subn(r"(?m)^ExecStart=/usr/local/bin/spin ", f"ExecStart={stand_in} ", text)
+        if count != 1:
+            return ["the unit does not start /usr/local/bin/spin"]
+        unit.write_text(stood_in)
+        verified = run(analyze, "verify", "--man=no", unit)
+        # It also ends with 0 where it has ignored what it does not know.
+        faults = [line for line in verified.stderr.splitlines() + verified.stdout.splitlines() if line]
+        judged = run(analyze, "security", "--offline=true", f"--threshold={EXPOSURE}", "--no-pager", unit)
+        if judged.returncode != 0:
+            faults.append(f"more open than {EXPOSURE / 10}: {judged.stdout.splitlines()[-1:]}")
+        return faults
+
+
+def run(*command):
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)

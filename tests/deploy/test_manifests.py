@@ -1,0 +1,123 @@
+"""The files in deploy/ are in order, and each check finds a fault that is put into them."""
+
+import sys
+
+import pytest
+
+import manifests
+
+APP = manifests.read("deploy/kubernetes/edgelatch.yaml")
+VALKEY = manifests.read("deploy/kubernetes/valkey.yaml")
+COMPOSE = manifests.read("deploy/compose/compose.yaml")
+ENVIRONMENT = manifests.read("deploy/edgelatch.env")
+UNIT = manifests.read("deploy/systemd/edgelatch.service")
+
+systemd = pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
+
+
+def broken(text, before, after):
+    assert before in text, before
+    return text.replace(before, after, 1)
+
+
+@pytest.mark.parametrize("text", [APP, VALKEY])
+def test_the_kubernetes_manifests_are_what_kubernetes_and_the_operator_read(text):
+    assert manifests.of_kubernetes(text) == []
+
+
+def test_the_kubernetes_manifests_name_each_other():
+    assert manifests.of_references(APP, VALKEY) == []
+
+
+def test_the_environment_file_has_every_variable():
+    assert manifests.of_environment(ENVIRONMENT) == []
+
+
+def test_the_compose_file_is_what_compose_reads():
+    assert manifests.of_compose(COMPOSE) == []
+
+
+@systemd
+def test_the_unit_is_what_systemd_reads_and_hardened():
+    assert manifests.of_unit(UNIT) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "after", "said"),
+    [
+        (APP, "enableAutoscaling", "autoscaling", "'autoscaling' was unexpected"),
+        (APP, "enableAutoscaling: true", "enableAutoscaling: true\n  replicas: 2", "should not be valid"),
+        (APP, "executor: containerd-shim-spin", "", "'executor' is a required property"),
+        (APP, 'value: "6379"', "value: 6379", "6379 is not of type 'string'"),
+        (APP, "- name: max_hold", "- name: max_hole", "a variable max_hole, which spin.toml does not have"),
+        (APP, "- name: max_hold", "- name: max_hole", "no variable max_hold, which spin.toml has"),
+        (APP, "- name: max_hold", "- name: lock_expire", "lock_expire twice"),
+        (APP, "autoscaling/v2", "autoscaling/v3", "HorizontalPodAutoscaler"),
+        (APP, "minReplicas: 2", "minReplicas: two", "HorizontalPodAutoscaler"),
+        (APP, "podSelector: {}", "podSelectors: {}", "NetworkPolicy"),
+        (VALKEY, "serviceName:", "service:", "StatefulSet"),
+        (VALKEY, "port: 6379", "port: redis", "Service"),
+    ],
+)
+def test_a_broken_kubernetes_manifest_is_refused(text, before, after, said):
+    faults = manifests.of_kubernetes(broken(text, before, after))
+    assert any(said in fault for fault in faults), faults
+
+
+def test_a_secret_may_not_stand_in_a_manifest():
+    secret = "      valueFrom:\n        secretKeyRef:\n          name: edgelatch\n          key: api_token\n"
+    faults = manifests.of_kubernetes(broken(APP, secret, "      value: hunter2\n"))
+    assert faults == ["SpinApp: api_token is a secret, and stands there as a value"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("kind: Deployment\n    name: edgelatch", "kind: Deployment\n    name: other"),
+        ("value: edgelatch-valkey", "value: elsewhere"),
+        ("core.spinkube.dev/app-name: edgelatch", "core.spinkube.dev/app-name: other"),
+        ("app.kubernetes.io/name: edgelatch-valkey", "app.kubernetes.io/name: redis"),
+    ],
+)
+def test_a_reference_to_nothing_is_found(before, after):
+    assert len(manifests.of_references(broken(APP, before, after), VALKEY)) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("SPIN_VARIABLE_REDIS_DB=0\n", ""),
+        ("SPIN_VARIABLE_REDIS_DB=0\n", "SPIN_VARIABLE_REDIS_DB=0\nSPIN_VARIABLE_COLOUR=red\n"),
+        ("SPIN_VARIABLE_REDIS_DB=0\n", "SPIN_VARIABLE_REDIS_DB=0\nREDIS_DB=0\n"),
+    ],
+)
+def test_an_environment_file_with_too_little_or_too_much_is_refused(before, after):
+    assert manifests.of_environment(broken(ENVIRONMENT, before, after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("read_only: true", "read_only: maybe"),
+        ("image:", "imagine:"),
+        ("      - front\n", "      - back\n"),
+        ("../edgelatch.env", "../other.env"),
+        ("SPIN_VARIABLE_REDIS_HOST", "SPIN_VARIABLE_REDIS_HOTS"),
+    ],
+)
+def test_a_broken_compose_file_is_refused(before, after):
+    assert len(manifests.of_compose(broken(COMPOSE, before, after))) == 1
+
+
+@systemd
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("ProtectClock=", "ProtectClok="),
+        ("UMask=0077", "UMask=9999"),
+        ("ExecStart=", "ExecStarts="),
+        ("DynamicUser=yes\n", "User=root\n"),
+    ],
+)
+def test_a_broken_unit_is_refused(before, after):
+    assert manifests.of_unit(broken(UNIT, before, after))

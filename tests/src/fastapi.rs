@@ -1,0 +1,78 @@
+//! The FastAPI service that edgelatch replaces (`tests/fastapi/service.py`), in a process of its own.
+
+use std::process::{Child, Command, Stdio};
+
+use crate::origin::Origin;
+use crate::output::Output;
+use crate::redis::RedisServer;
+use crate::runner::START_LIMIT;
+use crate::service::root;
+
+/// The service, on a Redis that is another's. Killed on drop.
+pub struct FastApi {
+    process: Child,
+    address: String,
+    client: reqwest::Client,
+}
+
+impl FastApi {
+    /// Starts it and waits until it serves. `environment` is added to its own.
+    ///
+    /// # Panics
+    /// With what it printed, if it does not; with what to do, where there is no Python for it.
+    pub fn start(redis: &RedisServer, origin: &Origin, environment: &[(&str, &str)]) -> Self {
+        let python = std::env::var_os("EDGELATCH_PYTHON").expect(
+            "EDGELATCH_PYTHON names no Python that has FastAPI: `cargo xtask test` makes one, target/judges/bin/python3",
+        );
+        let mut process = Command::new(python)
+            .args(["-m", "uvicorn", "service:app", "--host", "127.0.0.1"])
+            .args(["--port", "0", "--no-access-log", "--app-dir"])
+            .arg(root().join("tests/fastapi"))
+            .env("REDIS_PORT", redis.port().to_string())
+            .env("ORIGIN", origin.url())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the Python that EDGELATCH_PYTHON names could not be started");
+        let output = Output::default();
+        output.gather(process.stdout.take().unwrap());
+        output.gather(process.stderr.take().unwrap());
+        let serving = output.wait_for(START_LIMIT, |text| {
+            let address = text.split("running on http://").nth(1)?;
+            Some(address.split_whitespace().next()?.to_owned())
+        });
+        let Some(address) = serving else {
+            let _ = process.kill();
+            panic!("FastAPI does not serve; it printed:\n{}", output.text());
+        };
+        Self {
+            process,
+            address,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+        }
+    }
+
+    /// `POST` to one of its actions. Returns the status and the body.
+    pub fn post(
+        &self,
+        action: &str,
+        query: &str,
+    ) -> impl Future<Output = (u16, String)> + Send + use<> {
+        let url = format!("http://{}/api/v1/users/{action}/?{query}", self.address);
+        let request = self.client.post(url);
+        async move {
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        }
+    }
+}
+
+impl Drop for FastApi {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

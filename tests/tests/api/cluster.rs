@@ -1,0 +1,125 @@
+//! A Redis Cluster behind one address: what `MOVED` names is followed, where the component may connect to it.
+
+use edgelatch_tests::{App, AppBuilder, RedisCluster, RedisServer, Service, until};
+
+const SUCCESS: &str = r#"{"status":"success"}"#;
+
+/// What an operator sets so that the component may connect to all nodes.
+const NODES: &str = "redis://127.0.0.1:*";
+
+fn on_cluster() -> AppBuilder {
+    App::builder().patient().var("redis_nodes", NODES)
+}
+
+/// A user whose keys are on this node.
+async fn user_on(cluster: &RedisCluster, node: usize) -> u32 {
+    for user in 100.. {
+        if cluster.node_of(&format!("user:{user}:lock")).await == node {
+            return user;
+        }
+    }
+    unreachable!("each node has some")
+}
+
+/// How often a node has said that a key is elsewhere.
+async fn moved(node: &RedisServer) -> u64 {
+    let info: String = node.run(&["INFO", "errorstats"]).await;
+    let count = info
+        .lines()
+        .find_map(|line| line.strip_prefix("errorstat_MOVED:count="));
+    count.map_or(0, |count| count.trim().parse().unwrap())
+}
+
+async fn assert_acts(service: &Service, user: u32) {
+    let answer = service.perform(&format!("user_id={user}")).await;
+    answer.assert_body(200, SUCCESS);
+}
+
+#[tokio::test]
+async fn the_users_of_all_nodes_are_served_through_one_address() {
+    let cluster = RedisCluster::start().await;
+    let service = on_cluster().beside(&cluster.nodes()[0]);
+    let mut users: Vec<u32> = (1..10).collect();
+    for node in 0..cluster.nodes().len() {
+        users.push(user_on(&cluster, node).await);
+    }
+    for user in users {
+        assert_acts(&service, user).await;
+        let entry = format!("/api/v1/users/{user}/cache/profile");
+        assert_eq!(service.put(&entry).json("1").await.status, 201);
+        service.get(&entry).await.assert_body(200, "1");
+        let lock = format!("/api/v1/users/{user}/lock");
+        assert_eq!(service.post(&lock).await.status, 201);
+        assert_eq!(service.post(&lock).await.status, 423);
+        let node = cluster.node_of(&format!("user:{user}:lock")).await;
+        let node = &cluster.nodes()[node];
+        assert!(node.exists(&format!("user:{user}:lock")).await);
+        assert!(
+            node.exists(&format!("{{user:{user}:lock}}:cache:profile"))
+                .await
+        );
+    }
+    for node in cluster.nodes() {
+        assert!(node.calls("evalsha").await > 0);
+    }
+}
+
+#[tokio::test]
+async fn where_a_slot_is_need_be_said_only_once() {
+    let cluster = RedisCluster::start().await;
+    let user = user_on(&cluster, 2).await;
+    // One instance, however long the pauses.
+    let builder = on_cluster()
+        .argument("--idle-instance-timeout")
+        .argument("60s");
+    let service = builder.beside(&cluster.nodes()[0]);
+    for _ in 0..5 {
+        assert_acts(&service, user).await;
+    }
+    assert_eq!(moved(&cluster.nodes()[0]).await, 1);
+    // An empty slot may be given away at any time.
+    let lock = format!("user:{user}:lock");
+    for key in cluster.nodes()[2].run::<Vec<String>>(&["KEYS", "*"]).await {
+        cluster.nodes()[2].run::<()>(&["DEL", &key]).await;
+    }
+    cluster.give(&lock, 1).await;
+    assert_acts(&service, user).await;
+    assert_eq!(moved(&cluster.nodes()[2]).await, 1);
+    cluster.nodes()[1].run::<()>(&["FLUSHALL"]).await;
+    cluster.give(&lock, 0).await;
+    assert_acts(&service, user).await;
+    assert_acts(&service, user).await;
+    let of_second = moved(&cluster.nodes()[1]).await;
+    assert_eq!((of_second, moved(&cluster.nodes()[0]).await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_allowed_is_503_and_the_others_are_served() {
+    let cluster = RedisCluster::start().await;
+    let (near, far) = (user_on(&cluster, 0).await, user_on(&cluster, 1).await);
+    let service = App::builder().patient().beside(&cluster.nodes()[0]);
+    for _ in 0..3 {
+        assert_acts(&service, near).await;
+        let answer = service.perform(&format!("user_id={far}")).await;
+        answer.assert_problem(503, "redis-unavailable");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    assert!(service.logs().contains("allowed_outbound_hosts"));
+}
+
+#[tokio::test]
+async fn a_node_that_is_gone_is_503_until_another_has_its_slots() {
+    let mut cluster = RedisCluster::start().await;
+    let (near, far) = (user_on(&cluster, 0).await, user_on(&cluster, 1).await);
+    let service = on_cluster().beside(&cluster.nodes()[0]);
+    assert_acts(&service, far).await;
+    cluster.nodes_mut()[1].kill();
+    let answer = service.perform(&format!("user_id={far}")).await;
+    answer.assert_problem(503, "redis-unavailable");
+    assert_acts(&service, near).await;
+    cluster.nodes_mut()[1].restart().await;
+    until("it is served again", async || {
+        service.perform(&format!("user_id={far}")).await.status == 200
+    })
+    .await;
+}

@@ -1,0 +1,121 @@
+//! `/docs/live` in a browser: a lock that two clients want, and a cache.
+
+use edgelatch_tests::{App, Browser};
+use fantoccini::Locator;
+
+/// Waits until a part of the page says this.
+async fn shows(browser: &Browser, section: &str, words: &str) {
+    let script = format!(
+        "return document.querySelector('{section} .state').textContent.includes('{words}') || null"
+    );
+    browser
+        .until(&format!("{section} shows {words:?}"), &script)
+        .await;
+}
+
+async fn press(browser: &Browser, section: &str, button: &str) {
+    let selector = format!("{section} button[data-do={button}]:enabled");
+    let wait = browser.client.wait();
+    let button = wait.for_element(Locator::Css(&selector)).await.unwrap();
+    button.click().await.unwrap();
+}
+
+async fn set(browser: &Browser, id: &str, value: &str) {
+    let selector = format!("#{id}");
+    let wait = browser.client.wait();
+    let field = wait.for_element(Locator::Css(&selector)).await.unwrap();
+    field.clear().await.unwrap();
+    field.send_keys(value).await.unwrap();
+}
+
+async fn open(app: &App) -> Browser {
+    let browser = Browser::start().await;
+    let page = format!("http://{}/docs/live", app.address());
+    browser.client.goto(&page).await.unwrap();
+    browser
+}
+
+const ADA: &str = "[data-name=Ada]";
+const BO: &str = "[data-name=Bo]";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_clients_contend_for_a_lock() {
+    let app = App::patient().await;
+    let browser = open(&app).await;
+    set(&browser, "expire", "60").await;
+    set(&browser, "timeout", "60").await;
+    press(&browser, ADA, "take").await;
+    shows(&browser, ADA, "has it, number").await;
+    let held = app.get("/api/v1/users/42/lock").await.json();
+    let number = format!("number {}", held["fencing_token"]);
+    shows(&browser, ADA, &number).await;
+    let left = "return document.querySelector('[data-name=Ada] progress').value";
+    let began = browser.until("time is left", left).await.as_f64().unwrap();
+    let less = format!(
+        "const left = {left_now}; return left < {began} && left > 0 || null",
+        left_now = &left[7..]
+    );
+    browser.until("it counts down", &less).await;
+    press(&browser, BO, "take").await;
+    shows(&browser, BO, "could not have it; try again in").await;
+    press(&browser, BO, "wait").await;
+    shows(&browser, BO, "asks for it").await;
+    press(&browser, ADA, "renew").await;
+    shows(&browser, ADA, &number).await;
+    press(&browser, ADA, "release").await;
+    shows(&browser, ADA, "has released it").await;
+    shows(&browser, BO, "has it, number").await;
+    let next = app.get("/api/v1/users/42/lock").await.json();
+    assert!(next["fencing_token"].as_i64() > held["fencing_token"].as_i64());
+    app.redis.run::<()>(&["DEL", "user:42:lock"]).await;
+    press(&browser, BO, "renew").await;
+    shows(&browser, BO, "has lost it").await;
+    set(&browser, "expire", "0.5").await;
+    press(&browser, BO, "take").await;
+    shows(&browser, BO, "it has expired").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hits_and_ages_of_the_cache_are_shown() {
+    let app = App::patient().await;
+    let browser = open(&app).await;
+    set(&browser, "expire", "60").await;
+    press(&browser, "#cache", "read").await;
+    shows(&browser, "#cache", "a miss").await;
+    press(&browser, "#cache", "put").await;
+    shows(&browser, "#cache", "stored, ").await;
+    press(&browser, "#cache", "read").await;
+    shows(&browser, "#cache", "a hit, unchanged, ").await;
+    shows(&browser, "#cache", " s old; lives for ").await;
+    let stored = "{user:42:lock}:cache:live";
+    let json = app.redis.get(stored).await;
+    assert!(json.is_some_and(|json| json.contains(r#"{"name": "Ada"}"#)));
+    press(&browser, "#cache", "drop").await;
+    shows(&browser, "#cache", "deleted").await;
+    assert!(!app.redis.exists(stored).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_sends_the_token_and_asks_nobody_else() {
+    let app = App::builder()
+        .patient()
+        .var("api_token", "s3cret")
+        .start()
+        .await;
+    let browser = open(&app).await;
+    press(&browser, ADA, "take").await;
+    shows(&browser, ADA, "could not have it").await;
+    set(&browser, "token", "s3cret").await;
+    press(&browser, ADA, "take").await;
+    shows(&browser, ADA, "has it, number").await;
+    let origin = format!("http://{}/", app.address());
+    for address in browser.fetched().await {
+        assert!(address.starts_with(&origin), "{address}");
+    }
+    // What failed for want of the token is all that a browser has to say.
+    let complaints = browser.console().await;
+    assert!(
+        complaints.iter().all(|line| line.contains("401")),
+        "{complaints:?}"
+    );
+}

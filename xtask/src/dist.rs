@@ -1,0 +1,262 @@
+//! `cargo xtask dist`: what is deployed, in one folder, and the proof that whoever builds it anew gets the same bytes.
+//!
+//! The compiler writes the paths of sources into a component, for its panics. They are told to be others here, the same
+//! everywhere; then the components are built a second time from a copy of the project in another folder, and compared.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use sha2::{Digest as _, Sha256};
+use toml::{Table, Value};
+
+use crate::{build, interface, manifest, step};
+
+/// What is deployed beside the components and the manifest, as it is.
+const COPIED: [&str; 3] = ["openapi.json", "runtime-config.toml", "LICENSE"];
+
+/// Between the arguments in CARGO_ENCODED_RUSTFLAGS (Cargo's reference, "Environment variables").
+const UNIT_SEPARATOR: &str = "\x1f";
+
+/// Build what is deployed.
+#[derive(Args)]
+pub(crate) struct Dist {
+    /// Build once, without the proof that it is reproducible
+    #[arg(long)]
+    once: bool,
+}
+
+impl Dist {
+    /// Writes `target/dist`.
+    ///
+    /// # Errors
+    /// Where a component imports what it is not granted, or the second build differs.
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        build::install_target()?;
+        let dist = build::target().join("dist");
+        if dist.exists() {
+            fs::remove_dir_all(&dist)?;
+        }
+        fs::create_dir_all(&dist)?;
+        let built = build_from(build::root())?;
+        for (id, bytes) in &built {
+            fs::write(dist.join(format!("{id}.wasm")), bytes)?;
+        }
+        for file in COPIED {
+            fs::copy(build::root().join(file), dist.join(file))?;
+        }
+        let text = fs::read_to_string(build::root().join("spin.toml"))?;
+        fs::write(dist.join("spin.toml"), beside_components(&text)?)?;
+        interface::check_manifest(&dist.join("spin.toml"), describe)?;
+        if self.once {
+            step::say("built once: whether it is reproducible was not tried");
+        } else {
+            let copy = tempfile::tempdir()?;
+            copy_sources(build::root(), copy.path())?;
+            compare(&built, &build_from(copy.path())?)?;
+            step::say("the same bytes came of a copy in another folder");
+        }
+        let sums = sums(&dist)?;
+        fs::write(dist.join("SHA256SUMS"), &sums)?;
+        print(&sums);
+        step::say(format_args!("written: {}", dist.display()));
+        Ok(())
+    }
+}
+
+type Components = Vec<(String, Vec<u8>)>;
+
+/// Builds the components of the project in `root` from nothing, and returns them by their ids.
+fn build_from(root: &Path) -> anyhow::Result<Components> {
+    step::say(format_args!("building from nothing in {}", root.display()));
+    let target = tempfile::tempdir()?;
+    let flags = same_everywhere(root)?;
+    build::components_into(target.path(), &|cargo| {
+        cargo
+            .current_dir(root)
+            .arg("--locked")
+            .env("CARGO_ENCODED_RUSTFLAGS", &flags);
+    })?;
+    let components = manifest::components(&root.join("spin.toml"))?;
+    components
+        .into_iter()
+        .map(|component| {
+            let file = target.path().join(&component.source);
+            let bytes =
+                fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            Ok((component.id, bytes))
+        })
+        .collect()
+}
+
+/// The compiler's flags that make paths the same whoever builds: those of the project, and those of the libraries.
+fn same_everywhere(root: &Path) -> anyhow::Result<OsString> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let registries = home
+        .context("no CARGO_HOME and no home folder")?
+        .join("registry/src");
+    let mut prefixes = vec![(root.to_owned(), "/edgelatch")];
+    if registries.is_dir() {
+        // One folder for each registry, named after it and a hash of where it is.
+        for folder in fs::read_dir(&registries)? {
+            prefixes.push((folder?.path(), "/registry"));
+        }
+    }
+    let mut flags = OsString::new();
+    for (prefix, name) in prefixes {
+        if !flags.is_empty() {
+            flags.push(UNIT_SEPARATOR);
+        }
+        flags.push("--remap-path-prefix=");
+        flags.push(prefix);
+        flags.push("=");
+        flags.push(name);
+    }
+    Ok(flags)
+}
+
+/// The manifest as it is where the components lie beside it and nothing is built.
+fn beside_components(text: &str) -> anyhow::Result<String> {
+    let mut lines = Vec::new();
+    let mut component = String::new();
+    let mut building = false;
+    for line in text.lines() {
+        if let Some(header) = line.strip_prefix("[component.") {
+            let name = header.trim_end_matches(']');
+            building = name.ends_with(".build");
+            name.split('.')
+                .next()
+                .unwrap_or(name)
+                .clone_into(&mut component);
+        }
+        if line.is_empty() {
+            building = false;
+        }
+        if line.starts_with("source = ") {
+            lines.push(format!("source = \"{component}.wasm\""));
+        } else if !building {
+            lines.push(line.to_owned());
+        }
+    }
+    lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
+    let written = lines.join("\n").trim_end().to_owned() + "\n";
+    ensure!(
+        toml::from_str::<Table>(&written)? == expected(text)?,
+        "spin.toml has become something that `cargo xtask dist` can't adapt line by line"
+    );
+    Ok(written)
+}
+
+/// What the adapted manifest has to say, got the other way: from what the original says.
+fn expected(text: &str) -> anyhow::Result<Table> {
+    let mut manifest: Table = toml::from_str(text)?;
+    let components = manifest.get_mut("component").and_then(Value::as_table_mut);
+    for (id, component) in components.into_iter().flatten() {
+        let component = component.as_table_mut().context("a component is a table")?;
+        component.remove("build");
+        component.insert("source".into(), Value::String(format!("{id}.wasm")));
+    }
+    Ok(manifest)
+}
+
+/// Copies everything but what is made and what is Git's.
+fn copy_sources(from: &Path, to: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (name, kind) = (entry.file_name(), entry.file_type()?);
+        if [".git", "target"].iter().any(|left_out| name == *left_out) {
+            continue;
+        }
+        let copy = to.join(&name);
+        if kind.is_dir() {
+            fs::create_dir(&copy)?;
+            copy_sources(&entry.path(), &copy)?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), &copy)?;
+        }
+    }
+    Ok(())
+}
+
+fn compare(first: &Components, second: &Components) -> anyhow::Result<()> {
+    for ((id, one), (_, other)) in first.iter().zip(second) {
+        if one != other {
+            let at = one.iter().zip(other).position(|(one, other)| one != other);
+            bail!(
+                "component {id} is not reproducible: {} and {} bytes, which differ from byte {} on",
+                one.len(),
+                other.len(),
+                at.unwrap_or(one.len().min(other.len())),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn describe(component: &interface::Inspected<'_>) {
+    let mut text = format!("{}.wasm, {} bytes\n", component.id, component.bytes.len());
+    for (what, names) in [
+        ("imports", &component.interface.imports),
+        ("exports", &component.interface.exports),
+    ] {
+        for name in names {
+            text += &format!("  {what} {name}\n");
+        }
+    }
+    print(&text);
+}
+
+/// The SHA-256 of every file, as `sha256sum --check` reads it.
+fn sums(folder: &Path) -> anyhow::Result<String> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        files.push(entry?.path());
+    }
+    files.sort();
+    let mut sums = String::new();
+    for file in files {
+        let name = file.file_name().unwrap_or_default().display();
+        for byte in Sha256::digest(fs::read(&file)?) {
+            write!(sums, "{byte:02x}")?;
+        }
+        writeln!(sums, "  {name}")?;
+    }
+    Ok(sums)
+}
+
+fn print(text: &str) {
+    eprint!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn the_project_s_manifest_can_be_adapted() {
+        let text = fs::read_to_string(build::root().join("spin.toml")).unwrap();
+        let adapted = beside_components(&text).unwrap();
+        assert!(
+            adapted.contains("\nsource = \"edgelatch.wasm\"\n"),
+            "{adapted}"
+        );
+        assert!(adapted.contains("\nsource = \"pages.wasm\"\n"), "{adapted}");
+        assert!(!adapted.contains("cargo"), "{adapted}");
+        assert!(adapted.contains("[variables]"), "{adapted}");
+    }
+
+    #[test]
+    fn a_difference_is_found() {
+        let built = |bytes: &[u8]| vec![("c".to_owned(), bytes.to_vec())];
+        assert!(compare(&built(b"same"), &built(b"same")).is_ok());
+        let fault = compare(&built(b"same"), &built(b"sane")).unwrap_err();
+        assert!(fault.to_string().ends_with("from byte 2 on"), "{fault}");
+        assert!(compare(&built(b"same"), &built(b"sames")).is_err());
+    }
+}

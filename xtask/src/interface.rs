@@ -1,0 +1,201 @@
+//! What a built component imports and exports, held against what `spin.toml` grants it.
+//!
+//! A grant says what a component may reach when it tries; an import says that it can try. One that can't is one thing less to
+//! trust, so both must say the same: no component imports Redis that may not connect to one.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail, ensure};
+use wasmparser::{Parser, Payload};
+
+use crate::manifest::{self, Component};
+use crate::{build, step};
+
+/// What Rust's standard library and Spin's SDK import in every component: neither network nor files.
+const ALWAYS: [&str; 4] = ["wasi:cli/", "wasi:clocks/", "wasi:io/", "wasi:random/"];
+
+/// What Spin's http trigger calls (WASI 0.3).
+const ENTRY_POINT: &str = "wasi:http/handler";
+
+/// The interfaces of one component.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Interface {
+    /// What it needs of its host.
+    pub(crate) imports: Vec<String>,
+    /// What it offers to it.
+    pub(crate) exports: Vec<String>,
+}
+
+impl Interface {
+    /// Reads them from a component's bytes. What is nested in it is its own business.
+    pub(crate) fn of(bytes: &[u8]) -> anyhow::Result<Self> {
+        let mut interface = Self::default();
+        let mut depth = 0_usize;
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload? {
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::ComponentImportSection(section) if depth == 0 => {
+                    for import in section {
+                        interface.imports.push(import?.name.name.to_owned());
+                    }
+                }
+                Payload::ComponentExportSection(section) if depth == 0 => {
+                    for export in section {
+                        interface.exports.push(export?.name.name.to_owned());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(interface)
+    }
+
+    /// What it imports that the manifest does not grant, and what it exports beside its entry point.
+    fn faults(&self, component: &Component) -> Vec<String> {
+        let imports = self.imports.iter();
+        let ungranted = imports
+            .filter(|name| !is_granted(name, component))
+            .map(|name| format!("imports {name}, which spin.toml grants no use of"));
+        let exports = self.exports.iter();
+        let foreign = exports
+            .filter(|name| interface_of(name) != ENTRY_POINT)
+            .map(|name| format!("exports {name}, which nothing calls"));
+        let absent = self
+            .exports
+            .is_empty()
+            .then(|| "exports nothing".to_owned());
+        ungranted.chain(foreign).chain(absent).collect()
+    }
+}
+
+fn is_granted(import: &str, component: &Component) -> bool {
+    let may_reach = |schemes: &[&str]| {
+        let mut hosts = component.hosts.iter();
+        hosts.any(|host| schemes.iter().any(|scheme| host.starts_with(scheme)))
+    };
+    match interface_of(import) {
+        "wasi:http/types" => true,
+        "spin:variables/variables" => component.has_variables,
+        "spin:redis/redis" => may_reach(&["redis://", "rediss://"]),
+        "wasi:http/client" => may_reach(&["http://", "https://"]),
+        other => ALWAYS.iter().any(|known| other.starts_with(known)),
+    }
+}
+
+/// The name without its version.
+fn interface_of(name: &str) -> &str {
+    name.split('@').next().unwrap_or(name)
+}
+
+/// Holds every component of the built project against `spin.toml`.
+///
+/// # Errors
+/// What a component imports that it is not granted.
+pub(crate) fn check() -> anyhow::Result<()> {
+    check_manifest(&build::root().join("spin.toml"), |_| {})
+}
+
+/// Holds every component of the manifest at `path` against it, and hands each on.
+pub(crate) fn check_manifest(
+    path: &Path,
+    mut each: impl FnMut(&Inspected<'_>),
+) -> anyhow::Result<()> {
+    let folder = path.parent().context("a manifest is in a folder")?;
+    for component in &manifest::components(path)? {
+        let file = folder.join(&component.source);
+        let bytes =
+            std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let interface = Interface::of(&bytes)
+            .with_context(|| format!("{} is not a component", file.display()))?;
+        ensure!(
+            !interface.imports.is_empty(),
+            "{} imports nothing: it can't be what spin.toml describes",
+            file.display()
+        );
+        let faults = interface.faults(component);
+        if !faults.is_empty() {
+            bail!("component {}: {}", component.id, faults.join("; "));
+        }
+        each(&Inspected {
+            id: &component.id,
+            bytes: &bytes,
+            interface: &interface,
+        });
+    }
+    step::say("every component imports what spin.toml grants it, and nothing else");
+    Ok(())
+}
+
+/// A component in whose interface there is no fault.
+pub(crate) struct Inspected<'a> {
+    /// Its id in the manifest.
+    pub(crate) id: &'a str,
+    /// Its file's content.
+    pub(crate) bytes: &'a [u8],
+    /// What it imports and exports.
+    pub(crate) interface: &'a Interface,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(imports: &[&str], hosts: &[&str], has_variables: bool) -> Vec<String> {
+        let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        let interface = Interface {
+            imports: owned(imports),
+            exports: owned(&["wasi:http/handler@0.3.0"]),
+        };
+        interface.faults(&Component {
+            id: "c".into(),
+            source: "c.wasm".into(),
+            has_variables,
+            hosts: owned(hosts),
+        })
+    }
+
+    #[test]
+    fn what_is_granted_may_be_imported() {
+        let imports = [
+            "spin:redis/redis@3.0.0",
+            "spin:variables/variables@3.0.0",
+            "wasi:http/client@0.3.0",
+            "wasi:clocks/monotonic-clock@0.3.0",
+        ];
+        let hosts = ["redis://h:1", "http://origin.invalid"];
+        assert_eq!(faults(&imports, &hosts, true), Vec::<String>::new());
+    }
+
+    #[test]
+    fn nothing_else_may() {
+        for import in [
+            "spin:redis/redis@3.0.0",
+            "spin:variables/variables@3.0.0",
+            "wasi:http/client@0.3.0",
+            "wasi:sockets/tcp@0.2.0",
+            "wasi:filesystem/types@0.2.0",
+            "spin:sqlite/sqlite@3.0.0",
+            "wasi:http/typesetting@0.1.0",
+        ] {
+            let faults = faults(&["wasi:io/poll@0.2.0", import], &[], false);
+            assert_eq!(faults.len(), 1, "{import}");
+        }
+    }
+
+    #[test]
+    fn what_nothing_calls_may_not_be_exported() {
+        let interface = Interface {
+            imports: Vec::new(),
+            exports: vec!["wasi:http/handler@0.3.0".into(), "a:b/c".into()],
+        };
+        let component = Component {
+            id: "c".into(),
+            source: "c.wasm".into(),
+            has_variables: false,
+            hosts: Vec::new(),
+        };
+        assert_eq!(interface.faults(&component).len(), 1);
+        assert_eq!(Interface::default().faults(&component).len(), 1);
+    }
+}

@@ -1,0 +1,72 @@
+//! Renews a lease in the background, and says when it is lost.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::Event;
+use super::lease::{Held, LeaseClient, Renewal};
+
+/// The longest pause between two tries while the service does not answer.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The renewal of one lease, until it is stopped or has lost it.
+pub(super) struct Keeper {
+    thread: JoinHandle<()>,
+    /// Dropped to stop it.
+    running: Sender<()>,
+}
+
+impl Keeper {
+    /// Renews at a third of `expire`; the lock's loss becomes an event.
+    pub(super) fn start(
+        client: LeaseClient,
+        held: Held,
+        expire: Duration,
+        events: Sender<Event>,
+    ) -> Self {
+        let (running, stop) = channel();
+        let thread = std::thread::spawn(move || {
+            if let Some(why) = keep(&client, held, expire, &stop) {
+                // Whoever would be told has ended.
+                let _ = events.send(Event::Lost(why));
+            }
+        });
+        Self { thread, running }
+    }
+
+    /// Ends it, so that no renewal comes after the release.
+    pub(super) fn stop(self) {
+        drop(self.running);
+        let _ = self.thread.join();
+    }
+}
+
+/// Returns why it was lost; `None` where it was stopped first.
+fn keep(
+    client: &LeaseClient,
+    mut held: Held,
+    expire: Duration,
+    stop: &Receiver<()>,
+) -> Option<String> {
+    let mut pause = expire / 3;
+    loop {
+        if stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+            return None;
+        }
+        let left = held.good_until.saturating_duration_since(Instant::now());
+        match client.renew(left) {
+            Renewal::Renewed(renewed) => {
+                held = renewed;
+                pause = expire / 3;
+            }
+            Renewal::Lost(why) => return Some(why),
+            // It is ours as long as it has not expired: what is not answered is tried again.
+            Renewal::Unknown(why) if Instant::now() >= held.good_until => return Some(why),
+            Renewal::Unknown(_) => {
+                let left = held.good_until.saturating_duration_since(Instant::now());
+                pause = (expire / 10).min(RETRY_PAUSE).min(left);
+            }
+        }
+    }
+}

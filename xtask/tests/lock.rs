@@ -1,0 +1,281 @@
+//! `cargo xtask lock`, as a user of `flock` would try it: real commands, the real service, a real Redis.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed expectation is how a test fails"
+)]
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use edgelatch_tests::{App, until};
+
+/// Tells its fencing token, and ends with 7 when its input ends.
+const WAITING: &str = "echo $EDGELATCH_FENCING_TOKEN; cat; exit 7";
+
+/// The lock of user 42.
+const LOCK: &str = "/api/v1/users/42/lock";
+
+/// A command under a lock.
+struct Locked {
+    process: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Locked {
+    /// Starts `cargo xtask lock <arguments> -- sh -c <script>` at this service.
+    fn start(app: &App, arguments: &str, script: &str) -> Self {
+        Self::start_at(&format!("http://{}", app.address()), arguments, script)
+    }
+
+    fn start_at(url: &str, arguments: &str, script: &str) -> Self {
+        let mut process = xtask(url, arguments)
+            .args(["--", "sh", "-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        Self { process, output }
+    }
+
+    /// Waits for the command's next line.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    /// Lets the command's input end.
+    fn end(&mut self) {
+        drop(self.process.stdin.take());
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end. Returns the exit code and what was said on stderr.
+    fn wait(mut self) -> (Option<i32>, String) {
+        let status = self.status();
+        let mut said = String::new();
+        let mut stderr = self.process.stderr.take().unwrap();
+        stderr.read_to_string(&mut said).unwrap();
+        (status.code(), said)
+    }
+
+    fn status(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "it goes on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn xtask(url: &str, arguments: &str) -> Command {
+    // As cargo says now: what was compiled in another clone that shares the target folder counts as fresh.
+    let program = std::env::var_os("CARGO_BIN_EXE_xtask")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_xtask").into());
+    let mut command = Command::new(program);
+    command
+        .args(["lock", "--url", url])
+        .args(arguments.split_whitespace())
+        .env_remove("EDGELATCH_API_TOKEN")
+        .env("NO_PROXY", "*");
+    command
+}
+
+/// Runs it to its end: the exit code, and what was said on stderr.
+fn run(app: &App, arguments: &str, script: &str) -> (Option<i32>, String) {
+    Locked::start(app, arguments, script).wait()
+}
+
+async fn is_held(app: &App) -> bool {
+    app.get(LOCK).await.json()["held"] == true
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_runs_while_the_lock_is_held_and_its_exit_code_is_passed_on() {
+    let app = App::patient().await;
+    let mut first = Locked::start(&app, "--user 42", WAITING);
+    let token = first.line();
+    let lock = app.get(LOCK).await.json();
+    assert_eq!(lock["fencing_token"].to_string(), token);
+    first.end();
+    assert_eq!(first.wait().0, Some(7));
+    assert!(!is_held(&app).await);
+    let (code, said) = run(&app, "--user 42", "kill -s KILL $$");
+    assert_eq!((code, said.as_str()), (Some(137), ""));
+    let named = "test \"$EDGELATCH_USER_ID $EDGELATCH_LOCK_NAME\" = '-7 nightly'";
+    assert_eq!(run(&app, "--user -7 --name nightly", named).0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_commands_exclude_each_other() {
+    let app = App::patient().await;
+    let mut first = Locked::start(&app, "--user 42", WAITING);
+    let token: u64 = first.line().parse().unwrap();
+    let (code, said) = run(&app, "--user 42", "echo never");
+    assert_eq!(code, Some(75));
+    assert!(said.contains("Could not acquire lock"), "{said}");
+    let other_lock = run(&app, "--user 42 --name other", "exit 3");
+    assert_eq!(other_lock.0, Some(3));
+    let mut second = Locked::start(&app, "--user 42 --timeout 60", WAITING);
+    until("the second one waits", async || {
+        app.redis.calls("evalsha").await > 10
+    })
+    .await;
+    first.end();
+    assert_eq!(first.wait().0, Some(7));
+    assert!(second.line().parse::<u64>().unwrap() > token);
+    second.end();
+    assert_eq!(second.wait().0, Some(7));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lock_is_renewed_while_the_command_runs() {
+    let app = App::patient().await;
+    let mut command = Locked::start(&app, "--user 42 --expire 1.5", WAITING);
+    let token = command.line();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(4) {
+        let lock = app.get(LOCK).await.json();
+        assert_eq!(lock["fencing_token"].to_string(), token);
+    }
+    command.end();
+    let (code, said) = command.wait();
+    assert_eq!((code, said.as_str()), (Some(7), ""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_whose_lock_is_lost_is_ended() {
+    let app = App::patient().await;
+    let trapping = "trap 'echo asked; exit 0' TERM; echo begun; while :; do sleep 0.01; done";
+    let mut command = Locked::start(&app, "--user 42 --expire 1.5", trapping);
+    assert_eq!(command.line(), "begun");
+    let taken = ["SET", "user:42:lock", "another", "EX", "60"];
+    app.redis.run::<()>(&taken).await;
+    assert_eq!(command.line(), "asked");
+    let (code, said) = command.wait();
+    assert_eq!(code, Some(74));
+    assert!(said.contains("the lock is lost"), "{said}");
+    assert_eq!(
+        app.redis.get("user:42:lock").await.as_deref(),
+        Some("another")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_does_not_end_when_asked_to_is_killed() {
+    let mut app = App::patient().await;
+    let stubborn = "trap '' TERM; echo begun; while :; do sleep 0.01; done";
+    let arguments = "--user 42 --expire 1.5 --kill-after 0.1";
+    let mut command = Locked::start(&app, arguments, stubborn);
+    assert_eq!(command.line(), "begun");
+    // A service that is gone renews nothing: the lock is lost when it would have expired.
+    app.kill();
+    assert_eq!(command.wait().0, Some(74));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_is_lost_unnoticed_is_told_of_at_the_end() {
+    let app = App::patient().await;
+    let mut command = Locked::start(&app, "--user 42 --expire 600", WAITING);
+    command.line();
+    app.redis.run::<()>(&["DEL", "user:42:lock"]).await;
+    command.end();
+    assert_eq!(command.wait().0, Some(74));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signals_are_passed_on_and_the_lock_is_released() {
+    let app = App::patient().await;
+    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let mut command = Locked::start(&app, "--user 42 --expire 600", "echo $$; exec cat");
+        command.line();
+        command.signal(name);
+        assert_eq!(command.wait().0, Some(code), "{name}");
+        assert!(!is_held(&app).await);
+    }
+    let trapping = "trap 'exit 5' TERM; echo begun; while :; do sleep 0.01; done";
+    let mut command = Locked::start(&app, "--user 42", trapping);
+    command.line();
+    command.signal("TERM");
+    assert_eq!(command.wait().0, Some(5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_while_it_waits_ends_it_without_the_lock() {
+    let app = App::patient().await;
+    let taken = ["SET", "user:42:lock", "another", "EX", "600"];
+    app.redis.run::<()>(&taken).await;
+    let waiting = Locked::start(&app, "--user 42 --timeout 600", "echo never");
+    until("it waits", async || app.redis.calls("evalsha").await > 3).await;
+    waiting.signal("INT");
+    assert_eq!(waiting.wait().0, Some(130));
+    assert_eq!(
+        app.redis.get("user:42:lock").await.as_deref(),
+        Some("another")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_token_comes_from_the_environment_or_an_argument() {
+    let app = App::builder()
+        .patient()
+        .var("api_token", "s3cret")
+        .start()
+        .await;
+    assert_eq!(run(&app, "--user 42", "true").0, Some(77));
+    assert_eq!(run(&app, "--user 42 --token wrong", "true").0, Some(77));
+    assert_eq!(run(&app, "--user 42 --token s3cret", "exit 4").0, Some(4));
+    let url = format!("http://{}", app.address());
+    let mut command = xtask(&url, "--user 42 -- true");
+    let status = command.env("EDGELATCH_API_TOKEN", "s3cret").status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn the_help_lists_the_exit_codes() {
+    let help = xtask("http://127.0.0.1:1", "--help").output().unwrap();
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    for code in ["64", "69", "74", "75", "77", "126", "127"] {
+        assert!(help.contains(&format!("{code} ")), "{code} in {help}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_keeps_the_command_from_beginning_has_codes_of_its_own() {
+    let app = App::patient().await;
+    let url = format!("http://{}", app.address());
+    let code = |arguments: &str| {
+        let output = xtask(&url, arguments).output().unwrap();
+        assert!(!output.stderr.is_empty(), "{arguments}");
+        output.status.code()
+    };
+    assert_eq!(code("-- true"), Some(64));
+    assert_eq!(code("--user 42"), Some(64));
+    assert_eq!(code("--user 42 --expire 0 -- true"), Some(64));
+    assert_eq!(code("--user 42 --name a/b -- true"), Some(64));
+    assert_eq!(code("--user 42 -- /nowhere/to/be/found"), Some(127));
+    assert_eq!(code("--user 42 -- /etc/passwd"), Some(126));
+    assert!(!is_held(&app).await);
+    let nobody = Locked::start_at("http://127.0.0.1:1", "--user 42", "echo never");
+    assert_eq!(nobody.wait().0, Some(69));
+}
