@@ -46,18 +46,29 @@ const COMPONENTS: [(&str, &str); 2] =
 pub(crate) fn components() -> anyhow::Result<()> {
     install_target()?;
     for (package, folder) in COMPONENTS {
-        step::say(format_args!("building the component {package}"));
-        // `cargo rustc` for the one crate type: with the rlib beside it there is no link-time optimisation, and the API's
-        // component is a sixth larger. spin.toml has the same commands.
-        step::run(
-            cargo()
-                .args(["rustc", "--release", "--target", TARGET])
-                .args(["--package", package, "--crate-type", "cdylib"])
-                .args(["--target-dir", folder]),
-            "a component did not build: see the output above",
-        )?;
+        component(package, folder)?;
     }
     Ok(())
+}
+
+/// Builds the least component, which the benchmark compares the API's with: in the same way, but in a folder of its own, so that
+/// neither takes the other's features.
+pub(crate) fn least_component() -> anyhow::Result<()> {
+    install_target()?;
+    component("edgelatch-bench-least", "target/bench-least")
+}
+
+fn component(package: &str, folder: &str) -> anyhow::Result<()> {
+    step::say(format_args!("building the component {package}"));
+    // `cargo rustc` for the one crate type: with the rlib beside it there is no link-time optimisation, and the API's
+    // component is a sixth larger. spin.toml has the same commands.
+    step::run(
+        cargo()
+            .args(["rustc", "--release", "--target", TARGET])
+            .args(["--package", package, "--crate-type", "cdylib"])
+            .args(["--target-dir", folder]),
+        "a component did not build: see the output above",
+    )
 }
 
 /// Builds the host, unless EDGELATCH_HOST_BIN names one, with the features that its dependencies have in the whole workspace: so

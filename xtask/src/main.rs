@@ -2,6 +2,7 @@
 //!
 //! Each command installs or starts what it needs, says in a line what it does, and fails with a sentence that says what to do.
 
+mod bench;
 mod build;
 mod install;
 mod judge;
@@ -50,6 +51,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measure it beside the least possible component, a native server and FastAPI, and write the report to bench/results
+    Bench {
+        /// Passed on: --quick, --case NAME, --runner spin, --label NAME; `--help` shows them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Build the component and the host that runs it
     Build,
     /// Write openapi.json anew from the code
@@ -61,6 +68,7 @@ fn main() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Test { arguments } => test(&arguments),
         Command::Fuzz(judge) => judge.run(),
+        Command::Bench { arguments } => bench::run(&arguments),
         Command::Build => build::components().and_then(|()| build::host()),
         Command::Openapi => build::openapi(),
         Command::Model => model(),
