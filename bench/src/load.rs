@@ -1,11 +1,13 @@
 //! Load from `wrk`, and what it costs meanwhile.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::peers::{Peer, Server};
 use crate::plan::Bench;
-use crate::process::Usage;
+use crate::process::{self, Usage};
 
 /// What is sent: the names that `load.lua` knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -68,6 +70,41 @@ pub(crate) struct Loaded {
     pub(crate) cpu_us: f64,
     /// How much of a core Redis used.
     pub(crate) redis_cores: f64,
+    /// How many cores were used by processes that have nothing to do with the benchmark.
+    pub(crate) other_cores: f64,
+}
+
+/// Processor time of everybody who takes part, and of the whole machine.
+struct Spent {
+    server: Duration,
+    redis: Duration,
+    own: Duration,
+    machine: Duration,
+}
+
+impl Spent {
+    fn so_far(server: &Server, redis: u32) -> anyhow::Result<Self> {
+        Ok(Self {
+            machine: process::machine()?,
+            server: server.usage()?.cpu,
+            redis: Usage::of(redis)?.cpu,
+            own: process::own()?,
+        })
+    }
+
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            server: self.server.saturating_sub(earlier.server),
+            redis: self.redis.saturating_sub(earlier.redis),
+            own: self.own.saturating_sub(earlier.own),
+            machine: self.machine.saturating_sub(earlier.machine),
+        }
+    }
+
+    fn of_others(&self) -> Duration {
+        let ours = self.server + self.redis + self.own;
+        self.machine.saturating_sub(ours)
+    }
 }
 
 /// What `load.lua` prints.
@@ -113,9 +150,9 @@ impl Load {
         seed: usize,
     ) -> anyhow::Result<Loaded> {
         let redis = bench.redis_pid().await?;
-        let before = (server.usage()?, Usage::of(redis)?);
+        let before = Spent::so_far(server, redis)?;
         let printed = self.wrk(bench, server, seed).await?;
-        let after = (server.usage()?, Usage::of(redis)?);
+        let spent = Spent::so_far(server, redis)?.since(&before);
         if printed.requests == 0 {
             bail!("{} answered nothing", server.peer());
         }
@@ -127,8 +164,9 @@ impl Load {
             failed: printed.status + printed.failed,
             p50_ms: printed.p50 as f64 / 1e3,
             p99_ms: printed.p99 as f64 / 1e3,
-            cpu_us: after.0.since(before.0).as_secs_f64() * 1e6 / requests,
-            redis_cores: after.1.since(before.1).as_secs_f64() / seconds,
+            cpu_us: spent.server.as_secs_f64() * 1e6 / requests,
+            redis_cores: spent.redis.as_secs_f64() / seconds,
+            other_cores: spent.of_others().as_secs_f64() / seconds,
         })
     }
 

@@ -21,9 +21,10 @@ mod stats;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use clap::{Parser as _, ValueEnum as _};
 use edgelatch_tests::RedisServer;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cases::{commands, contention, segments, starts, throughput, waiters};
 use crate::machine::Machine;
@@ -36,13 +37,29 @@ const WAITING: [Peer; 2] = [Peer::Service, Peer::Fastapi];
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+    // Told to stop, it stops what it has started: that happens where the future is dropped.
+    let outcome = tokio::select! {
+        outcome = run(Arguments::parse()) => outcome,
+        stopped = told_to_stop() => stopped.and_then(|()| bail!("stopped")),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Ends when Ctrl-C or SIGTERM comes.
+async fn told_to_stop() -> anyhow::Result<()> {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+    }
+    Ok(())
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {

@@ -19,6 +19,7 @@ pub(crate) struct Usage {
 struct Stat {
     parent: u32,
     ticks: u64,
+    ticks_of_ended_children: u64,
     pages: u64,
 }
 
@@ -51,10 +52,33 @@ impl Usage {
     }
 }
 
+/// Processor time that the machine has spent so far, on whatever, and time that its hypervisor gave to other machines instead;
+/// without what interrupts took, which no process is charged for.
+///
+/// # Errors
+/// If there is no `/proc`.
+pub(crate) fn machine() -> anyhow::Result<Duration> {
+    let text = std::fs::read_to_string("/proc/stat")?;
+    let ticks = parse_machine(&text).context("/proc/stat can't be read")?;
+    Ok(ticks_to_time(ticks))
+}
+
+/// Processor time of this process and of those that it has started and that have ended.
+///
+/// # Errors
+/// If there is no `/proc`.
+pub(crate) fn own() -> anyhow::Result<Duration> {
+    let stat = stat(std::process::id())?;
+    Ok(ticks_to_time(stat.ticks + stat.ticks_of_ended_children))
+}
+
+fn ticks_to_time(ticks: u64) -> Duration {
+    Duration::from_secs_f64(ticks as f64 / constant("CLK_TCK", 100) as f64)
+}
+
 impl Stat {
     fn add_to(&self, usage: &mut Usage) {
-        let per_second = constant("CLK_TCK", 100);
-        usage.cpu += Duration::from_secs_f64(self.ticks as f64 / per_second as f64);
+        usage.cpu += ticks_to_time(self.ticks);
         usage.resident += self.pages * constant("PAGESIZE", 4096);
     }
 }
@@ -73,8 +97,17 @@ fn parse(text: &str) -> Option<Stat> {
     Some(Stat {
         parent: u32::try_from(number(4)?).ok()?,
         ticks: number(14)? + number(15)?,
+        ticks_of_ended_children: number(16)? + number(17)?,
         pages: number(24)?,
     })
+}
+
+/// Adds up user, nice, system and steal of the line for all processors (proc_stat(5)).
+fn parse_machine(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let number = |field: usize| fields.get(field)?.parse::<u64>().ok();
+    Some(number(0)? + number(1)? + number(2)? + number(7)?)
 }
 
 /// A constant of the system (`getconf`); what it is nearly everywhere, where it can't be asked.
@@ -101,6 +134,14 @@ mod tests {
         let text = "42 (a) b (c) S 7 42 42 0 -1 4194560 900 0 0 0 120 30 5 5 20 0 3 0 1000 5000000 256 1844";
         let stat = parse(text).unwrap();
         assert_eq!((stat.parent, stat.ticks, stat.pages), (7, 150, 256));
+        assert_eq!(stat.ticks_of_ended_children, 10);
+    }
+
+    #[test]
+    fn the_machine_is_busy_with_processes_and_not_with_interrupts() {
+        let text = "cpu  100 20 3 9999 50 7 8 4 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
+        assert_eq!(parse_machine(text), Some(127));
+        assert_eq!(parse_machine("intr 1 2\n"), None);
     }
 
     #[test]

@@ -25,7 +25,7 @@ const CLIENTS: [usize; 3] = [2, 16, 256];
 const ACTIONS_MS: [u64; 3] = [0, 10, 100];
 
 /// Clients have to have had this many turns each, on average, before their waits are compared.
-const FAIR_TURNS: usize = 3;
+const FAIR_TURNS: usize = 2;
 
 /// What clients contended for, and what came of it.
 #[derive(Serialize)]
@@ -279,13 +279,13 @@ mod tests {
     fn fairness_needs_enough_turns() {
         let now = Instant::now();
         let mut turns = Turns {
-            waits: vec![Duration::from_millis(20); 5],
-            ended: vec![now; 5],
+            waits: vec![Duration::from_millis(20); 3],
+            ended: vec![now; 3],
             unfinished: vec![Duration::from_millis(40)],
             ..Turns::default()
         };
         let few = turns.summarise(Peer::Service, 2, 10, 1.0);
-        assert_eq!((few.completions, few.unfairness), (5, None));
+        assert_eq!((few.completions, few.unfairness), (3, None));
         assert_eq!(few.wait_longest_ms, Some(30.0));
         turns.ended.push(now);
         let enough = turns.summarise(Peer::Service, 2, 10, 1.0);

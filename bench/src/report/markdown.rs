@@ -89,11 +89,29 @@ fn targets(targets: &[Target]) -> String {
     table.0
 }
 
+/// How much the machine did besides, which is the first thing to look at in figures that surprise.
+fn others(loads: &[Measured]) -> String {
+    let all = loads.iter().flat_map(|load| &load.series);
+    let all: Vec<f64> = all.flat_map(|it| it.each(|it| it.other_cores)).collect();
+    Spread::of(&all).map_or_else(String::new, |it| {
+        let low = number(it.low);
+        format!(
+            " Other processes used {} cores meanwhile (median; between {low} and {}).",
+            number(it.median),
+            number(it.high)
+        )
+    })
+}
+
 fn loads(loads: &[Measured]) -> String {
+    let said = format!(
+        "Medians of the rounds, requests/s with the least and the greatest. CPU is the server's, per request. The last two columns are the \
+         service's requests/s over this peer's, and its p99 over this peer's.{}",
+        others(loads)
+    );
     let mut table = Table::new(
         "Loads",
-        "Medians of the rounds, requests/s with the least and the greatest. CPU is the server's, per request. The last two columns are the \
-         service's requests/s over this peer's, and its p99 over this peer's.",
+        &said,
         &[
             "case",
             "peer",

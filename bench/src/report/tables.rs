@@ -116,7 +116,7 @@ pub(super) fn commands(findings: &Findings) -> String {
             it.peer.to_string(),
             it.request.to_owned(),
             number(it.per_request()),
-            format!("{} of {} requests", list.join(", "), it.requests),
+            format!("{} in {} requests", joined(&list), it.requests),
         ]);
     }
     for it in &findings.redis_connections {
@@ -129,6 +129,14 @@ pub(super) fn commands(findings: &Findings) -> String {
         );
     }
     table.0
+}
+
+fn joined(list: &[String]) -> String {
+    if list.is_empty() {
+        "none".to_owned()
+    } else {
+        list.join(", ")
+    }
 }
 
 pub(super) fn arrivals(findings: &Findings) -> String {
