@@ -56,22 +56,37 @@ pub(crate) fn components() -> anyhow::Result<()> {
 /// The same, with their target folders in `into`, and each call of cargo as `adapt` makes it.
 pub(crate) fn components_into(into: &Path, adapt: &dyn Fn(&mut Command)) -> anyhow::Result<()> {
     for (package, folder) in COMPONENTS {
-        step::say(format_args!("building the component {package}"));
-        // `cargo rustc` for the one crate type: with the rlib beside it there is no link-time optimisation, and the API's
-        // component is a sixth larger. spin.toml has the same commands.
-        let mut cargo = cargo();
-        cargo
-            .args(["rustc", "--release", "--target", TARGET])
-            .args(["--package", package, "--crate-type", "cdylib"])
-            .arg("--target-dir")
-            .arg(into.join(folder));
-        adapt(&mut cargo);
-        step::run(
-            &mut cargo,
-            "a component did not build: see the output above",
-        )?;
+        component(package, &into.join(folder), adapt)?;
     }
     Ok(())
+}
+
+/// Builds the least component, which the benchmark compares the API's with: in the same way, but in a folder of its own, so that
+/// neither takes the other's features.
+pub(crate) fn least_component() -> anyhow::Result<()> {
+    install_target()?;
+    component(
+        "edgelatch-bench-least",
+        Path::new("target/bench-least"),
+        &|_| {},
+    )
+}
+
+fn component(package: &str, folder: &Path, adapt: &dyn Fn(&mut Command)) -> anyhow::Result<()> {
+    step::say(format_args!("building the component {package}"));
+    // `cargo rustc` for the one crate type: with the rlib beside it there is no link-time optimisation, and the API's
+    // component is a sixth larger. spin.toml has the same commands.
+    let mut cargo = cargo();
+    cargo
+        .args(["rustc", "--release", "--target", TARGET])
+        .args(["--package", package, "--crate-type", "cdylib"])
+        .arg("--target-dir")
+        .arg(folder);
+    adapt(&mut cargo);
+    step::run(
+        &mut cargo,
+        "a component did not build: see the output above",
+    )
 }
 
 /// Builds the host, unless EDGELATCH_HOST_BIN names one, with the features that its dependencies have in the whole workspace: so

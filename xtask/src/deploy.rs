@@ -14,7 +14,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         step::say("no systemd on this system: its unit is left out");
     }
     step::say("checking the manifests in deploy/");
-    let mut pytest = python::module("pytest")?;
+    let mut pytest = python::JUDGES.module("pytest")?;
     pytest
         .args(["-q", "-p", "no:cacheprovider", "tests/deploy"])
         .env("PYTHONDONTWRITEBYTECODE", "1")

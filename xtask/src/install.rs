@@ -33,6 +33,13 @@ pub(crate) const CHROMEDRIVER: Program = Program {
                 macOS: `brew install --cask chromium chromedriver`)",
 };
 
+/// The load generator of the benchmark.
+pub(crate) const WRK: Program = Program {
+    names: &["wrk"],
+    package: "wrk",
+    otherwise: "install wrk (Debian, Ubuntu: `sudo apt-get install wrk`; Fedora: `sudo dnf install wrk`; macOS: `brew install wrk`)",
+};
+
 /// Python, with what makes virtual environments, which Debian packages apart: for the outside judges.
 pub(crate) const PYTHON: Program = Program {
     names: &["python3"],

@@ -77,7 +77,7 @@ impl Judge {
     fn schemathesis(&self, address: &str, folder: &Path) -> anyhow::Result<u64> {
         let tests = build::root().join("tests");
         let report = folder.join("report.json");
-        let mut command = python::module("schemathesis.cli")?;
+        let mut command = python::JUDGES.module("schemathesis.cli")?;
         command
             .arg("--config-file")
             .arg(tests.join("schemathesis.toml"))
@@ -116,7 +116,7 @@ impl Judge {
 
 fn validate() -> anyhow::Result<()> {
     step::say("openapi-spec-validator: openapi.json");
-    let mut command = python::module("openapi_spec_validator")?;
+    let mut command = python::JUDGES.module("openapi_spec_validator")?;
     command.arg("openapi.json").current_dir(build::root());
     wait_for(
         &mut command,

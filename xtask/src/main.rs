@@ -2,6 +2,7 @@
 //!
 //! Each command installs or starts what it needs, says in a line what it does, and fails with a sentence that says what to do.
 
+mod bench;
 mod build;
 mod deploy;
 mod dist;
@@ -55,6 +56,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measure it beside the least possible component, a native server and FastAPI, and write the report to bench/results
+    Bench {
+        /// Passed on: --quick, --case NAME, --runner spin, --label NAME; `--help` shows them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Build the component and the host that runs it
     Build,
     /// Build what is deployed into target/dist: the components, byte for byte the same from any folder, and what describes them
@@ -82,6 +89,7 @@ fn main() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Test { arguments } => test(&arguments),
         Command::Fuzz(judge) => judge.run(),
+        Command::Bench { arguments } => bench::run(&arguments),
         Command::Build => build::components().and_then(|()| build::host()),
         Command::Dist(dist) => dist.run(),
         Command::Openapi => build::openapi(),
@@ -109,7 +117,7 @@ fn main() -> ExitCode {
 fn test(arguments: &[String]) -> anyhow::Result<()> {
     let redis = install::REDIS.find_or_install()?;
     let chromedriver = install::CHROMEDRIVER.find_or_install()?;
-    let python = python::interpreter()?;
+    let python = python::JUDGES.interpreter()?;
     build::components()?;
     interface::check()?;
     build::host()?;

@@ -51,7 +51,11 @@ impl Runner {
     }
 }
 
-fn spin() -> anyhow::Result<PathBuf> {
+/// The `spin` on PATH, or the one that SPIN_BIN names.
+///
+/// # Errors
+/// A sentence that says how to get one.
+pub(crate) fn spin() -> anyhow::Result<PathBuf> {
     let named = std::env::var_os("SPIN_BIN").map(PathBuf::from);
     named.or_else(|| step::on_path("spin")).context(
         "no `spin` on PATH: install Spin 4.1 or newer (https://spinframework.dev/install), name it in SPIN_BIN, or leave out `--runner spin`",

@@ -1,0 +1,73 @@
+-- The load that wrk sends, and the report that it prints: one line of JSON.
+--
+-- Arguments after `--`: the case, the number of users (a power of ten), the seed, the size of a cached value in bytes.
+
+local counter = 0
+
+function setup(thread)
+  counter = counter + 1
+  thread:set("number", counter)
+end
+
+local value
+local users
+local last
+local next_request
+
+-- Scattered over all users, and none twice before all others: requests that are under way at the same time never want one lock, which
+-- the peers that don't wait for it would answer with a failure. 61803 has no factor in common with a power of ten.
+local function next_user()
+  last = (last + 61803) % users
+  return last + 1
+end
+
+local function path_of_cache()
+  return "/api/v1/users/" .. next_user() .. "/cache/bench"
+end
+
+local json = { ["Content-Type"] = "application/json" }
+
+local function get()
+  return wrk.format("GET", path_of_cache(), {})
+end
+
+local function put()
+  return wrk.format("PUT", path_of_cache(), json, value)
+end
+
+local function act(name)
+  return function()
+    return wrk.format("POST", "/api/v1/users/" .. name .. "?user_id=" .. next_user(), {})
+  end
+end
+
+local cases = {
+  ["perform-action"] = act("perform-action"),
+  ["attempt-action"] = act("attempt-action"),
+  ["get"] = get,
+  ["put"] = put,
+  ["mixed"] = function()
+    return math.random(10) == 1 and put() or get()
+  end,
+}
+
+function init(args)
+  next_request = cases[args[1]]
+  users = tonumber(args[2])
+  math.randomseed(tonumber(args[3]) + 1000003 * number)
+  last = math.random(users) - 1
+  value = '"' .. string.rep("x", tonumber(args[4]) - 2) .. '"'
+end
+
+function request()
+  return next_request()
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format(
+    '{"requests":%d,"micros":%d,"status":%d,"failed":%d,"p50":%d,"p90":%d,"p99":%d,"max":%d}\n',
+    summary.requests, summary.duration, errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout,
+    latency:percentile(50), latency:percentile(90), latency:percentile(99), latency.max))
+end

@@ -1,0 +1,294 @@
+//! Several clients that want one user's lock, again and again: what gets done, how long the lock lies idle between two actions, and
+//! whether everybody gets it.
+//!
+//! **Hand-off** is the time from the end of one action to the beginning of the next. With an origin, the origin saw both. Without one
+//! the action takes no time and nobody sees it: there it is the time between two answers, which has the whole turn in it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use edgelatch_tests::{Origin, Reply};
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use crate::client::Client;
+use crate::peers::{Peer, Server, With};
+use crate::plan::Bench;
+use crate::stats::{percentile, sorted, unfairness};
+
+/// Clients that contend.
+const CLIENTS: [usize; 3] = [2, 16, 256];
+
+/// How long an action takes, in milliseconds; 0 is no action at all.
+const ACTIONS_MS: [u64; 3] = [0, 10, 100];
+
+/// Clients have to have had this many turns each, on average, before their waits are compared.
+const FAIR_TURNS: usize = 2;
+
+/// What clients contended for, and what came of it.
+#[derive(Serialize)]
+pub(crate) struct Contended {
+    pub(crate) peer: Peer,
+    pub(crate) clients: usize,
+    pub(crate) action_ms: u64,
+    pub(crate) seconds: f64,
+    pub(crate) completions: usize,
+    pub(crate) per_second: f64,
+    /// Answers other than 200, by status; 0 is none at all.
+    pub(crate) failures: BTreeMap<u16, usize>,
+    /// Actions that ran while another one did.
+    pub(crate) overlaps: usize,
+    /// Milliseconds; `None` where too little was done.
+    pub(crate) handoff_p50_ms: Option<f64>,
+    pub(crate) handoff_p99_ms: Option<f64>,
+    /// Milliseconds from a request to its answer, without the action.
+    pub(crate) wait_p50_ms: Option<f64>,
+    pub(crate) wait_longest_ms: Option<f64>,
+    /// The longest wait over the median one; `None` where clients had too few turns to tell.
+    pub(crate) unfairness: Option<f64>,
+    /// Redis commands for each completion, tries in vain included.
+    pub(crate) commands_per_completion: Option<f64>,
+}
+
+/// Every number of clients with every length of action.
+///
+/// # Errors
+/// If a server can't be started.
+pub(crate) async fn contention(bench: &Bench, peers: &[Peer]) -> anyhow::Result<Vec<Contended>> {
+    let mut all = Vec::new();
+    for action_ms in ACTIONS_MS {
+        for clients in CLIENTS {
+            for peer in bench.worth_it(peers) {
+                all.push(contend(bench, *peer, clients, action_ms).await?);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// One of them, on a server of its own: clients that are cut off at the end leave requests behind that go on waiting.
+async fn contend(
+    bench: &Bench,
+    peer: Peer,
+    clients: usize,
+    action_ms: u64,
+) -> anyhow::Result<Contended> {
+    let pause = Duration::from_millis(action_ms);
+    let origin = Origin::start(Reply::json("{}").after(pause)).await;
+    let url = origin.url();
+    let with = With {
+        redis_port: bench.redis.port(),
+        origin: (action_ms > 0).then_some(url.as_str()),
+        arguments: &[],
+    };
+    bench.forget_keys().await;
+    let server = Server::start(&bench.programs, peer, with).await?;
+    // Scripts are taught and modules are loaded by somebody else's action.
+    let mut client = Client::connect(server.address()).await?;
+    let first = client.call("POST", "/api/v1/users/perform-action?user_id=2");
+    let status = first.await?.status;
+    ensure!(
+        status == 200,
+        "{peer} answered {status} to the first action"
+    );
+
+    let mut monitor = bench.redis.monitor().await;
+    let began = Instant::now();
+    let length = length(bench, clients, pause);
+    let turns = turns(server.address(), clients, began + length).await;
+    let seconds = began.elapsed().as_secs_f64();
+    drop(server);
+    let commands = monitor.commands().await.len();
+
+    let seen = origin.seen();
+    let actions = seen.iter().filter(|seen| seen.began >= began);
+    let actions: Vec<_> = actions.map(|seen| (seen.began, seen.ended)).collect();
+    let handoffs = match action_ms {
+        0 => between_answers(&turns.ended),
+        _ => between_actions(&actions),
+    };
+    let mut contended = turns.summarise(peer, clients, action_ms, seconds);
+    contended.overlaps = origin.overlaps();
+    contended.handoff_p50_ms = percentile(&handoffs, 50.0);
+    contended.handoff_p99_ms = percentile(&handoffs, 99.0);
+    let completions = contended.completions;
+    contended.commands_per_completion =
+        (completions > 0).then(|| commands as f64 / completions as f64);
+    Ok(contended)
+}
+
+/// Long enough for several turns of each client, where that is affordable.
+fn length(bench: &Bench, clients: usize, pause: Duration) -> Duration {
+    let most = Duration::from_secs(bench.plan.contention_seconds.into());
+    let turn = pause + Duration::from_millis(3);
+    let wanted = turn * u32::try_from(clients).unwrap_or(u32::MAX) * 4;
+    wanted.clamp(most * 2 / 5, most)
+}
+
+/// The turns that clients had.
+#[derive(Default)]
+struct Turns {
+    /// When and how long each successful one was waited for, but for the first of each client: those began all at once.
+    waits: Vec<Duration>,
+    /// When successful answers came.
+    ended: Vec<Instant>,
+    failures: BTreeMap<u16, usize>,
+    /// Since when each client waits now.
+    pending: Vec<Option<Instant>>,
+    /// How long those have waited that were cut off.
+    unfinished: Vec<Duration>,
+}
+
+async fn turns(address: &str, clients: usize, end: Instant) -> Turns {
+    let turns = Arc::new(Mutex::new(Turns {
+        pending: vec![None; clients],
+        ..Turns::default()
+    }));
+    let mut tasks = JoinSet::new();
+    for number in 0..clients {
+        tasks.spawn(take_turns(address.to_owned(), number, Arc::clone(&turns)));
+    }
+    tokio::time::sleep_until(end.into()).await;
+    let mut turns = std::mem::take(&mut *turns.lock().unwrap_or_else(PoisonError::into_inner));
+    let now = Instant::now();
+    turns.unfinished = turns.pending.iter().flatten().map(|it| now - *it).collect();
+    // Dropping the tasks cuts the clients off.
+    turns
+}
+
+async fn take_turns(address: String, number: usize, turns: Arc<Mutex<Turns>>) {
+    let path = "/api/v1/users/perform-action?user_id=1&timeout=60";
+    let mut open = None;
+    let mut first = true;
+    let note = |change: &dyn Fn(&mut Turns)| {
+        change(&mut turns.lock().unwrap_or_else(PoisonError::into_inner));
+    };
+    loop {
+        let sent = Instant::now();
+        let pending = move |turns: &mut Turns, since| {
+            turns
+                .pending
+                .get_mut(number)
+                .into_iter()
+                .for_each(|it| *it = since);
+        };
+        note(&|turns| pending(turns, Some(sent)));
+        let answer = match &mut open {
+            Some(client) => Client::call(client, "POST", path).await,
+            none => match Client::connect(&address).await {
+                Ok(client) => none.insert(client).call("POST", path).await,
+                Err(error) => Err(error),
+            },
+        };
+        note(&|turns| {
+            pending(turns, None);
+            match &answer {
+                Ok(answer) if answer.status == 200 => {
+                    turns.ended.push(answer.end);
+                    if !first {
+                        turns.waits.push(answer.took());
+                    }
+                }
+                Ok(answer) => *turns.failures.entry(answer.status).or_insert(0) += 1,
+                Err(_) => *turns.failures.entry(0).or_insert(0) += 1,
+            }
+        });
+        first = false;
+        if answer.is_err() {
+            open = None;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Turns {
+    fn summarise(&self, peer: Peer, clients: usize, action_ms: u64, seconds: f64) -> Contended {
+        let ms = |wait: &Duration| (wait.as_secs_f64() * 1e3 - action_ms as f64).max(0.0);
+        let waits = sorted(&self.waits.iter().map(ms).collect::<Vec<_>>());
+        let unfinished: Vec<f64> = self.unfinished.iter().map(ms).collect();
+        let longest = waits.iter().chain(&unfinished).copied().reduce(f64::max);
+        let completions = self.ended.len();
+        let fair_enough = completions >= clients * FAIR_TURNS;
+        Contended {
+            peer,
+            clients,
+            action_ms,
+            seconds,
+            completions,
+            per_second: completions as f64 / seconds,
+            failures: self.failures.clone(),
+            overlaps: 0,
+            handoff_p50_ms: None,
+            handoff_p99_ms: None,
+            wait_p50_ms: percentile(&waits, 50.0),
+            wait_longest_ms: longest,
+            unfairness: fair_enough
+                .then(|| unfairness(&waits, &unfinished))
+                .flatten(),
+            commands_per_completion: None,
+        }
+    }
+}
+
+/// Milliseconds between answers, sorted.
+fn between_answers(ended: &[Instant]) -> Vec<f64> {
+    let mut ended = ended.to_vec();
+    ended.sort_unstable();
+    let gaps = ended.iter().zip(ended.iter().skip(1));
+    sorted(&gaps.map(|(a, b)| ms(*a, *b)).collect::<Vec<_>>())
+}
+
+/// Milliseconds from the end of each action to the beginning of the next, sorted. Actions are in the order in which they began.
+fn between_actions(actions: &[(Instant, Option<Instant>)]) -> Vec<f64> {
+    let pairs = actions.iter().zip(actions.iter().skip(1));
+    let gaps = pairs.filter_map(|((_, ended), (began, _))| Some(ms((*ended)?, *began)));
+    sorted(&gaps.collect::<Vec<_>>())
+}
+
+fn ms(from: Instant, to: Instant) -> f64 {
+    to.saturating_duration_since(from).as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hand_off_is_from_an_end_to_the_next_beginning() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let actions = [
+            (at(0), Some(at(10))),
+            (at(13), Some(at(23))),
+            (at(24), None),
+        ];
+        assert_eq!(between_actions(&actions), [1.0, 3.0]);
+        assert_eq!(between_actions(&actions[..1]), [0.0; 0]);
+    }
+
+    #[test]
+    fn answers_need_not_come_in_order() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(between_answers(&[at(9), at(0), at(4)]), [4.0, 5.0]);
+    }
+
+    #[test]
+    fn fairness_needs_enough_turns() {
+        let now = Instant::now();
+        let mut turns = Turns {
+            waits: vec![Duration::from_millis(20); 3],
+            ended: vec![now; 3],
+            unfinished: vec![Duration::from_millis(40)],
+            ..Turns::default()
+        };
+        let few = turns.summarise(Peer::Service, 2, 10, 1.0);
+        assert_eq!((few.completions, few.unfairness), (3, None));
+        assert_eq!(few.wait_longest_ms, Some(30.0));
+        turns.ended.push(now);
+        let enough = turns.summarise(Peer::Service, 2, 10, 1.0);
+        assert_eq!(enough.unfairness, Some(3.0));
+    }
+}

@@ -1,0 +1,140 @@
+//! Beginnings: of a server, and of an instance; and what is loaded then.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, ensure};
+use serde::Serialize;
+
+use crate::client::Client;
+use crate::peers::{Peer, Server, With};
+use crate::plan::{Bench, in_turn};
+use crate::stats::{percentile, sorted};
+
+/// How long a server took, round by round, in milliseconds.
+#[derive(Serialize)]
+pub(crate) struct Started {
+    pub(crate) peer: Peer,
+    /// From the start of the process to the end of the first answer to `perform-action`.
+    pub(crate) to_first_answer_ms: Vec<f64>,
+    /// That first request alone.
+    pub(crate) first_request_ms: Vec<f64>,
+}
+
+/// How long requests took that each got an instance of their own, round by round, in milliseconds.
+#[derive(Serialize)]
+pub(crate) struct Fresh {
+    pub(crate) peer: Peer,
+    pub(crate) p50_ms: Vec<f64>,
+    pub(crate) p99_ms: Vec<f64>,
+}
+
+/// A compiled component.
+#[derive(Serialize)]
+pub(crate) struct Size {
+    pub(crate) peer: Peer,
+    pub(crate) bytes: u64,
+}
+
+/// The sizes of both components.
+///
+/// # Errors
+/// If one is absent.
+pub(crate) fn sizes(bench: &Bench) -> anyhow::Result<Vec<Size>> {
+    let components = Peer::COMPONENTS.into_iter();
+    let files = components.filter_map(|peer| Some((peer, bench.programs.component(peer)?)));
+    files
+        .map(|(peer, file)| {
+            let metadata = std::fs::metadata(&file);
+            let metadata = metadata.with_context(|| format!("no {}", file.display()))?;
+            Ok(Size {
+                peer,
+                bytes: metadata.len(),
+            })
+        })
+        .collect()
+}
+
+/// Starts all peers in turn. Components are compiled before: what a runner keeps of that, it has kept.
+///
+/// # Errors
+/// If one does not serve.
+pub(crate) async fn servers(bench: &Bench) -> anyhow::Result<Vec<Started>> {
+    let mut all: Vec<Started> = Peer::ALL
+        .iter()
+        .map(|peer| Started {
+            peer: *peer,
+            to_first_answer_ms: Vec::new(),
+            first_request_ms: Vec::new(),
+        })
+        .collect();
+    for peer in Peer::ALL {
+        drop(bench.start(peer, &[]).await?);
+    }
+    for round in 0..bench.plan.starts {
+        for peer in in_turn(&Peer::ALL, round) {
+            let with = With {
+                redis_port: bench.redis.port(),
+                ..With::default()
+            };
+            let began = Instant::now();
+            let mut server = Server::launch(&bench.programs, *peer, with)?;
+            let mut client = server.first_connection().await?;
+            let path = "/api/v1/users/perform-action?user_id=1";
+            let answer = client.call("POST", path).await?;
+            ensure!(answer.status == 200, "{peer}: {}", answer.status);
+            let own = all.iter_mut().find(|it| it.peer == *peer);
+            own.into_iter().for_each(|own| {
+                let whole = answer.end - began;
+                own.to_first_answer_ms.push(whole.as_secs_f64() * 1e3);
+                own.first_request_ms.push(answer.took().as_secs_f64() * 1e3);
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// Gives each request an instance of its own, on both components in turn: one connection, one request after the other.
+///
+/// # Errors
+/// If one does not serve.
+pub(crate) async fn instances(bench: &Bench) -> anyhow::Result<Vec<Fresh>> {
+    let mut servers = Vec::new();
+    for peer in Peer::COMPONENTS {
+        let server = bench
+            .start(peer, &["--max-instance-reuse-count", "1"])
+            .await?;
+        let fresh = Fresh {
+            peer,
+            p50_ms: Vec::new(),
+            p99_ms: Vec::new(),
+        };
+        servers.push((server, fresh));
+    }
+    for round in 0..bench.plan.starts {
+        let count = servers.len();
+        for index in 0..count {
+            let at = (index + round) % count;
+            if let Some((server, fresh)) = servers.get_mut(at) {
+                let took = sorted(&fresh_requests(bench, server).await?);
+                fresh.p50_ms.extend(percentile(&took, 50.0));
+                fresh.p99_ms.extend(percentile(&took, 99.0));
+            }
+        }
+    }
+    bench.forget_keys().await;
+    Ok(servers.into_iter().map(|(_, fresh)| fresh).collect())
+}
+
+/// Milliseconds that each took.
+async fn fresh_requests(bench: &Bench, server: &Server) -> anyhow::Result<Vec<f64>> {
+    bench.forget_keys().await;
+    let mut client = Client::connect(server.address()).await?;
+    let mut took = Vec::new();
+    for user in 0..bench.plan.fresh_requests {
+        let path = format!("/api/v1/users/perform-action?user_id={user}");
+        let answer = client.call("POST", &path).await?;
+        ensure!(answer.status == 200, "{path}: {}", answer.status);
+        took.push(answer.took().as_secs_f64() * 1e3);
+    }
+    Ok(took)
+}

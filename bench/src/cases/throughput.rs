@@ -1,0 +1,158 @@
+//! Requests per second, latency and cost under load, all peers in turn.
+
+use std::time::Duration;
+
+use crate::fill::fill;
+use crate::load::{Load, Request, Series};
+use crate::peers::{Peer, Server};
+use crate::plan::{Bench, Case, in_turn};
+
+/// Users of the loads that write no more than a lock.
+const USERS: u64 = 100_000;
+
+/// Users of the loads with cached values: a thousand of the large ones are 100 MB in Redis.
+const CACHED_USERS: u64 = 10_000;
+const LARGE_CACHED_USERS: u64 = 1000;
+
+/// Sizes of cached values, in bytes.
+const SMALL: usize = 1024;
+const LARGE: usize = 100 * 1024;
+
+/// Connections of the series along them.
+const CONNECTIONS: [u32; 5] = [1, 4, 16, 64, 256];
+
+/// Cached users of the series along them.
+const CACHED: [u64; 4] = [1000, 10_000, 100_000, 1_000_000];
+
+/// Bytes of each of those users' values: a million of them have to fit into memory.
+const TINY: usize = 64;
+
+/// What a server may still be at when its load has ended: requests that were under way go on without their clients.
+const SETTLING: Duration = Duration::from_millis(100);
+
+/// The load of a case that is one load; `None` for the others.
+pub(crate) fn load_of(case: Case, bench: &Bench) -> Option<Load> {
+    let (request, users, bytes) = match case {
+        Case::PerformAction => (Request::PerformAction, USERS, SMALL),
+        Case::AttemptAction => (Request::AttemptAction, USERS, SMALL),
+        Case::Get1k => (Request::Get, CACHED_USERS, SMALL),
+        Case::Put1k => (Request::Put, CACHED_USERS, SMALL),
+        Case::Get100k => (Request::Get, LARGE_CACHED_USERS, LARGE),
+        Case::Put100k => (Request::Put, LARGE_CACHED_USERS, LARGE),
+        Case::Mixed => (Request::Mixed, CACHED_USERS, SMALL),
+        _ => return None,
+    };
+    Some(Load {
+        request,
+        connections: bench.plan.connections,
+        users,
+        bytes,
+        seconds: bench.plan.seconds,
+    })
+}
+
+/// A second of what is measured first.
+pub(crate) fn warm_up(bench: &Bench) -> Load {
+    Load {
+        request: Request::PerformAction,
+        connections: bench.plan.connections,
+        users: USERS,
+        bytes: SMALL,
+        seconds: 1,
+    }
+}
+
+/// One load on all servers, in rounds.
+///
+/// # Errors
+/// If a server does not bear it.
+pub(crate) async fn in_rounds(
+    bench: &Bench,
+    servers: &[Server],
+    load: Load,
+    rounds: usize,
+) -> anyhow::Result<Vec<Series>> {
+    let mut series: Vec<Series> = servers
+        .iter()
+        .map(|server| Series {
+            peer: server.peer(),
+            load,
+            rounds: Vec::new(),
+        })
+        .collect();
+    for round in 0..rounds {
+        for server in in_turn(servers, round) {
+            tokio::time::sleep(SETTLING).await;
+            prepare(bench, server, &load).await?;
+            let loaded = load.put_on(bench, server, round).await?;
+            let own = series.iter_mut().find(|it| it.peer == server.peer());
+            own.into_iter().for_each(|own| own.rounds.push(loaded));
+        }
+    }
+    bench.forget_keys().await;
+    Ok(series)
+}
+
+async fn prepare(bench: &Bench, server: &Server, load: &Load) -> anyhow::Result<()> {
+    if load.request.reads() {
+        return fill(bench, server, load.users, load.bytes).await;
+    }
+    bench.forget_keys().await;
+    Ok(())
+}
+
+/// `perform-action` along the number of connections.
+///
+/// # Errors
+/// As [`in_rounds`].
+pub(crate) async fn along_connections(
+    bench: &Bench,
+    servers: &[Server],
+) -> anyhow::Result<Vec<Series>> {
+    let mut all = Vec::new();
+    for connections in bench.steps(&CONNECTIONS) {
+        let load = Load {
+            request: Request::PerformAction,
+            connections: *connections,
+            users: USERS,
+            bytes: SMALL,
+            seconds: bench.plan.seconds,
+        };
+        all.extend(in_rounds(bench, servers, load, bench.plan.series_rounds).await?);
+    }
+    Ok(all)
+}
+
+/// Reading and acting along the number of users whose values are cached, on the service alone.
+///
+/// # Errors
+/// As [`in_rounds`].
+pub(crate) async fn along_users(bench: &Bench) -> anyhow::Result<Vec<Series>> {
+    let server = bench.start(Peer::Service, &[]).await?;
+    let mut all = Vec::new();
+    for users in bench.steps(&CACHED) {
+        fill(bench, &server, *users, TINY).await?;
+        for request in [Request::Get, Request::PerformAction] {
+            let load = Load {
+                request,
+                connections: bench.plan.connections,
+                users: *users,
+                bytes: TINY,
+                seconds: bench.plan.seconds,
+            };
+            let mut series = Series {
+                peer: Peer::Service,
+                load,
+                rounds: Vec::new(),
+            };
+            for round in 0..bench.plan.rounds.min(3) {
+                series
+                    .rounds
+                    .push(load.put_on(bench, &server, round).await?);
+            }
+            all.push(series);
+        }
+    }
+    bench.forget_keys().await;
+    Ok(all)
+}

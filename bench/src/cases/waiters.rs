@@ -1,0 +1,116 @@
+//! A crowd that waits for one lock in vain: what its waiting costs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::client::Client;
+use crate::peers::{Peer, Server};
+use crate::plan::Bench;
+use crate::process::Usage;
+
+/// Clients that wait, and as many as a runner bears that has stacks for no more than a thousand requests.
+const WAITERS: usize = 1000;
+const FEWER_WAITERS: usize = 500;
+
+/// Until everybody waits, and nobody does so for the first time.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// For how long commands are counted: apart from the processor time, since counting costs Redis some.
+const COUNTING: Duration = Duration::from_secs(1);
+
+/// What waiting cost.
+#[derive(Serialize)]
+pub(crate) struct Waited {
+    pub(crate) peer: Peer,
+    pub(crate) waiters: usize,
+    /// What they were answered in the end, by status; 0 is nothing.
+    pub(crate) answers: BTreeMap<u16, usize>,
+    /// Redis commands per second for each waiter.
+    pub(crate) commands_per_second: f64,
+    /// How much of a core Redis used.
+    pub(crate) redis_cores: f64,
+    /// How much of a core the server used.
+    pub(crate) server_cores: f64,
+    /// Memory of the server while they waited, in bytes.
+    pub(crate) resident: u64,
+}
+
+/// A thousand waiters; 500 where those are too many for the runner.
+///
+/// # Errors
+/// If the server can't be started.
+pub(crate) async fn waiters(bench: &Bench, peer: Peer) -> anyhow::Result<Vec<Waited>> {
+    let waited = wait(bench, peer, WAITERS).await?;
+    let bore = waited.answers.keys().all(|status| *status == 423);
+    let mut all = vec![waited];
+    if !bore {
+        all.push(wait(bench, peer, FEWER_WAITERS).await?);
+    }
+    Ok(all)
+}
+
+async fn wait(bench: &Bench, peer: Peer, waiters: usize) -> anyhow::Result<Waited> {
+    bench.forget_keys().await;
+    let server = bench.start(peer, &[]).await?;
+    hold(bench, &server).await?;
+    let watched = Duration::from_secs(bench.plan.waiting_seconds.into());
+    let timeout = SETTLING + watched + COUNTING + Duration::from_secs(2);
+    let path = format!(
+        "/api/v1/users/perform-action?user_id=1&timeout={}",
+        timeout.as_secs()
+    );
+    let mut crowd = JoinSet::new();
+    for _ in 0..waiters {
+        let mut client = Client::connect(server.address()).await?;
+        let path = path.clone();
+        crowd.spawn(async move {
+            let answer = client.call("POST", &path).await;
+            answer.map_or(0, |answer| answer.status)
+        });
+    }
+    sleep(SETTLING).await;
+    let redis = bench.redis_pid().await?;
+    let before = (server.usage()?, Usage::of(redis)?);
+    sleep(watched).await;
+    let after = (server.usage()?, Usage::of(redis)?);
+    let cores = |used: Duration| used.as_secs_f64() / watched.as_secs_f64();
+
+    let mut monitor = bench.redis.monitor().await;
+    sleep(COUNTING).await;
+    let commands = monitor.commands().await.len();
+    drop(monitor);
+
+    let mut answers = BTreeMap::new();
+    while let Some(status) = crowd.join_next().await {
+        *answers.entry(status?).or_insert(0) += 1;
+    }
+    bench.forget_keys().await;
+    Ok(Waited {
+        peer,
+        waiters,
+        answers,
+        commands_per_second: commands as f64 / COUNTING.as_secs_f64() / waiters as f64,
+        redis_cores: cores(after.1.since(before.1)),
+        server_cores: cores(after.0.since(before.0)),
+        resident: after.0.resident,
+    })
+}
+
+/// Takes the lock for longer than anybody waits: by a lease where there are such, else by hand, as any client of Redis may.
+async fn hold(bench: &Bench, server: &Server) -> anyhow::Result<()> {
+    if server.peer() == Peer::Service {
+        let mut client = Client::connect(server.address()).await?;
+        let path = "/api/v1/users/1/lock?expire=120";
+        let answer = client.call("POST", path).await?;
+        ensure!(answer.status == 201, "{path}: {}", answer.status);
+        return Ok(());
+    }
+    let words = ["SET", "user:1:lock", "somebody", "NX", "PX", "120000"];
+    let set: Option<String> = bench.redis.run(&words).await;
+    set.map(drop).context("the lock is taken already")
+}

@@ -1,0 +1,63 @@
+//! Cached values for many users, faster than over HTTP: one is written through the peer, and Redis copies what that left, whatever its
+//! keys are, with the user's number exchanged.
+
+use anyhow::{Context as _, bail};
+
+use crate::client::Client;
+use crate::peers::Server;
+use crate::plan::Bench;
+
+/// A number that is found in a key without mistake.
+const MODEL: &str = "918273645546372819";
+
+/// Users that are made in one script, so that Redis stays able to answer.
+const AT_ONCE: u64 = 20_000;
+
+/// Copies a key to those of the users `ARGV[3]` to `ARGV[4]`: `ARGV[1]` and `ARGV[2]` are what is before and behind the number.
+const COPY: &str = "
+local value = redis.call('DUMP', KEYS[1])
+local ttl = math.max(redis.call('PTTL', KEYS[1]), 0)
+for user = tonumber(ARGV[3]), tonumber(ARGV[4]) do
+  redis.call('RESTORE', ARGV[1] .. string.format('%d', user) .. ARGV[2], ttl, value, 'REPLACE')
+end
+return ARGV[4]";
+
+/// Gives the users from 1 to `users` a cached value of `bytes` bytes each, and forgets all other keys.
+///
+/// # Errors
+/// If the peer does not take the value.
+pub(crate) async fn fill(
+    bench: &Bench,
+    server: &Server,
+    users: u64,
+    bytes: usize,
+) -> anyhow::Result<()> {
+    bench.forget_keys().await;
+    let value = format!("\"{}\"", "x".repeat(bytes.saturating_sub(2)));
+    let mut client = Client::connect(server.address()).await?;
+    let path = format!("/api/v1/users/{MODEL}/cache/bench");
+    let answer = client.call_with("PUT", &path, &value).await?;
+    if answer.status >= 300 {
+        bail!("{} answered {} to a PUT", server.peer(), answer.status);
+    }
+    // Requests of an earlier load, which its end has cut off, may still write keys of their own.
+    let pattern = format!("*{MODEL}*");
+    let keys: Vec<String> = bench.redis.run(&["KEYS", &pattern]).await;
+    for key in &keys {
+        copy(bench, key, users).await?;
+    }
+    Ok(())
+}
+
+async fn copy(bench: &Bench, key: &str, users: u64) -> anyhow::Result<()> {
+    let (before, behind) = key.split_once(MODEL).context("the key names no user")?;
+    let mut first = 1;
+    while first <= users {
+        let last = users.min(first + AT_ONCE - 1);
+        let range = [first.to_string(), last.to_string()];
+        let words = ["EVAL", COPY, "1", key, before, behind, &range[0], &range[1]];
+        bench.redis.run::<String>(&words).await;
+        first = last + 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,294 @@
+//! What is compared, and how each is started: in a process of its own, on a free port, on the Redis it is told.
+
+use std::fmt;
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::Serialize;
+
+use crate::client::Client;
+use crate::process::Usage;
+
+/// How long a server may take until it answers: the component may have to be compiled first.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// How long it may take to stop when asked to.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// What runs the components.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Runner {
+    /// The host of this project
+    Host,
+    /// `spin` from PATH, or from SPIN_BIN
+    Spin,
+}
+
+/// One of those that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Peer {
+    /// This project's component.
+    Service,
+    /// The least component, on the same runner.
+    Least,
+    /// axum and redis-rs without WebAssembly.
+    Native,
+    /// The original service's design.
+    Fastapi,
+}
+
+impl Peer {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Service, Self::Least, Self::Native, Self::Fastapi];
+
+    /// Those that are components.
+    pub(crate) const COMPONENTS: [Self; 2] = [Self::Service, Self::Least];
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Service => "edgelatch",
+            Self::Least => "least component",
+            Self::Native => "native axum",
+            Self::Fastapi => "FastAPI",
+        })
+    }
+}
+
+/// Where the programs are. `cargo xtask bench` builds them and tells it.
+pub(crate) struct Programs {
+    /// The project's folder.
+    pub(crate) root: PathBuf,
+    /// The host, or Spin.
+    runner: PathBuf,
+    native: PathBuf,
+    python: PathBuf,
+    /// The load generator.
+    pub(crate) wrk: PathBuf,
+}
+
+impl Programs {
+    /// As the environment says.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub(crate) fn from_environment() -> anyhow::Result<Self> {
+        let named = |name: &str| {
+            let value = std::env::var_os(name).map(PathBuf::from);
+            value.with_context(|| format!("{name} is not set: run `cargo xtask bench`"))
+        };
+        Ok(Self {
+            root: std::env::current_dir()?,
+            runner: named("EDGELATCH_BENCH_RUNNER_BIN")?,
+            native: named("EDGELATCH_BENCH_NATIVE")?,
+            python: named("EDGELATCH_BENCH_PYTHON")?,
+            wrk: named("EDGELATCH_BENCH_WRK")?,
+        })
+    }
+
+    /// The compiled component of a peer that is one.
+    pub(crate) fn component(&self, peer: Peer) -> Option<PathBuf> {
+        let file = match peer {
+            Peer::Service => "target/wasm32-wasip2/release/edgelatch.wasm",
+            Peer::Least => "target/bench-least/wasm32-wasip2/release/edgelatch_bench_least.wasm",
+            Peer::Native | Peer::Fastapi => return None,
+        };
+        Some(self.root.join(file))
+    }
+
+    fn command(&self, peer: Peer, listen: &str, with: &With<'_>) -> Command {
+        let redis = format!("redis://127.0.0.1:{}", with.redis_port);
+        let mut command = match peer {
+            Peer::Service => {
+                let mut command = self.up(Path::new("spin.toml"), listen, with);
+                command
+                    .env("SPIN_VARIABLE_REDIS_HOST", "127.0.0.1")
+                    .env("SPIN_VARIABLE_REDIS_PORT", with.redis_port.to_string());
+                if let Some(origin) = with.origin {
+                    command.env("SPIN_VARIABLE_ORIGIN", origin);
+                }
+                command
+            }
+            Peer::Least => {
+                let mut command = self.up(Path::new("bench/least/spin.toml"), listen, with);
+                command.env("SPIN_VARIABLE_REDIS_ADDRESS", redis);
+                command
+            }
+            Peer::Native => {
+                let mut command = Command::new(&self.native);
+                command.args([listen, &redis]);
+                command
+            }
+            Peer::Fastapi => {
+                let (host, port) = listen.split_once(':').unwrap_or((listen, "0"));
+                let mut command = Command::new(&self.python);
+                command
+                    .args(["-m", "uvicorn", "app:app", "--app-dir", "bench/fastapi"])
+                    .args(["--host", host, "--port", port, "--workers", "1"])
+                    // Neither the components nor the native peer write a line for each request.
+                    .args(["--no-access-log", "--log-level", "warning"])
+                    .env("REDIS_URL", redis)
+                    // Compiled files would appear in the project's folder.
+                    .env("PYTHONDONTWRITEBYTECODE", "1");
+                if let Some(origin) = with.origin {
+                    command.env("ORIGIN", origin);
+                }
+                command
+            }
+        };
+        command.current_dir(&self.root);
+        command
+    }
+
+    fn up(&self, manifest: &Path, listen: &str, with: &With<'_>) -> Command {
+        let mut command = Command::new(&self.runner);
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("SPIN_")) {
+                command.env_remove(name);
+            }
+        }
+        command
+            .arg("up")
+            .arg("--from")
+            .arg(manifest)
+            .args(["--listen", listen])
+            .args(["--runtime-config-file", "runtime-config.toml"])
+            .args(with.arguments);
+        command
+    }
+}
+
+/// What a server is started with.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct With<'a> {
+    /// Its Redis.
+    pub(crate) redis_port: u16,
+    /// Where its actions go.
+    pub(crate) origin: Option<&'a str>,
+    /// More arguments of `up`; a peer that is no component takes none.
+    pub(crate) arguments: &'a [&'a str],
+}
+
+/// A server in a process of its own, stopped on drop.
+pub(crate) struct Server {
+    process: Child,
+    peer: Peer,
+    address: String,
+    /// Its state and its log.
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts one and waits until it answers `/healthz`.
+    ///
+    /// # Errors
+    /// With what it printed, if it does not.
+    pub(crate) async fn start(
+        programs: &Programs,
+        peer: Peer,
+        with: With<'_>,
+    ) -> anyhow::Result<Self> {
+        let mut server = Self::launch(programs, peer, with)?;
+        let mut client = server.first_connection().await?;
+        let answer = client.call("GET", "/healthz").await?;
+        if answer.status != 200 {
+            bail!("{peer} is not healthy: {}", server.log());
+        }
+        Ok(server)
+    }
+
+    /// Starts one without waiting for it.
+    ///
+    /// # Errors
+    /// If there is no such program.
+    pub(crate) fn launch(programs: &Programs, peer: Peer, with: With<'_>) -> anyhow::Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = format!("127.0.0.1:{port}");
+        let folder = tempfile::tempdir()?;
+        let log = File::create(folder.path().join("log"))?;
+        let mut command = programs.command(peer, &address, &with);
+        if Peer::COMPONENTS.contains(&peer) {
+            command.arg("--state-dir").arg(folder.path().join("state"));
+        }
+        let process = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("{peer} could not be started"))?;
+        Ok(Self {
+            process,
+            peer,
+            address,
+            folder,
+        })
+    }
+
+    /// Connects as soon as it listens.
+    ///
+    /// # Errors
+    /// With what it printed, if it does not.
+    pub(crate) async fn first_connection(&mut self) -> anyhow::Result<Client> {
+        let began = Instant::now();
+        while began.elapsed() < START_LIMIT {
+            if let Ok(client) = Client::connect(&self.address).await {
+                return Ok(client);
+            }
+            if self.process.try_wait()?.is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        bail!("{} does not serve: {}", self.peer, self.log());
+    }
+
+    /// Which one it is.
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// `host:port`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What it has used so far.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
+        Usage::of(self.process.id()).with_context(|| format!("{} ended: {}", self.peer, self.log()))
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already. Spin has a child of its own, which only SIGTERM ends.
+        if let Ok(pid) = i32::try_from(self.process.id()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+        let began = Instant::now();
+        while began.elapsed() < STOP_LIMIT {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,172 @@
+//! The tables of what is not load: contention, waiting, starts, what a request costs in Redis, and how answers arrive.
+
+use std::fmt::Write as _;
+
+use super::Findings;
+use super::cells::{Table, maybe, number, spread, statuses};
+use crate::stats::Spread;
+
+pub(super) fn contention(findings: &Findings) -> String {
+    let mut table = Table::new(
+        "Contention for one lock",
+        "",
+        &[
+            "action ms",
+            "clients",
+            "peer",
+            "completions/s",
+            "hand-off median ms",
+            "p99 ms",
+            "wait median ms",
+            "longest ms",
+            "longest/median",
+            "commands per completion",
+            "failed",
+            "overlaps",
+        ],
+    );
+    for it in &findings.contention {
+        table.row(&[
+            it.action_ms.to_string(),
+            it.clients.to_string(),
+            it.peer.to_string(),
+            number(it.per_second),
+            maybe(it.handoff_p50_ms),
+            maybe(it.handoff_p99_ms),
+            maybe(it.wait_p50_ms),
+            maybe(it.wait_longest_ms),
+            maybe(it.unfairness),
+            maybe(it.commands_per_completion),
+            statuses(&it.failures),
+            it.overlaps.to_string(),
+        ]);
+    }
+    table.0
+}
+
+pub(super) fn waiters(findings: &Findings) -> String {
+    let mut table = Table::new(
+        "Waiting in vain",
+        "",
+        &[
+            "peer",
+            "waiters",
+            "answers",
+            "commands/s per waiter",
+            "cores of Redis",
+            "cores of the server",
+            "server's memory, MiB",
+        ],
+    );
+    for it in &findings.waiters {
+        table.row(&[
+            it.peer.to_string(),
+            it.waiters.to_string(),
+            statuses(&it.answers),
+            number(it.commands_per_second),
+            number(it.redis_cores),
+            number(it.server_cores),
+            (it.resident >> 20).to_string(),
+        ]);
+    }
+    table.0
+}
+
+pub(super) fn starts(findings: &Findings) -> String {
+    let mut table = Table::new(
+        "Starts and size",
+        "Milliseconds. Each of the last two columns is of requests that got an instance of their own.",
+        &[
+            "peer",
+            "component, bytes",
+            "process to first answer",
+            "first request",
+            "fresh instance, median",
+            "fresh instance, p99",
+        ],
+    );
+    for it in &findings.starts {
+        let size = findings.sizes.iter().find(|size| size.peer == it.peer);
+        let fresh = findings.fresh.iter().find(|fresh| fresh.peer == it.peer);
+        table.row(&[
+            it.peer.to_string(),
+            size.map_or_else(String::new, |size| size.bytes.to_string()),
+            spread(Spread::of(&it.to_first_answer_ms)),
+            spread(Spread::of(&it.first_request_ms)),
+            fresh.map_or_else(String::new, |fresh| spread(Spread::of(&fresh.p50_ms))),
+            fresh.map_or_else(String::new, |fresh| spread(Spread::of(&fresh.p99_ms))),
+        ]);
+    }
+    table.0
+}
+
+pub(super) fn commands(findings: &Findings) -> String {
+    let mut table = Table::new(
+        "Redis, per request",
+        "Without contention, scripts known to Redis. A command is a round trip: what a script calls is not counted.",
+        &["peer", "request", "commands per request", "which, in all"],
+    );
+    for it in &findings.commands {
+        let list: Vec<String> = it
+            .commands
+            .iter()
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        table.row(&[
+            it.peer.to_string(),
+            it.request.to_owned(),
+            number(it.per_request()),
+            format!("{} in {} requests", joined(&list), it.requests),
+        ]);
+    }
+    for it in &findings.redis_connections {
+        let _ = write!(
+            table.0,
+            "\nConnections that {} opened: {} by each instance that answers one request; {} for 128 requests under load.\n",
+            it.peer,
+            number(it.per_fresh_instance),
+            number(it.per_128_requests)
+        );
+    }
+    table.0
+}
+
+fn joined(list: &[String]) -> String {
+    if list.is_empty() {
+        "none".to_owned()
+    } else {
+        list.join(", ")
+    }
+}
+
+pub(super) fn arrivals(findings: &Findings) -> String {
+    let mut table = Table::new(
+        "Answers in two pieces",
+        "perform-action over 32 connections, watched by a client that notes when head and body arrive.",
+        &[
+            "peer",
+            "answers",
+            "failed",
+            "body apart from head",
+            "20 ms and more behind",
+            "behind, median ms",
+            "behind, p99 ms",
+            "p50 ms",
+            "p99 ms",
+        ],
+    );
+    for it in &findings.arrivals {
+        table.row(&[
+            it.peer.to_string(),
+            it.answers.to_string(),
+            it.failed.to_string(),
+            format!("{:.2} %", it.split * 100.0),
+            format!("{:.2} %", it.late * 100.0),
+            number(it.trail_p50_ms),
+            number(it.trail_p99_ms),
+            number(it.p50_ms),
+            number(it.p99_ms),
+        ]);
+    }
+    table.0
+}

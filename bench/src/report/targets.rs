@@ -1,0 +1,201 @@
+//! What is aimed at, and whether it was reached.
+
+use serde::Serialize;
+
+use super::Findings;
+use crate::cases::waiters::Waited;
+use crate::load::{Request, Series};
+use crate::peers::Peer;
+use crate::plan::Case;
+use crate::stats::{Spread, ratios};
+
+/// The largest component, in bytes.
+const LARGEST: f64 = 450_000.0;
+
+/// How much of a core Redis may use for a thousand waiters.
+const REDIS_CORES: f64 = 0.20;
+
+/// Waiters that this is said of.
+const WAITERS: usize = 1000;
+
+/// What costs the same for a million users as for a thousand may seem to cost this much more: runs differ by as much.
+const NOISE: f64 = 1.10;
+
+/// Which side of its limit a figure has to be on.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Limit {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// Something that is aimed at.
+#[derive(Debug, Serialize)]
+pub(crate) struct Target {
+    /// What it is about.
+    pub(crate) what: &'static str,
+    pub(crate) limit: Limit,
+    /// What was measured, with the spread of the rounds where there were some; `None` where it was not measured.
+    pub(crate) found: Option<Spread>,
+    /// Whether the limit is kept, by the median.
+    pub(crate) met: Option<bool>,
+}
+
+impl Target {
+    fn new(what: &'static str, limit: Limit, found: Option<Spread>) -> Self {
+        let met = found.map(|found| match limit {
+            Limit::AtLeast(least) => found.median >= least,
+            Limit::AtMost(most) => found.median <= most,
+        });
+        Self {
+            what,
+            limit,
+            found,
+            met,
+        }
+    }
+}
+
+/// Holds the findings against every target.
+pub(crate) fn judge(findings: &Findings) -> Vec<Target> {
+    use Limit::{AtLeast, AtMost};
+    let action = findings.load(Case::PerformAction);
+    let ratio = |peer, figure| action.and_then(|load| load.ratio(peer, figure));
+    let contended = || {
+        let all = findings.contention.iter();
+        all.filter(|contended| contended.peer == Peer::Service)
+    };
+    let bytes = findings.sizes.iter().find(|it| it.peer == Peer::Service);
+    let crowd = crowd(findings);
+    vec![
+        Target::new(
+            "perform-action: requests/s, of the least component's",
+            AtLeast(0.95),
+            ratio(Peer::Least, |it| it.per_second),
+        ),
+        Target::new(
+            "perform-action: p99, of the least component's",
+            AtMost(1.10),
+            ratio(Peer::Least, |it| it.p99_ms),
+        ),
+        Target::new(
+            "perform-action: requests/s, of FastAPI's",
+            AtLeast(3.0),
+            ratio(Peer::Fastapi, |it| it.per_second),
+        ),
+        Target::new(
+            "perform-action: CPU per request, of FastAPI's",
+            AtMost(0.4),
+            ratio(Peer::Fastapi, |it| it.cpu_us),
+        ),
+        Target::new(
+            "hand-off under contention, median, worst case, ms",
+            AtMost(3.0),
+            worst(contended().filter_map(|it| it.handoff_p50_ms)),
+        ),
+        Target::new(
+            "hand-off under contention, p99, worst case, ms",
+            AtMost(15.0),
+            worst(contended().filter_map(|it| it.handoff_p99_ms)),
+        ),
+        Target::new(
+            "longest wait over median wait, worst case",
+            AtMost(2.0),
+            worst(contended().filter_map(|it| it.unfairness)),
+        ),
+        Target::new(
+            "Redis commands per second for each waiter",
+            AtMost(5.0),
+            worst(crowd.iter().map(|it| it.commands_per_second)),
+        ),
+        Target::new(
+            "1 000 waiters: cores of Redis",
+            AtMost(REDIS_CORES),
+            // Those that fewer waiters use are scaled up.
+            worst(
+                crowd
+                    .iter()
+                    .map(|it| it.redis_cores * WAITERS as f64 / it.waiters as f64),
+            ),
+        ),
+        Target::new(
+            "size of the component, bytes",
+            AtMost(LARGEST),
+            worst(bytes.map(|it| it.bytes as f64).into_iter()),
+        ),
+        Target::new(
+            "a fresh instance's first request, of the least component's",
+            AtMost(1.10),
+            fresh(findings),
+        ),
+        Target::new(
+            "CPU per request with 1 000 000 users, of that with 1 000",
+            AtMost(NOISE),
+            along_users(findings),
+        ),
+    ]
+}
+
+/// The worst of several figures, as a spread of which it is the middle: a limit that it keeps is kept by all.
+fn worst(figures: impl Iterator<Item = f64>) -> Option<Spread> {
+    let all: Vec<f64> = figures.collect();
+    let spread = Spread::of(&all)?;
+    Some(Spread {
+        median: spread.high,
+        ..spread
+    })
+}
+
+/// The largest crowd that the service bore.
+fn crowd(findings: &Findings) -> Option<&Waited> {
+    let bore =
+        |it: &&Waited| it.peer == Peer::Service && it.answers.keys().all(|status| *status == 423);
+    let all = findings.waiters.iter().filter(bore);
+    all.max_by_key(|it| it.waiters)
+}
+
+fn fresh(findings: &Findings) -> Option<Spread> {
+    let of = |peer| findings.fresh.iter().find(|it| it.peer == peer);
+    ratios(&of(Peer::Service)?.p50_ms, &of(Peer::Least)?.p50_ms)
+}
+
+/// The worse of reading and acting.
+fn along_users(findings: &Findings) -> Option<Spread> {
+    let of = |request: Request| {
+        let all = findings.users.iter();
+        let all: Vec<&Series> = all.filter(|it| it.load.request == request).collect();
+        let few = all.iter().min_by_key(|it| it.load.users)?;
+        let many = all.iter().max_by_key(|it| it.load.users)?;
+        ratios(&many.each(|it| it.cpu_us), &few.each(|it| it.cpu_us))
+    };
+    let both = [of(Request::Get), of(Request::PerformAction)];
+    let both = both.into_iter().flatten();
+    both.max_by(|a, b| a.median.total_cmp(&b.median))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_met_by_the_median() {
+        let found = Spread::of(&[0.90, 0.96, 0.97]);
+        let target = Target::new("", Limit::AtLeast(0.95), found);
+        assert_eq!(target.met, Some(true));
+        let target = Target::new("", Limit::AtMost(0.95), found);
+        assert_eq!(target.met, Some(false));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_judged() {
+        let target = Target::new("", Limit::AtMost(1.0), None);
+        assert_eq!(target.met, None);
+    }
+
+    #[test]
+    fn the_worst_case_counts() {
+        let found = worst([1.0, 5.0, 2.0].into_iter());
+        assert_eq!(found.map(|it| (it.low, it.median)), Some((1.0, 5.0)));
+        assert_eq!(worst(std::iter::empty()), None);
+    }
+}

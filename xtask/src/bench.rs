@@ -1,0 +1,62 @@
+//! What `cargo xtask bench` needs: the service, its peers and the load generator, built or installed; then the benchmark itself,
+//! which is a program of its own (`bench/`).
+
+use std::process::Command;
+
+use crate::service::{self, Runner};
+use crate::{build, install, python, signals, step};
+
+/// Builds everything that is compared, and runs the benchmark with these arguments.
+///
+/// # Errors
+/// Where something can't be built, installed or measured.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    // Asked for the usage, it need not build and install for minutes.
+    let only_usage = arguments.iter().any(|it| it == "--help" || it == "-h");
+    let program = build::program("edgelatch-bench")?;
+    let mut bench = Command::new(program);
+    bench.args(arguments).current_dir(build::root());
+    if !only_usage {
+        prepare(&mut bench, wanted_runner(arguments))?;
+    }
+    signals::pass_on()?;
+    let mut process = bench.spawn()?;
+    let ended = signals::wait(&mut process)?;
+    anyhow::ensure!(
+        ended.status.success(),
+        "the benchmark did not end well: see the output above"
+    );
+    Ok(())
+}
+
+/// Builds and installs, and tells the benchmark where everything is.
+fn prepare(bench: &mut Command, runner: Runner) -> anyhow::Result<()> {
+    let redis = install::REDIS.find_or_install()?;
+    let wrk = install::WRK.find_or_install()?;
+    let python = python::FASTAPI.interpreter()?;
+    build::components()?;
+    build::least_component()?;
+    let native = build::program("edgelatch-bench-native")?;
+    let runner = match runner {
+        Runner::Host => {
+            build::host()?;
+            build::host_binary()
+        }
+        Runner::Spin => service::spin()?,
+    };
+    step::say("measuring: leave the machine alone meanwhile");
+    bench
+        .env("EDGELATCH_REDIS_BIN", redis)
+        .env("EDGELATCH_BENCH_WRK", wrk)
+        .env("EDGELATCH_BENCH_PYTHON", python)
+        .env("EDGELATCH_BENCH_NATIVE", native)
+        .env("EDGELATCH_BENCH_RUNNER_BIN", runner);
+    Ok(())
+}
+
+/// The benchmark reads its own arguments; which runner has to be there is all that is needed of them here.
+fn wanted_runner(arguments: &[String]) -> Runner {
+    let spin = arguments.iter().any(|it| it == "--runner=spin")
+        || arguments.windows(2).any(|it| it == ["--runner", "spin"]);
+    if spin { Runner::Spin } else { Runner::Host }
+}
