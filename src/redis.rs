@@ -26,7 +26,7 @@ use crate::redis_error::{Code, RedisError, RedisErrorKind, Unanswered};
 pub(crate) use cluster::Moved;
 pub use link::Link;
 use link::Node;
-pub(crate) use listener::Listener;
+pub(crate) use listener::{Heard, Listener};
 
 /// How often one call follows a `MOVED`.
 const MOST_REDIRECTIONS: usize = 3;

@@ -10,14 +10,23 @@ use std::time::{Duration, Instant};
 use super::LockError;
 use super::scripts::{Attempt, Owned, Patience, Queued};
 use crate::random;
-use crate::redis::Listener;
+use crate::redis::{Heard, Listener};
 
-/// How long a waiter goes without looking: with the `BLPOP` that is under five commands a second. Shorter than 500 ms, after which
-/// some clients of Redis give up on an answer.
-const LOOK_MS: u64 = 430;
+/// How long a waiter blocks at a time: at least and at most, in milliseconds. Shorter than 500 ms, after which some clients of Redis give up
+/// on an answer. Those who are soon to have their turn look after each time: with the `BLPOP` that is under five commands a second.
+const NEAR_MS: (u64, u64) = (390, 490);
+
+/// The same for the others. As they may have come all at once, it is more by chance when they do.
+const FAR_MS: (u64, u64) = (250, 490);
+
+/// How many are soon to have their turn.
+const NEAR: u32 = 8;
+
+/// How often the others block before they look, unless a signal or a broken connection makes them.
+const FAR_BLOCKS: usize = 4;
 
 /// The same for the first in the queue where a stranger has the lock, who may be polling for it as often.
-const LOOK_FOR_STRANGER_MS: u64 = 100;
+const STRANGER_MS: (u64, u64) = (80, 100);
 
 /// How many look as soon as the holder's time has run out. All of them at once would be no use: it is the first one's turn.
 const LOOK_AT_EXPIRY: u32 = 3;
@@ -55,23 +64,38 @@ pub(super) async fn acquire(
             return Ok((attempt, sent));
         };
         came = Some(queued.came);
-        let left = deadline.saturating_duration_since(Instant::now());
-        let pause = pause(queued, random::bits64()).min(left);
         let listener = listener.get_or_insert_with(|| owned.redis.listener(owned.key.wake(&call)));
-        listener.wait(pause).await;
+        listen(listener, queued, deadline).await;
     }
 }
 
-/// How long to wait for a signal before looking: jittered, so that those who came together do not look together. `random` is any 64
-/// random bits.
+/// Blocks until it is time to look.
+async fn listen(listener: &mut Listener, queued: &Queued, deadline: Instant) {
+    let blocks = if queued.place < NEAR { 1 } else { FAR_BLOCKS };
+    for _ in 0..blocks {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        let pause = pause(queued, random::bits64()).min(left);
+        if listener.wait(pause).await != Heard::Nothing {
+            return;
+        }
+    }
+}
+
+/// How long to block at a time: by chance, so that those who came together do not look together. `random` is any 64 random bits.
 fn pause(queued: &Queued, random: u64) -> Duration {
-    let most = if queued.by_stranger && queued.place == 0 {
-        LOOK_FOR_STRANGER_MS
-    } else {
-        LOOK_MS
+    let (least, most) = match queued {
+        Queued {
+            place: 0,
+            by_stranger: true,
+            ..
+        } => STRANGER_MS,
+        Queued { place, .. } if *place < NEAR => NEAR_MS,
+        _ => FAR_MS,
     };
-    let jitter_us = random % (most * 1000 / 20 + 1);
-    let pause = Duration::from_micros(most * 1000 - jitter_us);
+    let pause = Duration::from_micros(least * 1000 + random % ((most - least) * 1000 + 1));
     match queued.remaining {
         // PTTL rounds down: a key with 0 ms left may live for most of another one.
         Some(remaining) if queued.place < LOOK_AT_EXPIRY => {
@@ -92,12 +116,14 @@ mod tests {
             let remaining = Some(Duration::from_millis(ms));
             let pause = pause(&Queued { remaining, place, by_stranger, came: 1 }, random);
             prop_assert!(pause >= Duration::from_millis(1));
-            prop_assert!(pause <= Duration::from_millis(LOOK_MS));
+            prop_assert!(pause < Duration::from_millis(500));
             if place < LOOK_AT_EXPIRY {
                 prop_assert!(pause <= Duration::from_millis(ms + 1));
             } else {
-                // Under five commands a second, with the one that blocks.
-                prop_assert!(pause >= Duration::from_millis(LOOK_MS * 19 / 20));
+                // Two commands for the near ones, five for four times of the others.
+                let commands = if place < NEAR { 2.0 } else { 1.25 };
+                let mean_s = if place < NEAR { 0.440 } else { 0.370 };
+                prop_assert!(commands / mean_s < 5.0 && pause >= Duration::from_millis(250));
             }
         }
     }

@@ -34,7 +34,7 @@ pub(crate) struct Failure {
     /// What the caller is told of it.
     pub(crate) detail: String,
     /// The headers that it answered with.
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Box<HeaderMap>,
     /// What the origin said with its status.
     pub(crate) body: Bytes,
     /// For the log alone.
@@ -47,7 +47,7 @@ impl Failure {
         Self {
             kind,
             detail: detail.into(),
-            headers: HeaderMap::new(),
+            headers: Box::default(),
             body: Bytes::new(),
             cause: None,
         }
@@ -78,7 +78,7 @@ impl Failure {
     pub(crate) fn refused(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
         let detail = format!("The origin answered with status {}", status.as_u16());
         Self {
-            headers,
+            headers: Box::new(headers),
             body,
             ..Self::new(FailureKind::Refused(status), detail)
         }

@@ -75,7 +75,7 @@ impl ReadThrough {
         let (status, headers, body) = match fetched {
             Ok(answer) => (StatusCode::OK, answer.headers, answer.body),
             Err(failure) if failure.status() == Some(StatusCode::NOT_FOUND) => {
-                (StatusCode::NOT_FOUND, failure.headers, failure.body)
+                (StatusCode::NOT_FOUND, *failure.headers, failure.body)
             }
             Err(failure) => return Judged::Failed(failure),
         };

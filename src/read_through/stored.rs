@@ -172,7 +172,7 @@ impl Outcome {
             Kind::Unusable => FailureKind::Unusable,
         };
         let failure = Failure {
-            headers: typed(meta.content_type.as_deref()),
+            headers: Box::new(typed(meta.content_type.as_deref())),
             body: Bytes::copy_from_slice(body),
             ..Failure::new(kind, meta.detail)
         };

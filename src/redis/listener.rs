@@ -27,6 +27,17 @@ impl Redis {
     }
 }
 
+/// What came of waiting for a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// A signal.
+    Signal,
+    /// Nothing, and the time is up.
+    Nothing,
+    /// There may have been a signal: it could not be listened to, or not to the end.
+    Unsure,
+}
+
 /// One who waits for signals. Its connection is its own until it is dropped, and then another's.
 pub(crate) struct Listener {
     /// The server that has the key, as far as is known: the lock was just asked for there.
@@ -41,15 +52,19 @@ impl Listener {
     ///
     /// # Cancellation
     /// Dropping the future loses a signal that comes later; its list expires.
-    pub(crate) async fn wait(&mut self, limit: Duration) {
+    pub(crate) async fn wait(&mut self, limit: Duration) -> Heard {
         let until = Instant::now() + limit;
-        if within(limit + GRACE, self.signal(until)).await.is_none() {
-            // A `BLPOP` without an answer: the connection is of no more use.
-            self.connection = None;
+        match within(limit + GRACE, self.signal(until)).await {
+            Some(heard) => heard,
+            None => {
+                // A `BLPOP` without an answer: the connection is of no more use.
+                self.connection = None;
+                Heard::Unsure
+            }
         }
     }
 
-    async fn signal(&mut self, until: Instant) {
+    async fn signal(&mut self, until: Instant) -> Heard {
         loop {
             let used = self.connection.take().or_else(|| self.node.idle().pop());
             let is_new = used.is_none();
@@ -64,9 +79,14 @@ impl Listener {
             // 0 would be for ever.
             let seconds = format!("{:.3}", left.as_secs_f64().max(0.001));
             let arguments = [binary(self.key.as_bytes()), binary(seconds.as_bytes())];
-            if connection.execute("BLPOP", arguments).await.is_ok() {
+            if let Ok(reply) = connection.execute("BLPOP", arguments).await {
                 self.connection = Some(connection);
-                return;
+                let is_signal = matches!(reply.as_slice(), [_, _]);
+                return if is_signal {
+                    Heard::Signal
+                } else {
+                    Heard::Nothing
+                };
             }
             // One that lay idle may have been closed meanwhile.
             if is_new {
@@ -75,6 +95,7 @@ impl Listener {
         }
         let left = until.saturating_duration_since(Instant::now());
         spin_sdk::time::sleep(left.min(WITHOUT_SIGNAL)).await;
+        Heard::Unsure
     }
 }
 

@@ -10,8 +10,10 @@ use futures::future::join_all;
 /// What an answer may take beyond its own limit while so many want one.
 const CROWD: Duration = Duration::from_secs(3);
 
-/// Spin has stacks for a thousand requests at once, those of all instances together; a trap is what comes after.
 const WAITERS: u64 = 500;
+
+/// Between two of a thousand who come to wait: Spin makes instances for those who come at once, and has room for a thousand.
+const APART: Duration = Duration::from_millis(3);
 
 fn count(answers: &[Answer]) -> BTreeMap<u16, usize> {
     let mut counts = BTreeMap::new();
@@ -81,6 +83,36 @@ async fn hundreds_of_waiters_on_one_lock_are_all_answered_in_time_and_none_gets_
     assert!(count(&answers).contains_key(&423), "{:?}", count(&answers));
     let state = app.get("/api/v1/users/7/lock").await;
     assert_eq!(state.json()["held"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_waiters_on_one_lock_cost_little_and_are_all_served() {
+    const THOUSAND: u64 = 1000;
+    let app = App::patient().await;
+    let lease = app.post("/api/v1/users/7/lock?expire=120").await.json();
+    let before = app.resident_bytes();
+    let mut waiters = Vec::new();
+    for _ in 0..THOUSAND {
+        waiters.push(app.perform("user_id=7&timeout=60").spawn());
+        tokio::time::sleep(APART).await;
+    }
+    edgelatch_tests::until("all of them wait", || async {
+        app.redis
+            .run::<u64>(&["ZCARD", "{user:7:lock}:queue"])
+            .await
+            == THOUSAND
+    })
+    .await;
+    let each = app.resident_bytes().saturating_sub(before) / THOUSAND;
+    assert!(each < 400 << 10, "{each} bytes for a waiter");
+    let token = lease["token"].as_str().unwrap();
+    let release = app
+        .delete("/api/v1/users/7/lock")
+        .header("lock-token", token);
+    release.await.assert_body(204, "");
+    for waiter in waiters {
+        waiter.await.unwrap().assert_success();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use edgelatch_tests::{App, Call, raw, raw_then_hang_up};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -239,4 +241,33 @@ async fn a_body_that_ends_early_does_nothing() {
     }
     assert_eq!(app.get("/healthz").await.status, 200);
     assert_eq!(app.redis.run::<i64>(&["DBSIZE"]).await, 0);
+}
+
+#[tokio::test]
+async fn bodies_that_are_slow_hold_nobody_up_and_are_answered_in_the_end() {
+    const HEAD: &[u8] = b"PUT /api/v1/users/7/cache/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\nConnection: close\r\n\r\n{\"a\"";
+    let app = App::start().await;
+    let mut slow = Vec::new();
+    // More of them than one instance takes at once.
+    for _ in 0..40 {
+        let mut stream = TcpStream::connect(app.address()).await.unwrap();
+        stream.write_all(HEAD).await.unwrap();
+        slow.push(stream);
+    }
+    for user in 0..20 {
+        let answer = app.perform(&format!("user_id={user}")).await;
+        answer.assert_success();
+        assert!(answer.took < Duration::from_secs(2), "{:?}", answer.took);
+    }
+    assert!(!app.redis.exists("{user:7:lock}:cache:slow").await);
+    for mut stream in slow {
+        stream.write_all(b": 1}").await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
+    }
+    app.get("/api/v1/users/7/cache/slow")
+        .await
+        .assert_body(200, "{\"a\": 1}");
 }

@@ -19,9 +19,7 @@ fn statements() -> Vec<String> {
 /// What a backend does for a request with this fencing token: adds to the user's balance, if the token is not too old. Returns
 /// whether it did.
 fn add(store: &Connection, user: i64, amount: i64, fencing_token: i64) -> bool {
-    let [_, ensure, update] = &statements()[..] else {
-        panic!("three statements");
-    };
+    let [_, ensure, update] = statements().try_into().unwrap();
     let run = |sql: &str| {
         let mut statement = store.prepare(sql).unwrap();
         for (name, value) in [
@@ -35,8 +33,8 @@ fn add(store: &Connection, user: i64, amount: i64, fencing_token: i64) -> bool {
         }
         while statement.next().unwrap() == State::Row {}
     };
-    run(ensure);
-    run(update);
+    run(&ensure);
+    run(&update);
     store.change_count() == 1
 }
 
