@@ -1,16 +1,16 @@
-//! When to try a held lock again: pure arithmetic, no clock and no random source of its own.
+//! When to look again for what nobody signals: the end of another's fetch, or a chance to write an entry that others keep changing. Pure
+//! arithmetic, no clock and no random source of its own. Those who wait for a lock are signalled: [`crate::lock`] has pauses of its own.
 //!
-//! A waiter polls. Short first pauses catch a lock that is given back at once, growing ones spare Redis while the
-//! holder works, and the jitter keeps waiters that came together from asking together ("decorrelation", as in the
-//! AWS Architecture Blog's *Exponential Backoff And Jitter*, here with half of each pause fixed so that the
-//! upper bound on the hand-off and the lower bound on the load both hold).
+//! Short first pauses catch what ends at once, growing ones spare Redis, and the jitter keeps those that came together from asking
+//! together ("decorrelation", as in the AWS Architecture Blog's *Exponential Backoff And Jitter*, here with half of each pause fixed
+//! so that both the delay and the load have a bound).
 
 use std::time::Duration;
 
 /// The first pause is at most this long (milliseconds).
 const FIRST_MS: u64 = 10;
 
-/// No pause is longer than this (milliseconds): a waiter sees a release within 100 ms and one round trip.
+/// No pause is longer than this (milliseconds).
 const CEILING_MS: u64 = 100;
 
 /// A growing, jittered series of pauses.
@@ -43,24 +43,6 @@ impl Default for Backoff {
     }
 }
 
-/// How long to sleep before the next try: the pause, cut to the time left until the waiter's deadline and to the
-/// holder's remaining time (`None`: the holder's key has no expiry), so that neither is slept through.
-///
-/// `None` when the deadline has come: the last try was already made.
-pub(crate) fn bounded_pause(
-    pause: Duration,
-    until_deadline: Duration,
-    holder_remaining: Option<Duration>,
-) -> Option<Duration> {
-    if until_deadline.is_zero() {
-        return None;
-    }
-    // PTTL rounds down: a key with 0 ms left may live for most of another one.
-    let least = Duration::from_millis(1);
-    let holder = holder_remaining.map_or(pause, |remaining| remaining.max(least));
-    Some(pause.min(holder).min(until_deadline))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,26 +69,6 @@ mod tests {
                 backoff.next_pause(random);
             }
             prop_assert_eq!(backoff.upper_us, CEILING_MS * 1000);
-        }
-
-        #[test]
-        fn never_sleeps_past_the_deadline_or_the_holder(
-            pause in 1u64..200_000,
-            left in 0u64..200_000,
-            remaining in prop::option::of(0u64..200_000),
-        ) {
-            let left = Duration::from_micros(left);
-            let holder = remaining.map(Duration::from_micros);
-            match bounded_pause(Duration::from_micros(pause), left, holder) {
-                None => prop_assert!(left.is_zero()),
-                Some(sleep) => {
-                    prop_assert!(sleep <= left);
-                    prop_assert!(!sleep.is_zero());
-                    if let Some(holder) = holder {
-                        prop_assert!(sleep <= holder.max(Duration::from_millis(1)));
-                    }
-                }
-            }
         }
     }
 }

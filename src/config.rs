@@ -6,6 +6,7 @@
 mod reader;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::seconds::{MAX_TTL_MS, MAX_WAIT_MS, MIN_TTL_MS, Ttl};
@@ -69,7 +70,7 @@ pub struct Config {
     /// What callers must present as bearer token, if anything.
     pub api_token: Option<String>,
     /// The backend that actions are forwarded to and that users are read from, if any.
-    pub origin: Option<Origin>,
+    pub origin: Option<Arc<Origin>>,
     /// Whether each request has a line in the log.
     pub log_requests: bool,
     /// What users are hashed with in the log; without it they are left out.
@@ -137,7 +138,7 @@ impl Config {
                 "api_token",
                 "at most 1024 visible ASCII characters, or empty for no authentication",
             ),
-            origin: reader.origin(),
+            origin: reader.origin().map(Arc::new),
             log_requests: reader.boolean("log_requests"),
             log_key: reader.secret(
                 "log_key",
@@ -275,7 +276,7 @@ mod tests {
         let slash = with(&[("origin", "http://127.0.0.1:8000/")]).ok();
         let base = slash
             .and_then(|config| config.origin)
-            .map(|origin| origin.base);
+            .map(|origin| origin.base.clone());
         assert_eq!(base.as_deref(), Some("http://127.0.0.1:8000"));
     }
 

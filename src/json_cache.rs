@@ -126,16 +126,21 @@ impl JsonCache {
     pub async fn get(&self, user: UserId, name: &Name) -> Result<Stored, RedisError> {
         let key = self.keys.cache(user, name);
         let reply = self.redis.script(&GET, &[&key], &[], Repeat::Safe).await?;
-        match reply.as_slice() {
-            [] => Ok(Stored::Nothing),
-            [RedisResult::Int64(_)] => Ok(Stored::NotJson),
-            [RedisResult::Int64(_), RedisResult::Binary(bytes)] if json::parse(bytes).is_err() => {
+        let mut parts = reply.into_iter();
+        match (parts.next(), parts.next(), parts.next()) {
+            (None, ..) => Ok(Stored::Nothing),
+            (Some(RedisResult::Int64(_)), None, _) => Ok(Stored::NotJson),
+            (Some(RedisResult::Int64(_)), Some(RedisResult::Binary(bytes)), None)
+                if json::parse(&bytes).is_err() =>
+            {
                 Ok(Stored::NotJson)
             }
-            [RedisResult::Int64(ms), RedisResult::Binary(bytes)] => Ok(Stored::Entry(Entry {
-                json: bytes.clone(),
-                remaining: u64::try_from(*ms).ok().map(Duration::from_millis),
-            })),
+            (Some(RedisResult::Int64(ms)), Some(RedisResult::Binary(json)), None) => {
+                Ok(Stored::Entry(Entry {
+                    json,
+                    remaining: u64::try_from(ms).ok().map(Duration::from_millis),
+                }))
+            }
             _ => Err(RedisError::unexpected("not a reply of get.lua")),
         }
     }

@@ -10,11 +10,12 @@ mod fetch;
 mod lookup;
 mod stored;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderMap;
 
-use crate::backoff::{Backoff, bounded_pause};
+use crate::backoff::Backoff;
 use crate::config::Origin;
 use crate::keys::{Keys, UserId};
 use crate::lock::LockError;
@@ -92,7 +93,7 @@ impl From<RedisError> for ReadError {
 #[derive(Clone)]
 pub(crate) struct ReadThrough {
     context: RequestContext,
-    origin: Origin,
+    origin: Arc<Origin>,
     /// The request's headers.
     headers: HeaderMap,
     user: UserId,
@@ -103,7 +104,7 @@ impl ReadThrough {
     /// A reading of `user` in the name of the request with these headers.
     pub(crate) fn new(
         context: RequestContext,
-        origin: Origin,
+        origin: Arc<Origin>,
         headers: HeaderMap,
         user: UserId,
         expire: Option<Ttl>,
@@ -194,11 +195,11 @@ impl ReadThrough {
                 }
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let Some(pause) = bounded_pause(backoff.next_pause(random::bits64()), left, None)
-            else {
+            if left.is_zero() {
                 let failure = Failure::timed_out(self.origin.timeout);
                 return self.rescued(seen.entry, failure, why);
-            };
+            }
+            let pause = backoff.next_pause(random::bits64()).min(left);
             spin_sdk::time::sleep(pause).await;
             seen = self.lookup().await?;
             since = since.or((seen.reading > 0).then_some(seen.reading));

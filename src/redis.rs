@@ -59,6 +59,11 @@ impl Redis {
         }
     }
 
+    /// How long every call may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// How long this handle and its clones have waited for Redis so far. Calls at the same time count each.
     pub fn spent(&self) -> Duration {
         Duration::from_micros(self.spent_us.load(Ordering::Relaxed))

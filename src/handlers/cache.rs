@@ -150,7 +150,7 @@ async fn current(
 /// The entry with the headers of a cache, or what its conditions make of it.
 fn shown(entry: Entry, conditions: &Conditions) -> Result<Response, Problem> {
     let seconds = entry.remaining.map(|left| left.as_secs());
-    let mut response = reply::conditional(&entry.json, conditions)?;
+    let mut response = reply::conditional(entry.json.into(), conditions)?;
     let (control, status) = match seconds {
         Some(left) => (
             format!("private, max-age={left}"),

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
@@ -18,8 +19,8 @@ pub(super) fn json(value: &impl Serialize) -> Result<Response, Problem> {
 }
 
 /// 200 with bytes that are JSON.
-pub(super) fn json_bytes(bytes: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(bytes));
+pub(super) fn json_bytes(bytes: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(Body::from(bytes.into()));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
@@ -32,13 +33,13 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 ///
 /// # Errors
 /// 412 where `If-Match` does not hold (RFC 9110, section 13.2.2).
-pub(super) fn conditional(json: &[u8], conditions: &Conditions) -> Result<Response, Problem> {
-    let etag = ETag::of(json);
+pub(super) fn conditional(json: Bytes, conditions: &Conditions) -> Result<Response, Problem> {
+    let etag = ETag::of(&json);
     if !conditions.match_holds(Some(&etag)) {
         return Err(Problem::precondition_failed());
     }
     let mut response = if conditions.none_match_holds(Some(&etag)) {
-        json_bytes(json.to_vec())
+        json_bytes(json)
     } else {
         StatusCode::NOT_MODIFIED.into_response()
     };

@@ -55,7 +55,7 @@ fn shown(found: &Found, conditions: &Conditions, passthrough: bool) -> Result<Re
     if let Some(refusal) = found.entry.refusal() {
         return failed(refusal, passthrough, control, status);
     }
-    let mut response = reply::conditional(&found.entry.body, conditions)?;
+    let mut response = reply::conditional(found.entry.body.clone(), conditions)?;
     reply::cached(&mut response, control, status)?;
     let age = HeaderValue::from(found.entry.age().as_secs());
     response.headers_mut().insert(header::AGE, age);

@@ -4,8 +4,9 @@
 -- KEYS[1] the lock              ARGV[1]         the token
 -- KEYS[2] its fence             ARGV[2]         the fencing token that it was given
 -- KEYS[3] its queue             ARGV[3]         time to live of the fence, in milliseconds
--- KEYS[4], KEYS[5]... results   ARGV[4], ARGV[5] the first result's bytes and time to live in milliseconds
---                               ARGV[6], ARGV[7] the second's, and so on
+--                               ARGV[4]         time to live of the trace, in milliseconds
+-- KEYS[4], KEYS[5]... results   ARGV[5], ARGV[6] the first result's bytes and time to live in milliseconds
+--                               ARGV[7], ARGV[8] the second's, and so on
 -- further keys                  without a value and a time to live: these are removed
 --
 -- Returns 1, or 0 when the lock has expired or is somebody else's.
@@ -16,14 +17,14 @@
 
 if mine_since(tonumber(ARGV[2])) then
   for i = 4, #KEYS do
-    if ARGV[2 * i - 4] then
-      redis.call('SET', KEYS[i], ARGV[2 * i - 4], 'PX', ARGV[2 * i - 3])
+    if ARGV[2 * i - 3] then
+      redis.call('SET', KEYS[i], ARGV[2 * i - 3], 'PX', ARGV[2 * i - 2])
     else
       redis.call('DEL', KEYS[i])
     end
   end
   if pass_on(ARGV[3]) then
-    leave_trace(ARGV[2])
+    leave_trace(ARGV[2], ARGV[4])
   end
   return 1
 end
@@ -34,7 +35,7 @@ end
 if has_left_trace(ARGV[2]) then
   return 1
 end
-if redis.call('TYPE', KEYS[4]).ok == 'string' and redis.call('GET', KEYS[4]) == ARGV[4] then
+if redis.call('TYPE', KEYS[4]).ok == 'string' and redis.call('GET', KEYS[4]) == ARGV[5] then
   return 1
 end
 return 0

@@ -180,6 +180,7 @@ impl Owned {
             self.token_argument(),
             Argument::Bytes(given.as_bytes()),
             self.fence_ttl(),
+            self.trace_ttl(),
         ];
         for record in records {
             keys.push(record.key);
@@ -207,12 +208,19 @@ impl Owned {
         });
     }
 
-    fn release_arguments<'a>(&'a self, call: &'a str) -> [Argument<'a>; 3] {
+    fn release_arguments<'a>(&'a self, call: &'a str) -> [Argument<'a>; 4] {
         [
             self.token_argument(),
             Argument::Bytes(call.as_bytes()),
             self.fence_ttl(),
+            self.trace_ttl(),
         ]
+    }
+
+    /// A repetition is sent within the time limit of the call, and its answer is not waited for beyond that.
+    fn trace_ttl(&self) -> Argument<'static> {
+        let limit = self.redis.timeout() + Duration::from_secs(1);
+        Argument::Millis(limit.as_millis() as u64)
     }
 
     fn token_argument(&self) -> Argument<'_> {

@@ -72,9 +72,9 @@ local function pass_on(fence_ttl)
 end
 
 -- A lock that was handed on has a new owner in its fence, where the last one's trace would be: it is left here instead, for as long as
--- a repetition of the call may come.
-local function leave_trace(id)
-  redis.pcall('SET', beside('ended:' .. id), '1', 'PX', 60000)
+-- a repetition of the call is waited for.
+local function leave_trace(id, ttl)
+  redis.pcall('SET', beside('ended:' .. id), '1', 'PX', ttl)
 end
 
 local function has_left_trace(id)

@@ -36,16 +36,18 @@ impl ReadThrough {
         let keys = [entry.as_str(), &outcome, lock.lock(), lock.fence()];
         let redis = &self.context.redis;
         let reply = redis.script(&LOOKUP, &keys, &[], Repeat::Safe).await?;
-        match reply.as_slice() {
-            [
-                RedisResult::Binary(entry),
-                RedisResult::Int64(left),
-                RedisResult::Binary(outcome),
-                RedisResult::Int64(reading),
-            ] => Ok(Seen {
-                entry: Entry::read(entry, *left),
-                outcome: Outcome::read(outcome),
-                reading: *reading,
+        match <[RedisResult; 4]>::try_from(reply) {
+            Ok(
+                [
+                    RedisResult::Binary(entry),
+                    RedisResult::Int64(left),
+                    RedisResult::Binary(outcome),
+                    RedisResult::Int64(reading),
+                ],
+            ) => Ok(Seen {
+                entry: Entry::read(entry, left),
+                outcome: Outcome::read(&outcome),
+                reading,
             }),
             _ => Err(RedisError::unexpected("not a reply of lookup.lua")),
         }
