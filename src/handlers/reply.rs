@@ -50,7 +50,7 @@ pub(super) fn conditional(json: Bytes, conditions: &Conditions) -> Result<Respon
 /// Adds `Cache-Control` and `Cache-Status`.
 ///
 /// # Errors
-/// 500 if they can't be headers, which none of this service's can't.
+/// 500 if they can't be headers, which all of this service's can.
 pub(super) fn cached(
     response: &mut Response,
     control: String,
