@@ -1,12 +1,16 @@
 //! A headless Chromium, for what a person would look at.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder};
 use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use url::{ParseError, Url};
 
@@ -15,12 +19,28 @@ use crate::output::Output;
 /// How long the driver may take to start.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long it may take to stop when asked to.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// What it prints before its port.
+const STARTED: &str = "started successfully on port ";
+
+/// What it prints where another has the port that it chose.
+const PORT_TAKEN: &str = "port not available. Exiting";
+
 /// A browser with an empty profile that can reach this machine and nothing else. Ended on drop.
 pub struct Browser {
-    driver: Child,
     /// The browser, to be told what to do.
     pub client: Client,
+    _driver: Driver,
     _profile: tempfile::TempDir,
+}
+
+/// Chromedriver, and with it the browser of its session. Both end on drop.
+struct Driver {
+    process: Child,
+    port: String,
+    session: Option<String>,
 }
 
 impl Browser {
@@ -30,30 +50,17 @@ impl Browser {
     /// If there is no `chromedriver`, or no Chromium behind it.
     pub async fn start() -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let program = std::env::var_os("EDGELATCH_CHROMEDRIVER_BIN");
-        let mut driver = Command::new(program.unwrap_or_else(|| "chromedriver".into()))
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("no chromedriver could be started: `cargo xtask test` installs one");
-        let output = Output::default();
-        output.gather(driver.stdout.take().unwrap());
-        let port = output.wait_for(START_LIMIT, |text| {
-            let (_, rest) = text.split_once("started successfully on port ")?;
-            rest.split_once('.').map(|(port, _)| port.to_owned())
-        });
-        let port = port.unwrap_or_else(|| panic!("chromedriver printed:\n{}", output.text()));
+        let mut driver = Driver::start();
         // Chromedriver is on this machine and speaks no TLS.
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities(&profile))
-            .connect(&format!("http://127.0.0.1:{port}"))
+            .connect(&format!("http://127.0.0.1:{}", driver.port))
             .await
             .unwrap();
+        driver.session = client.session_id().await.unwrap();
         Self {
-            driver,
             client,
+            _driver: driver,
             _profile: profile,
         }
     }
@@ -115,11 +122,75 @@ fn capabilities(profile: &tempfile::TempDir) -> Capabilities {
     capabilities
 }
 
-impl Drop for Browser {
+impl Driver {
+    /// Starts it at a free port. It looks for one that is free by IPv6 and then wants the same one by IPv4, where another test's socket
+    /// may have it: then it ends, and another is started.
+    fn start() -> Self {
+        loop {
+            let (process, output) = spawn();
+            let mut driver = Self {
+                process,
+                port: String::new(),
+                session: None,
+            };
+            let printed = output.wait_for(START_LIMIT, |text| {
+                let port = |(_, rest): (&str, &str)| Some(rest.split_once('.')?.0.to_owned());
+                let started = text.split_once(STARTED).and_then(port);
+                let taken = text.contains(PORT_TAKEN).then(String::new);
+                started.or(taken)
+            });
+            let Some(port) = printed else {
+                panic!("chromedriver printed:\n{}", output.text());
+            };
+            if !port.is_empty() {
+                driver.port = port;
+                return driver;
+            }
+        }
+    }
+}
+
+fn spawn() -> (Child, Output) {
+    let program = std::env::var_os("EDGELATCH_CHROMEDRIVER_BIN");
+    let mut process = Command::new(program.unwrap_or_else(|| "chromedriver".into()))
+        .arg("--port=0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("no chromedriver could be started: `cargo xtask test` installs one");
+    let output = Output::default();
+    output.gather(process.stdout.take().unwrap());
+    (process, output)
+}
+
+impl Driver {
+    /// Ends the session, and with it the browser, which would outlive its driver.
+    fn close(&self, session: &str) -> std::io::Result<()> {
+        let mut stream = TcpStream::connect(format!("127.0.0.1:{}", self.port))?;
+        stream.set_read_timeout(Some(STOP_LIMIT))?;
+        write!(
+            stream,
+            "DELETE /session/{session} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        )?;
+        // It answers when the browser has ended.
+        stream.read_exact(&mut [0])
+    }
+}
+
+impl Drop for Driver {
     fn drop(&mut self) {
-        // The browser ends with its driver.
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
+        if let Some(session) = &self.session {
+            let _ = self.close(session);
+        }
+        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
+        let _ = kill(pid, Signal::SIGTERM);
+        let began = Instant::now();
+        while began.elapsed() < STOP_LIMIT && matches!(self.process.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
