@@ -1,13 +1,27 @@
 //! What every answer carries, whichever component gives it: problems rendered, the request's id, its timing, and its line in the log.
 
-use axum::body::Body;
-use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body::Body as _;
+use http_body_util::Full;
 
 use crate::log::{Asked, Log};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::request::{RequestId, Timing, X_REQUEST_ID};
+
+/// The body of an answer: whole, since its length is told before it.
+pub type Body = Full<Bytes>;
+
+/// An answer.
+pub type Response = http::Response<Body>;
+
+/// An answer without a body.
+pub fn empty(status: StatusCode) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = status;
+    response
+}
 
 /// How long the parts of a request took (<https://www.w3.org/TR/server-timing/>).
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -48,38 +62,28 @@ impl RequestHead {
         if let Some(problem) = problem {
             self.render(&problem, &mut response);
         }
-        if response.status() == StatusCode::METHOD_NOT_ALLOWED || *self.method() == Method::OPTIONS
-        {
-            complete_allow(response.headers_mut());
-        }
-        let without_content = matches!(
-            response.status(),
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-        );
+        let length = response.body().size_hint().exact();
         let headers = response.headers_mut();
-        if without_content {
-            // The router counts the bytes of an empty body; these two must not say a length that is not the content's
-            // (RFC 9110, section 8.6).
-            headers.remove(header::CONTENT_LENGTH);
+        match status {
+            // These two must not say a length that is not the content's (RFC 9110, section 8.6).
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => {}
+            _ if headers.contains_key(header::CONTENT_LENGTH) => {}
+            _ => headers.extend(length.map(|length| (header::CONTENT_LENGTH, length.into()))),
         }
         headers.insert(X_REQUEST_ID, self.id().header().clone());
         if let Ok(timing) = HeaderValue::try_from(timing.header()) {
             headers.insert(SERVER_TIMING, timing);
         }
+        if *self.method() == Method::HEAD {
+            // It has the length that the body of a GET would have (RFC 9110, section 9.3.2).
+            *response.body_mut() = Body::default();
+        }
         response
     }
 
     fn render(&self, problem: &Problem, response: &mut Response) {
-        let body = problem.render(self.path());
-        let headers = response.headers_mut();
-        // The router has counted an empty body.
-        headers.remove(header::CONTENT_LENGTH);
-        headers.extend(problem.headers());
-        // Of a HEAD too, it tells the length that the body of a GET would have (RFC 9110, section 9.3.2).
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        if *self.method() != Method::HEAD {
-            *response.body_mut() = Body::from(body);
-        }
+        response.headers_mut().extend(problem.headers());
+        *response.body_mut() = Body::from(problem.render(self.path()));
     }
 }
 
@@ -89,19 +93,4 @@ impl RequestHead {
 /// 422 that lists those that are there.
 pub fn refuse_parameters(uri: &Uri) -> Result<(), Problem> {
     Query::new(uri).finish(Some(()))
-}
-
-/// The router lists the methods that have a handler; `OPTIONS` is answered for all of them.
-fn complete_allow(headers: &mut HeaderMap) {
-    let Some(allow) = headers
-        .get(header::ALLOW)
-        .and_then(|value| value.to_str().ok())
-    else {
-        return;
-    };
-    let mut methods: Vec<&str> = allow.split(',').map(str::trim).collect();
-    methods.push("OPTIONS");
-    if let Ok(allow) = HeaderValue::try_from(methods.join(", ")) {
-        headers.insert(header::ALLOW, allow);
-    }
 }

@@ -1,12 +1,12 @@
 //! Request bodies: bounded, then typed, then parsed, in the order in which the contract reports them (413, 415, 400).
 
-use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::json;
 use crate::problem::Problem;
+use crate::request::RequestBody;
 
 /// Reads a JSON body of at most `limit` bytes; `None` if there is none. The bytes are those that were sent.
 ///
@@ -15,7 +15,7 @@ use crate::problem::Problem;
 /// where its `Content-Type` is not JSON (absent is read as JSON); 400 where it is not JSON, or ends before its announced length.
 pub(crate) async fn json(
     headers: &HeaderMap,
-    body: Body,
+    body: RequestBody,
     limit: usize,
 ) -> Result<Option<Bytes>, Problem> {
     let bytes = bounded(headers, body, limit).await?;
@@ -25,7 +25,7 @@ pub(crate) async fn json(
     if !headers.get(header::CONTENT_TYPE).is_none_or(is_json) {
         return Err(Problem::unsupported_media_type());
     }
-    json::parse(&bytes).map_err(|error| not_json(&error))?;
+    json::check(&bytes).map_err(|error| not_json(&error))?;
     Ok(Some(bytes))
 }
 
@@ -35,7 +35,7 @@ pub(crate) async fn json(
 /// As [`json`], but for the type, which must be `application/merge-patch+json` or absent; and 400 without a body.
 pub(crate) async fn merge_patch(
     headers: &HeaderMap,
-    body: Body,
+    body: RequestBody,
     limit: usize,
 ) -> Result<Bytes, Problem> {
     let bytes = bounded(headers, body, limit).await?;
@@ -43,7 +43,7 @@ pub(crate) async fn merge_patch(
     if !headers.get(header::CONTENT_TYPE).is_none_or(is_patch) {
         return Err(Problem::not_a_merge_patch());
     }
-    json::parse(&bytes).map_err(|error| not_json(&error))?;
+    json::check(&bytes).map_err(|error| not_json(&error))?;
     Ok(bytes)
 }
 
@@ -55,12 +55,16 @@ pub(crate) fn not_json(error: &serde_json::Error) -> Problem {
 /// The type of a merge patch (RFC 7396, section 4).
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
-async fn bounded(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+async fn bounded(headers: &HeaderMap, body: RequestBody, limit: usize) -> Result<Bytes, Problem> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(Problem::body_too_large(limit));
+    }
+    if announced == Some(0) {
+        // Reading nothing costs half as much as a command to Redis.
+        return Ok(Bytes::new());
     }
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),

@@ -2,21 +2,18 @@
 //!
 //! Owns the settings that a request finds, and authentication. What every answer carries, its line in the log included, is [`crate::answer`]'s.
 
-use axum::body::Body;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, Request, Uri, header};
+use http::{HeaderMap, Uri, header};
 use subtle::ConstantTimeEq;
-use tower_service::Service;
 
-use crate::answer::RequestHead;
+use crate::answer::{RequestHead, Response};
 use crate::handlers::health;
 use crate::instance::Instance;
 use crate::log::Log;
 use crate::problem::Problem;
-use crate::request::{RequestContext, Timing};
+use crate::request::{Request, RequestContext, Timing};
 
 /// Answers a request.
-pub(crate) async fn serve(request: Request<Body>) -> Response {
+pub(crate) async fn serve(request: Request) -> Response {
     let head = RequestHead::of(&request);
     let instance = match Instance::current().await {
         Ok(instance) => instance,
@@ -24,29 +21,25 @@ pub(crate) async fn serve(request: Request<Body>) -> Response {
     };
     let context = RequestContext::new(instance, head.id().clone());
     let response = match authorize(&context, head.path(), request.headers()) {
-        Ok(()) => route(&context, request).await,
-        Err(problem) => problem.into_response(),
+        Ok(()) => {
+            let router = context.instance.router();
+            router.answer(context.clone(), request).await
+        }
+        Err(problem) => Err(problem),
     };
+    let response = response.unwrap_or_else(Problem::into_response);
     head.finish(response, context.timing(), context.instance.log())
 }
 
 /// Without settings there is nothing but a sign of life, which has nothing to do with them.
 fn unconfigured(head: &RequestHead, uri: &Uri, cause: String) -> Response {
     let response = if health::is_liveness(head.method(), head.path()) {
-        health::alive(uri).into_response()
+        health::alive(uri).unwrap_or_else(Problem::into_response)
     } else {
         let problem = Problem::misconfigured().caused_by(cause);
         problem.into_response()
     };
     head.finish(response, Timing::default(), Log::CAUSES)
-}
-
-async fn route(context: &RequestContext, mut request: Request<Body>) -> Response {
-    request.extensions_mut().insert(context.clone());
-    match context.instance.router().call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
 }
 
 /// With an `api_token`, everything under `/api` needs it (RFC 6750, section 2.1).

@@ -6,7 +6,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use futures::future::join_all;
 use spin_sdk::variables;
 
@@ -16,7 +15,7 @@ use crate::keys::Keys;
 use crate::lock::Locks;
 use crate::log::Log;
 use crate::redis::{Link, Redis};
-use crate::router;
+use crate::router::Router;
 
 /// How long variables are taken to be what they were.
 const REFRESH: Duration = Duration::from_secs(2);
@@ -29,7 +28,6 @@ pub(crate) struct Instance {
     pub(crate) keys: Keys,
     link: Arc<Link>,
     router: Router,
-    routes: Vec<&'static str>,
     variables: Vec<Option<String>>,
 }
 
@@ -87,8 +85,7 @@ impl Instance {
             keys: Keys::new(config.key_prefix.clone()),
             config,
             link,
-            router: router::router(),
-            routes: router::templates(),
+            router: Router::new().map_err(|error| error.to_string())?,
             variables,
         })
     }
@@ -113,13 +110,13 @@ impl Instance {
         Log {
             requests: self.config.log_requests,
             key: self.config.log_key.as_deref(),
-            routes: &self.routes,
+            router: Some(&self.router),
         }
     }
 
     /// The routes.
-    pub(crate) fn router(&self) -> Router {
-        self.router.clone()
+    pub(crate) fn router(&self) -> &Router {
+        &self.router
     }
 }
 

@@ -12,12 +12,20 @@ const MAX_DEPTH: usize = 128;
 /// # Errors
 /// With line and column, where it is not JSON, is not UTF-8, nests deeper than 128, or has a number beyond f64.
 pub(crate) fn parse(bytes: &[u8]) -> Result<&RawValue, serde_json::Error> {
+    check(bytes)?;
+    serde_json::from_slice(bytes)
+}
+
+/// Whether `bytes` are a JSON text.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn check(bytes: &[u8]) -> Result<(), serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     // `Check` counts for itself: serde_json's own limit allows 127.
     reader.disable_recursion_limit();
     Check(MAX_DEPTH).deserialize(&mut reader)?;
-    reader.end()?;
-    serde_json::from_slice(bytes)
+    reader.end()
 }
 
 /// Visits a value that may contain so many more levels.
@@ -81,7 +89,7 @@ impl<'de> Visitor<'de> for Check {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let deeper = self.deeper()?;
-        while entries.next_key::<String>()?.is_some() {
+        while entries.next_key_seed(deeper())?.is_some() {
             entries.next_value_seed(deeper())?;
         }
         Ok(())

@@ -131,7 +131,7 @@ impl JsonCache {
             (None, ..) => Ok(Stored::Nothing),
             (Some(RedisResult::Int64(_)), None, _) => Ok(Stored::NotJson),
             (Some(RedisResult::Int64(_)), Some(RedisResult::Binary(bytes)), None)
-                if json::parse(&bytes).is_err() =>
+                if json::check(&bytes).is_err() =>
             {
                 Ok(Stored::NotJson)
             }

@@ -50,15 +50,13 @@ pub mod redis_error;
 pub mod request;
 mod router;
 pub mod seconds;
-
-use axum::body::Body;
-use axum::response::Response;
+pub mod time_limit;
 
 /// The component's entry point.
 #[cfg_attr(
     all(target_family = "wasm", feature = "component"),
     spin_sdk::http_service
 )]
-pub async fn handle(request: spin_sdk::http::Request) -> Response {
-    edge::serve(request.map(Body::new)).await
+pub async fn handle(request: spin_sdk::http::Request) -> answer::Response {
+    edge::serve(request).await
 }

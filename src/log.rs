@@ -13,16 +13,17 @@ use sha1_smol::Sha1;
 use crate::keys::UserId;
 use crate::problem::Problem;
 use crate::request::{RequestId, Timing};
+use crate::router::Router;
 
 /// What is logged.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Log<'a> {
     /// Whether each request has a line, or only one whose failure has a cause to tell.
     pub requests: bool,
     /// What users are hashed with; without it they are left out.
     pub key: Option<&'a str>,
-    /// The routes, with their parameters in braces. Where two match, the first counts.
-    pub routes: &'a [&'static str],
+    /// What tells the route of a path.
+    pub(crate) router: Option<&'a Router>,
 }
 
 impl Log<'_> {
@@ -30,7 +31,7 @@ impl Log<'_> {
     pub const CAUSES: Self = Self {
         requests: false,
         key: None,
-        routes: &[],
+        router: None,
     };
 }
 
@@ -90,7 +91,8 @@ impl Asked {
         if !log.requests && cause.is_none() {
             return;
         }
-        let route = route_of(self.uri.path(), log.routes);
+        let route = log.router.and_then(|router| router.find(self.uri.path()));
+        let route = route.map(|route| route.template);
         let user = || hash(log.key?, &user_of(&self.uri, route?)?);
         let line = Line {
             time: now(),
@@ -152,23 +154,6 @@ fn outcome(status: StatusCode, headers: &HeaderMap) -> &'static str {
     } else {
         "success"
     }
-}
-
-/// The first of these routes that this is a path of.
-fn route_of(path: &str, routes: &[&'static str]) -> Option<&'static str> {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let fits = |route: &str| {
-        let (mut wanted, mut found) = (route.split('/'), path.split('/'));
-        loop {
-            match (wanted.next(), found.next()) {
-                (None, None) => return true,
-                (Some(wanted), Some(found)) if wanted == found => {}
-                (Some(wanted), Some(found)) if wanted.starts_with('{') && !found.is_empty() => {}
-                _ => return false,
-            }
-        }
-    };
-    routes.iter().find(|route| fits(route)).copied()
 }
 
 /// The user whom a request is about, as its path or its query says.
@@ -236,22 +221,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use crate::router;
     use http::HeaderValue;
-
-    #[test]
-    fn a_path_is_of_its_route() {
-        let routes = router::templates();
-        let route = |path: &str| route_of(path, &routes);
-        assert_eq!(route("/healthz/"), Some("/healthz"));
-        let action = "/api/v1/users/perform-action";
-        assert_eq!(route(action), Some(action));
-        let lock = "/api/v1/users/{user_id}/locks/{name}";
-        assert_eq!(route("/api/v1/users/7/locks/a"), Some(lock));
-        for path in ["/", "/healthz/x", "/api/v1/users//lock", "//healthz", ""] {
-            assert_eq!(route(path), None, "{path:?}");
-        }
-    }
 
     #[test]
     fn a_user_is_in_the_path_or_in_the_query() {

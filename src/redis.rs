@@ -14,15 +14,14 @@ mod link;
 mod listener;
 
 use std::future::Future;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::future::{Either, select};
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
 use crate::redis_error::{Code, RedisError, RedisErrorKind, Unanswered};
+use crate::time_limit::within;
 pub(crate) use cluster::Moved;
 pub use link::Link;
 use link::Node;
@@ -89,7 +88,8 @@ impl Redis {
             Some(RedisParameter::Binary(key)) => Some(key.as_slice()),
             _ => None,
         };
-        let call = self.repeating(key, command, arguments, repeat, &sent);
+        let parameters = || arguments.iter().map(copy).collect();
+        let call = self.repeating(key, command, &parameters, repeat, &sent);
         self.limited(&sent, call).await
     }
 
@@ -108,11 +108,11 @@ impl Redis {
         let sent = Sent::default();
         let key = keys.first().map(|key| key.as_bytes());
         let call = async {
-            let by_digest = script.parameters(&script.digest, keys, arguments);
+            let by_digest = || script.parameters(&script.digest, keys, arguments);
             let outcome = self.repeating(key, "EVALSHA", &by_digest, repeat, &sent);
             match outcome.await {
                 Err(error) if error.kind() == RedisErrorKind::Refused(Code::NoScript) => {
-                    let by_text = script.parameters(script.text, keys, arguments);
+                    let by_text = || script.parameters(script.text, keys, arguments);
                     self.repeating(key, "EVAL", &by_text, repeat, &sent).await
                 }
                 outcome => outcome,
@@ -171,12 +171,13 @@ impl Redis {
         })
     }
 
-    /// Sends a command to the node that has `key`, and after a transport error once more over a new connection.
+    /// Sends a command to the node that has `key`, and after a transport error once more over a new connection. Each try has its
+    /// parameters made anew, since the host takes them.
     async fn repeating(
         &self,
         key: Option<&[u8]>,
         command: &str,
-        arguments: &[RedisParameter],
+        parameters: &dyn Fn() -> Vec<RedisParameter>,
         repeat: Repeat,
         sent: &Sent,
     ) -> Result<Vec<RedisResult>, RedisError> {
@@ -187,10 +188,7 @@ impl Redis {
             let connection = node.connection(sent).await;
             let connection = connection.inspect_err(|_| self.link.forget(&node))?;
             sent.over(&node, &connection);
-            let error = match connection
-                .execute(command, arguments.iter().map(copy))
-                .await
-            {
+            let error = match connection.execute(command, parameters()).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => RedisError::from_spin(error, true),
             };
@@ -294,14 +292,5 @@ fn copy(parameter: &RedisParameter) -> RedisParameter {
     match parameter {
         RedisParameter::Int64(number) => RedisParameter::Int64(*number),
         RedisParameter::Binary(bytes) => RedisParameter::Binary(bytes.clone()),
-    }
-}
-
-/// Runs a future for `limit` at most; `None` when that has passed. The future is dropped then.
-pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let timer = pin!(spin_sdk::time::sleep(limit));
-    match select(pin!(future), timer).await {
-        Either::Left((output, _)) => Some(output),
-        Either::Right(((), _)) => None,
     }
 }

@@ -2,8 +2,7 @@
 
 use std::io::Read as _;
 
-use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use edgelatch::answer::{Body, Response, empty};
 use edgelatch::etag::{Conditions, ETag};
 use edgelatch::problem::Problem;
 use flate2::read::GzDecoder;
@@ -48,7 +47,7 @@ impl Asset {
         let mut response = if conditions.none_match_holds(tag.as_ref()) {
             self.full(method, headers)
         } else {
-            StatusCode::NOT_MODIFIED.into_response()
+            empty(StatusCode::NOT_MODIFIED)
         };
         self.describe(response.headers_mut());
         response

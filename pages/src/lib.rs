@@ -3,15 +3,14 @@
 
 mod asset;
 
-use axum::response::{IntoResponse, Response};
-use edgelatch::answer::{RequestHead, refuse_parameters};
+use edgelatch::answer::{RequestHead, Response, empty, refuse_parameters};
 use edgelatch::log::Log;
 use edgelatch::problem::Problem;
 use edgelatch::request::Timing;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
-/// Served methods, as `Allow` lists them; `OPTIONS` is added where the answer is finished.
-const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD");
+/// Served methods.
+const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 /// The component's entry point.
 #[cfg_attr(target_family = "wasm", spin_sdk::http_service)]
@@ -33,7 +32,7 @@ fn answer(head: &RequestHead, uri: &Uri, headers: &HeaderMap) -> Response {
             Ok(()) => asset.answer(head.method(), headers),
             Err(problem) => problem.into_response(),
         },
-        Method::OPTIONS => allowed(StatusCode::NO_CONTENT.into_response()),
+        Method::OPTIONS => allowed(empty(StatusCode::NO_CONTENT)),
         _ => allowed(Problem::method_not_allowed().into_response()),
     }
 }

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use axum::extract::Request;
-use axum::response::Response;
 use bytes::Bytes;
 use futures::future::join;
 use http::request::Parts;
@@ -13,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::reply;
 use crate::action::{self, Action};
+use crate::answer::Response;
 use crate::body;
 use crate::idempotency::{self, Idempotency, Kept};
 use crate::keys::UserId;
@@ -22,7 +21,7 @@ use crate::openapi::only;
 use crate::problem::{COULD_NOT_ACQUIRE, Problem, retry_after_seconds};
 use crate::query::{self, Query};
 use crate::read_through::{forgotten, outdate};
-use crate::request::RequestContext;
+use crate::request::{Request, RequestContext};
 use crate::seconds::Ttl;
 
 const FENCING_TOKEN: HeaderName = HeaderName::from_static("fencing-token");

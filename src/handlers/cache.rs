@@ -1,11 +1,10 @@
 //! The JSON cache over HTTP.
 
-use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri, header};
 use serde_json::value::RawValue;
 
 use super::{path, reply};
+use crate::answer::{Response, empty};
 use crate::backoff::Backoff;
 use crate::body;
 use crate::etag::{Conditions, ETag};
@@ -15,7 +14,7 @@ use crate::merge_patch::merge;
 use crate::problem::Problem;
 use crate::query::{self, Query};
 use crate::random;
-use crate::request::RequestContext;
+use crate::request::{Request, RequestContext};
 
 /// How often a merge is tried when others write in between, with growing pauses: for some 5 s. Each failure means that another's
 /// write went through; without the pauses, as many as come at once would fail each other.
@@ -45,8 +44,8 @@ pub(crate) async fn put(context: RequestContext, request: Request) -> Result<Res
     let cache = context.instance.cache(&context.redis);
     let written = cache.set(user, &name, &json, expiry, &conditions).await?;
     let mut response = match written {
-        Written::Created => StatusCode::CREATED.into_response(),
-        Written::Replaced => StatusCode::OK.into_response(),
+        Written::Created => empty(StatusCode::CREATED),
+        Written::Replaced => empty(StatusCode::OK),
     };
     let etag = ETag::of(&json).header();
     response.headers_mut().insert(header::ETAG, etag);
@@ -94,7 +93,7 @@ pub(crate) async fn delete(context: RequestContext, request: Request) -> Result<
     let (user, name) = query.finish(place)?;
     let cache = context.instance.cache(&context.redis);
     cache.delete(user, &name, &conditions).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// Whose entry under which name, and on what conditions. Faults are left in `query`.

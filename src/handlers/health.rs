@@ -2,20 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use axum::extract::Request;
-use axum::response::Response;
 use http::{Method, Uri};
 use serde::Serialize;
 use spin_sdk::redis::RedisResult;
 
 use super::reply;
-use crate::answer::refuse_parameters;
+use crate::answer::{Response, refuse_parameters};
 #[cfg(not(target_family = "wasm"))]
 use crate::openapi::only;
 use crate::problem::Problem;
 use crate::redis::Repeat;
 use crate::redis_error::RedisError;
-use crate::request::RequestContext;
+use crate::request::{Request, RequestContext};
 
 /// The component is running.
 #[derive(Serialize)]

@@ -2,19 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use serde::Serialize;
 
 use super::{path, reply};
+use crate::answer::{Response, empty};
 use crate::keys::LockKey;
 use crate::lock::{FencingToken, LockError, OwnerToken};
 #[cfg(not(target_family = "wasm"))]
 use crate::openapi::only;
 use crate::problem::Problem;
 use crate::query::{self, Query};
-use crate::request::RequestContext;
+use crate::request::{Request, RequestContext};
 use crate::seconds::Ttl;
 
 const LOCK_TOKEN: HeaderName = HeaderName::from_static("lock-token");
@@ -120,7 +119,7 @@ pub(crate) async fn release(
     let token = required_token(request.headers())?;
     let locks = context.instance.locks(&context.redis);
     locks.release(&key, &token).await.map_err(not_owner)?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// `GET lock`: who holds it, as far as anybody may know.

@@ -1,11 +1,10 @@
 //! Answers in JSON, and what caches say of them.
 
-use axum::body::Body;
-use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use crate::answer::{Body, Response, empty};
 use crate::etag::{Conditions, ETag};
 use crate::problem::Problem;
 
@@ -20,7 +19,7 @@ pub(super) fn json(value: &impl Serialize) -> Result<Response, Problem> {
 
 /// 200 with bytes that are JSON.
 pub(super) fn json_bytes(bytes: impl Into<Bytes>) -> Response {
-    let mut response = Response::new(Body::from(bytes.into()));
+    let mut response = Response::new(Body::new(bytes.into()));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
@@ -41,7 +40,7 @@ pub(super) fn conditional(json: Bytes, conditions: &Conditions) -> Result<Respon
     let mut response = if conditions.none_match_holds(Some(&etag)) {
         json_bytes(json)
     } else {
-        StatusCode::NOT_MODIFIED.into_response()
+        empty(StatusCode::NOT_MODIFIED)
     };
     response.headers_mut().insert(header::ETAG, etag.header());
     Ok(response)

@@ -1,17 +1,16 @@
 //! Users, read from the origin through the cache.
 
-use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use super::{path, reply};
+use crate::answer::Response;
 use crate::cache_control::CacheControl;
 use crate::etag::Conditions;
 use crate::origin::Failure;
 use crate::problem::Problem;
 use crate::query::{self, Query};
 use crate::read_through::{Found, ReadError, ReadThrough, Source, Why};
-use crate::request::RequestContext;
+use crate::request::{Request, RequestContext};
 
 /// `GET user`: the origin's JSON, as it was read by whoever asked first.
 pub(crate) async fn get(context: RequestContext, request: Request) -> Result<Response, Problem> {

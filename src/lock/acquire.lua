@@ -29,9 +29,10 @@ if result then
   return {3, result}
 end
 
+local first
 if not held then
   -- Its holder's time has run out, or a stranger deleted it: it is the turn of whoever has waited longest.
-  local first = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
+  first = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
   held = first and first ~= member and pass_on(ARGV[3])
 end
 
@@ -47,7 +48,7 @@ if held and not own then
     redis.call('ZREM', KEYS[3], member)
   end
   local _, _, _, owner = last_fencing_token()
-  local known = redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('GET', KEYS[1]) == owner
+  local known = string_at(KEYS[1]) == owner
   return {0, redis.call('PTTL', KEYS[1]), place, known and 0 or 1, came}
 end
 
@@ -62,7 +63,8 @@ end
 -- The fence goes first: should Redis refuse to store anything (OOM), no lock is left behind.
 redis.call('SET', KEYS[2], string.format('%.0f %s %s', number, call, ARGV[1]), 'PX', ARGV[3])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-if ARGV[5] ~= 'once' then
+if first or own then
+  -- It may have waited.
   redis.call('ZREM', KEYS[3], member)
 end
 return {outcome, number}

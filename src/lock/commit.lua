@@ -35,7 +35,7 @@ end
 if has_left_trace(ARGV[2]) then
   return 1
 end
-if redis.call('TYPE', KEYS[4]).ok == 'string' and redis.call('GET', KEYS[4]) == ARGV[5] then
+if string_at(KEYS[4]) == ARGV[5] then
   return 1
 end
 return 0

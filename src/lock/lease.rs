@@ -8,9 +8,9 @@ use futures::future::{Either, select};
 
 use super::scripts::Owned;
 use super::{FencingToken, LockError};
-use crate::redis::within;
 use crate::redis_error::{RedisError, Unanswered};
 use crate::seconds::Ttl;
+use crate::time_limit::within;
 
 /// What [`Lease::commit`] writes.
 #[derive(Debug, Clone, Copy)]

@@ -8,10 +8,19 @@ local CLAIM = 1000
 -- How long a queue outlives the last waiter who looked, in milliseconds: a wait is a minute at most.
 local QUEUE_TTL = 90000
 
--- Whether the token holds the lock. A stranger may have put a value of any type there: GET on a list would be an error,
--- and it is somebody's lock.
+-- The string at a key; false where there is none, and where a stranger has put a value of another type, of which GET is an error.
+local function string_at(key)
+  local value = redis.pcall('GET', key)
+  if type(value) == 'table' then
+    -- Any other error is one.
+    return not string.find(value.err, '^WRONGTYPE') and redis.call('GET', key)
+  end
+  return value
+end
+
+-- Whether the token holds the lock. Whatever else is there is somebody's lock.
 local function mine()
-  return redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('GET', KEYS[1]) == ARGV[1]
+  return string_at(KEYS[1]) == ARGV[1]
 end
 
 -- The fence holds "number call owner": the last fencing token, the call that it was made for, and whose it is.

@@ -11,7 +11,7 @@ use spin_sdk::wasip3::http::types::ErrorCode;
 use super::Failure;
 use crate::body::is_json;
 use crate::json;
-use crate::redis::within;
+use crate::time_limit::within;
 
 /// How long to wait before each further try to reach the origin: it may be starting anew.
 const PAUSES_MS: [u64; 4] = [50, 100, 200, 400];

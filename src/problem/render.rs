@@ -1,21 +1,13 @@
 //! A problem on its way out: the answer that carries it to the edge, its body and its headers.
 
-use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{InputFault, OriginAnswer, Problem};
+use crate::answer::{Response, empty};
 #[cfg(not(target_family = "wasm"))]
 use crate::openapi::only;
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut response = self.status().into_response();
-        response.extensions_mut().insert(self);
-        response
-    }
-}
 
 /// The members of `application/problem+json` (RFC 9457, section 3.1).
 #[derive(Serialize)]
@@ -54,6 +46,13 @@ pub(crate) struct Members<'a> {
 }
 
 impl Problem {
+    /// The answer that carries it to where its request's path is known, and it is rendered.
+    pub fn into_response(self) -> Response {
+        let mut response = empty(self.status());
+        response.extensions_mut().insert(self);
+        response
+    }
+
     /// The body for a request to `path`.
     pub(crate) fn render(&self, path: &str) -> Vec<u8> {
         let (origin_status, origin_body) = match self.origin.as_deref() {

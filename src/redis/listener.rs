@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use spin_sdk::redis::Connection;
 
-use super::{Node, Redis, binary, within};
+use super::{Node, Redis, binary};
+use crate::time_limit::within;
 
 /// How much later than Redis itself the time is up here, before a connection is given up.
 const GRACE: Duration = Duration::from_millis(20);

@@ -156,6 +156,9 @@ impl Service {
 
     /// SIGKILL: the service ends without a word.
     pub fn kill(&mut self) {
+        for child in children(self.process.id()) {
+            let _ = kill(child, Signal::SIGKILL);
+        }
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
@@ -297,6 +300,14 @@ impl Launch {
         };
         (process, output, address)
     }
+}
+
+/// The processes that this one has started: `spin up` starts another, which serves.
+fn children(pid: u32) -> Vec<Pid> {
+    let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let listed = listed.unwrap_or_default();
+    let pids = listed.split_whitespace().filter_map(|pid| pid.parse().ok());
+    pids.map(Pid::from_raw).collect()
 }
 
 impl Drop for Service {

@@ -54,7 +54,9 @@ async fn the_flags_for_the_reuse_of_instances_are_accepted() {
 
 #[test]
 fn a_flag_that_there_is_not_is_refused_by_name() {
-    let said = refusal(&["--no-such-flag"]);
+    let manifest = root().join("spin.toml");
+    let from = ["--from", manifest.to_str().unwrap()];
+    let said = refusal(&[&from[..], &["--no-such-flag"]].concat());
     assert!(said.contains("--no-such-flag"), "{said}");
     for [flag, value] in [
         ["--listen", "nowhere"],
@@ -62,7 +64,7 @@ fn a_flag_that_there_is_not_is_refused_by_name() {
         ["--max-instance-concurrent-reuse-count", "5..2"],
         ["--idle-instance-timeout", "soon"],
     ] {
-        let said = refusal(&[flag, value]);
+        let said = refusal(&[&from[..], &[flag, value]].concat());
         assert!(said.contains(flag), "{said}");
     }
 }

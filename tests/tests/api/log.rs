@@ -140,9 +140,9 @@ async fn a_user_is_a_keyed_hash() {
         let line = line(&app, app.call("POST", path), id).await;
         line["user"].as_str().unwrap().to_owned()
     };
-    let in_query = user("one", "/api/v1/users/perform-action?user_id=7731773177").await;
-    let in_path = user("two", "/api/v1/users/7731773177/lock").await;
-    let other = user("three", "/api/v1/users/8831883188/lock").await;
+    let in_query = user("id-1", "/api/v1/users/perform-action?user_id=7731773177").await;
+    let in_path = user("id-2", "/api/v1/users/7731773177/lock").await;
+    let other = user("id-3", "/api/v1/users/8831883188/lock").await;
     assert_eq!(in_query, in_path);
     assert_ne!(in_query, other);
     let hexadecimal = in_query.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -152,7 +152,7 @@ async fn a_user_is_a_keyed_hash() {
     }
     let key = logging().var("log_key", "another-key").start().await;
     let call = key.perform("user_id=7731773177");
-    assert_ne!(line(&key, call, "four").await["user"], in_query);
+    assert_ne!(line(&key, call, "id-4").await["user"], in_query);
 }
 
 #[tokio::test]

@@ -34,10 +34,15 @@ async fn two_hundred_readers_of_a_cold_user_ask_the_origin_once() {
     for answer in &answers {
         answer.assert_body(200, r#"{"n":1}"#);
     }
-    assert_eq!(
-        answers.iter().filter(|answer| collapsed(answer)).count(),
-        199
-    );
+    // Those that came last may find it there already.
+    let hit = |answer: &&Answer| {
+        let status = answer.header("cache-status").unwrap();
+        status.starts_with("edgelatch; hit")
+    };
+    let hits = answers.iter().filter(hit).count();
+    let collapsed = answers.iter().filter(|answer| collapsed(answer)).count();
+    assert_eq!(collapsed + hits, 199, "{collapsed} {hits}");
+    assert!(collapsed >= 100, "{collapsed}");
     assert_eq!(origin.seen().len(), 1);
 }
 

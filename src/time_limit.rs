@@ -1,0 +1,241 @@
+//! Limits of time, with one timer for all requests of a component instance.
+//!
+//! Every command to Redis has a limit, and next to none reaches it. A timer of its own for each would be set, waited on, cancelled and
+//! dropped for nothing, and each of these is a call of the host: together they cost as much as a third of the command itself. So a
+//! limit is noted here, and one task sleeps for all of them. It lives in whichever request began it, and goes on behind that request's answer,
+//! for 10 to 100 ms after the last limit is gone.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::mem;
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// How long the watch sleeps at first, and twice as long each time that there is something left to watch. So long it outlives the
+/// last limit, and keeps its instance from being idle.
+const FIRST_SLEEP: Duration = Duration::from_millis(10);
+
+/// How long it sleeps at most.
+const LONGEST_SLEEP: Duration = Duration::from_millis(100);
+
+/// Runs a future for `limit` at most; `None` when that has passed. The future is dropped then.
+///
+/// # Cancellation
+/// Dropping it drops the future and the limit.
+pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let Some(deadline) = Instant::now().checked_add(limit) else {
+        return Some(future.await);
+    };
+    let mut future = pin!(future);
+    let mut noted = Noted::new(deadline);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => noted.poll(context).map(|()| None),
+    })
+    .await
+}
+
+static LIMITS: Mutex<Limits> = Mutex::new(Limits::new());
+
+fn limits() -> MutexGuard<'static, Limits> {
+    LIMITS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A deadline, and a number that tells it from others at the same instant.
+type Key = (Instant, u64);
+
+/// The limits that have not passed.
+struct Limits {
+    noted: BTreeMap<Key, Waker>,
+    /// How many there have been.
+    count: u64,
+    /// The number of the watch that counts; those before it have nothing to do any more.
+    watch: u64,
+    /// When it looks next. `None` where there is no watch.
+    looks_at: Option<Instant>,
+    /// How long it sleeps at most before that.
+    sleep: Duration,
+}
+
+impl Limits {
+    const fn new() -> Self {
+        Self {
+            noted: BTreeMap::new(),
+            count: 0,
+            watch: 0,
+            looks_at: None,
+            sleep: FIRST_SLEEP,
+        }
+    }
+
+    /// Whether somebody will look by then.
+    fn is_watched(&self, deadline: Instant) -> bool {
+        self.looks_at.is_some_and(|at| at <= deadline)
+    }
+
+    /// Makes place for a new watch, and returns its number.
+    fn begin(&mut self, now: Instant) -> u64 {
+        self.watch += 1;
+        self.sleep = FIRST_SLEEP;
+        self.plan(now);
+        self.watch
+    }
+
+    /// Takes out what has passed, for the watch to wake, and plans its next look.
+    fn look(&mut self, now: Instant) -> BTreeMap<Key, Waker> {
+        let later = self.noted.split_off(&(now, u64::MAX));
+        let passed = mem::replace(&mut self.noted, later);
+        self.sleep = (2 * self.sleep).min(LONGEST_SLEEP);
+        self.plan(now);
+        passed
+    }
+
+    fn plan(&mut self, now: Instant) {
+        let first = self.noted.keys().next();
+        self.looks_at = first.map(|(deadline, _)| (*deadline).min(now + self.sleep));
+    }
+}
+
+/// A limit's place among the others.
+struct Noted {
+    deadline: Instant,
+    key: Option<Key>,
+}
+
+impl Noted {
+    fn new(deadline: Instant) -> Self {
+        Self {
+            deadline,
+            key: None,
+        }
+    }
+
+    /// Ready when the deadline has passed.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut limits = limits();
+        let key = match self.key {
+            // The watch has taken it out.
+            Some(key) if !limits.noted.contains_key(&key) => return Poll::Ready(()),
+            Some(key) => key,
+            None => {
+                limits.count += 1;
+                (self.deadline, limits.count)
+            }
+        };
+        self.key = Some(key);
+        limits.noted.insert(key, context.waker().clone());
+        if !limits.is_watched(self.deadline) {
+            let number = limits.begin(Instant::now());
+            wit_bindgen::spawn(watch(Watch(number)));
+            // What is spawned is polled for the first time at its task's next turn.
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        if let Some(key) = &self.key {
+            limits().noted.remove(key);
+        }
+    }
+}
+
+/// The number of a watch.
+struct Watch(u64);
+
+async fn watch(watch: Watch) {
+    while let Some(at) = watch.looks_at() {
+        spin_sdk::time::sleep(at.saturating_duration_since(Instant::now())).await;
+        watch.look();
+    }
+}
+
+impl Watch {
+    /// When to look next; `None` when there is nothing left to do.
+    fn looks_at(&self) -> Option<Instant> {
+        let limits = limits();
+        limits.looks_at.filter(|_| limits.watch == self.0)
+    }
+
+    fn look(&self) {
+        let mut limits = limits();
+        if limits.watch == self.0 {
+            let passed = limits.look(Instant::now());
+            drop(limits);
+            passed.into_values().for_each(Waker::wake);
+        }
+    }
+}
+
+/// Should its task be ended before the others': one of them begins a new watch.
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut limits = limits();
+        if limits.watch == self.0 && limits.looks_at.take().is_some() {
+            let waiting: Vec<Waker> = limits.noted.values().cloned().collect();
+            drop(limits);
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn noted(limits: &mut Limits, deadline: Instant) -> Key {
+        limits.count += 1;
+        let key = (deadline, limits.count);
+        limits.noted.insert(key, Waker::noop().clone());
+        key
+    }
+
+    #[test]
+    fn what_has_passed_is_taken_out_and_the_rest_stays() {
+        let now = Instant::now();
+        let mut limits = Limits::new();
+        let early = noted(&mut limits, now + MS);
+        let same = noted(&mut limits, now + MS);
+        let late = noted(&mut limits, now + 2 * MS);
+        let passed = limits.look(now + MS);
+        assert_eq!(passed.into_keys().collect::<Vec<_>>(), [early, same]);
+        assert_eq!(limits.noted.into_keys().collect::<Vec<_>>(), [late]);
+    }
+
+    #[test]
+    fn the_watch_looks_at_the_first_deadline_and_in_between() {
+        let now = Instant::now();
+        let mut limits = Limits::new();
+        noted(&mut limits, now + 1000 * MS);
+        assert_eq!(limits.begin(now), 1);
+        let mut at = now;
+        for sleep in [10, 20, 40, 80, 100, 100] {
+            assert_eq!(limits.looks_at, Some(at + sleep * MS));
+            at += sleep * MS;
+            assert!(limits.look(at).is_empty());
+        }
+        noted(&mut limits, at + 5 * MS);
+        // It would look too late for this one: another takes over.
+        assert!(!limits.is_watched(at + 5 * MS));
+        assert_eq!(limits.begin(at), 2);
+        assert_eq!(limits.looks_at, Some(at + 5 * MS));
+        assert!(limits.is_watched(at + 5 * MS));
+    }
+
+    #[test]
+    fn the_watch_ends_with_the_last_limit() {
+        let now = Instant::now();
+        let mut limits = Limits::new();
+        noted(&mut limits, now + MS);
+        limits.begin(now);
+        assert_eq!(limits.look(now + MS).len(), 1);
+        assert_eq!(limits.looks_at, None);
+        assert!(!limits.is_watched(now + 1000 * MS));
+    }
+}
