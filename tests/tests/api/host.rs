@@ -61,7 +61,7 @@ fn a_flag_that_there_is_not_is_refused_by_name() {
     for [flag, value] in [
         ["--listen", "nowhere"],
         ["--max-instance-reuse-count", "many"],
-        ["--max-instance-concurrent-reuse-count", "5..2"],
+        ["--max-instance-concurrent-reuse-count", "5..many"],
         ["--idle-instance-timeout", "soon"],
     ] {
         let said = refusal(&[&from[..], &[flag, value]].concat());
