@@ -4,7 +4,6 @@
 //! writes there is served. Entity tags are made of these bytes, so that a condition is compared where the write happens, in one
 //! step. What is there but is not JSON counts as absent for whoever reads, and as present for whoever writes.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -18,19 +17,15 @@ use crate::redis::{Argument, Redis, Repeat, Script};
 use crate::redis_error::RedisError;
 use crate::seconds::Ttl;
 
-static GET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("json_cache/get.lua")));
-static SET: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
-        include_str!("json_cache/conditions.lua"),
-        include_str!("json_cache/set.lua")
-    ))
-});
-static DELETE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
-        include_str!("json_cache/conditions.lua"),
-        include_str!("json_cache/delete.lua")
-    ))
-});
+static GET: Script = Script::new(include_str!("json_cache/get.lua"));
+static SET: Script = Script::new(concat!(
+    include_str!("json_cache/conditions.lua"),
+    include_str!("json_cache/set.lua")
+));
+static DELETE: Script = Script::new(concat!(
+    include_str!("json_cache/conditions.lua"),
+    include_str!("json_cache/delete.lua")
+));
 
 /// Reads and writes cache entries.
 #[derive(Clone)]

@@ -112,7 +112,7 @@ impl Redis {
             let outcome = self.repeating(key, "EVALSHA", &by_digest, repeat, &sent);
             match outcome.await {
                 Err(error) if error.kind() == RedisErrorKind::Refused(Code::NoScript) => {
-                    let by_text = || script.parameters(script.text, keys, arguments);
+                    let by_text = || script.parameters(script.text.as_bytes(), keys, arguments);
                     self.repeating(key, "EVAL", &by_text, repeat, &sent).await
                 }
                 outcome => outcome,
@@ -141,7 +141,7 @@ impl Redis {
             return self.script(script, keys, arguments, Repeat::Safe).await;
         };
         // By its text: whether the server knows the digest can't be learnt without waiting for it.
-        let parameters = script.parameters(script.text, keys, arguments);
+        let parameters = script.parameters(script.text.as_bytes(), keys, arguments);
         match within(limit, connection.execute("EVAL", parameters)).await {
             Some(reply) => reply.map_err(|error| RedisError::from_spin(error, true)),
             None => Err(RedisError::timed_out(limit, true, None)),
@@ -245,25 +245,33 @@ impl Sent {
 /// A Lua script and its digest.
 pub struct Script {
     text: &'static str,
-    digest: String,
+    /// The SHA-1 of the text, in hexadecimal digits.
+    digest: [u8; 40],
 }
 
 impl Script {
-    /// A script from its text.
-    pub fn new(text: &'static str) -> Self {
-        let digest = sha1_smol::Sha1::from(text).digest().to_string();
+    /// A script from its text. In a static its digest is made by the compiler, and costs a fresh instance nothing.
+    pub const fn new(text: &'static str) -> Self {
+        let bytes = const_sha1::sha1(text.as_bytes()).as_bytes();
+        let mut digest = [0; 40];
+        let mut place = 0;
+        while place < 40 {
+            let digit = (bytes[place / 2] >> (4 - 4 * (place % 2))) & 0xf;
+            digest[place] = b"0123456789abcdef"[digit as usize];
+            place += 1;
+        }
         Self { text, digest }
     }
 
     /// `EVAL[SHA] script numkeys key ... arg ...`
     fn parameters(
         &self,
-        script: &str,
+        script: &[u8],
         keys: &[&str],
         arguments: &[Argument<'_>],
     ) -> Vec<RedisParameter> {
         let mut all = Vec::with_capacity(2 + keys.len() + arguments.len());
-        all.push(RedisParameter::Binary(script.as_bytes().to_vec()));
+        all.push(binary(script));
         all.push(RedisParameter::Int64(keys.len() as i64));
         all.extend(keys.iter().map(|key| binary(key.as_bytes())));
         all.extend(arguments.iter().map(|argument| match argument {
@@ -292,5 +300,18 @@ fn copy(parameter: &RedisParameter) -> RedisParameter {
     match parameter {
         RedisParameter::Int64(number) => RedisParameter::Int64(*number),
         RedisParameter::Binary(bytes) => RedisParameter::Binary(bytes.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_has_the_digest_that_redis_gives_it() {
+        for text in ["", "return 1", include_str!("lock/shared.lua")] {
+            let digest = sha1_smol::Sha1::from(text).digest().to_string();
+            assert_eq!(Script::new(text).digest, *digest.as_bytes());
+        }
     }
 }

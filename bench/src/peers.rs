@@ -157,6 +157,8 @@ impl Programs {
                 command.env_remove(name);
             }
         }
+        // Their errors would gather backtraces, which nobody sees.
+        command.env_remove("RUST_BACKTRACE");
         command
             .arg("up")
             .arg("--from")

@@ -8,7 +8,8 @@ local left = redis.call('PTTL', KEYS[1])
 if left == -2 then
   return {}
 end
-if redis.call('TYPE', KEYS[1]).ok ~= 'string' then
-  return {left}
+local value = redis.pcall('GET', KEYS[1])
+if type(value) ~= 'table' then
+  return {left, value}
 end
-return {left, redis.call('GET', KEYS[1])}
+return string.find(value.err, '^WRONGTYPE') and {left} or value

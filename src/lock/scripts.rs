@@ -1,6 +1,5 @@
 //! The lock's scripts, called with types and answered with types.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use spin_sdk::redis::RedisResult;
@@ -14,15 +13,15 @@ use crate::seconds::Ttl;
 
 macro_rules! script {
     ($file:literal) => {
-        LazyLock::new(|| Script::new(concat!(include_str!("shared.lua"), include_str!($file))))
+        Script::new(concat!(include_str!("shared.lua"), include_str!($file)))
     };
 }
 
-static ACQUIRE: LazyLock<Script> = script!("acquire.lua");
-static RENEW: LazyLock<Script> = script!("renew.lua");
-static RELEASE: LazyLock<Script> = script!("release.lua");
-static COMMIT: LazyLock<Script> = script!("commit.lua");
-static INSPECT: LazyLock<Script> = script!("inspect.lua");
+static ACQUIRE: Script = script!("acquire.lua");
+static RENEW: Script = script!("renew.lua");
+static RELEASE: Script = script!("release.lua");
+static COMMIT: Script = script!("commit.lua");
+static INSPECT: Script = script!("inspect.lua");
 
 /// How long a fence outlives its lock's last use, so that idle users leave no key behind for good.
 const FENCE_TTL_MS: u64 = 7 * 24 * 3600 * 1000;

@@ -1,7 +1,5 @@
 //! What Redis knows of a user who is read from the origin, and making it void.
 
-use std::sync::LazyLock;
-
 use spin_sdk::redis::RedisResult;
 
 use super::ReadThrough;
@@ -10,8 +8,8 @@ use crate::keys::{Keys, UserId};
 use crate::redis::{Redis, Repeat, Script};
 use crate::redis_error::RedisError;
 
-static LOOKUP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lookup.lua")));
-static OUTDATE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("outdate.lua")));
+static LOOKUP: Script = Script::new(include_str!("lookup.lua"));
+static OUTDATE: Script = Script::new(include_str!("outdate.lua"));
 
 /// What Redis knows of a user.
 pub(super) struct Seen {
