@@ -46,33 +46,8 @@ impl Telemetry {
     /// # Errors
     /// If it asks for what this host does not have, by name.
     pub(crate) fn from_environment() -> Result<Self> {
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        if set("OTEL_SDK_DISABLED").is_some() {
+        if !is_wanted(|name| std::env::var(name).ok())? {
             return Ok(Self(None));
-        }
-        for name in [
-            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
-        ] {
-            ensure!(
-                set(name).is_none(),
-                "environment variable {name} is set, but this host exports traces alone"
-            );
-        }
-        let traces = set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
-        if traces
-            .or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"))
-            .is_none()
-        {
-            return Ok(Self(None));
-        }
-        let protocol = set("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL");
-        match protocol.or_else(|| set("OTEL_EXPORTER_OTLP_PROTOCOL")) {
-            None => {}
-            Some(protocol) if protocol == "http/protobuf" => {}
-            Some(other) => bail!(
-                "the environment asks for OTLP over {other:?}, but this host only speaks \"http/protobuf\""
-            ),
         }
         let resource = resource();
         let queue = exporter::Queue::new(&resource)?;
@@ -111,6 +86,37 @@ impl Telemetry {
         };
         let flush = tokio::task::spawn_blocking(move || export.queue.force_flush());
         let _ = tokio::time::timeout(FLUSH, flush).await;
+    }
+}
+
+/// Whether this environment names a collector. An empty value is none, as in Spin.
+fn is_wanted(environment: impl Fn(&str) -> Option<String>) -> Result<bool> {
+    let set = |name: &str| environment(name).filter(|value| !value.is_empty());
+    if set("OTEL_SDK_DISABLED").is_some() {
+        return Ok(false);
+    }
+    for name in [
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+    ] {
+        ensure!(
+            set(name).is_none(),
+            "environment variable {name} is set, but this host exports traces alone"
+        );
+    }
+    let traces = set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+    if traces
+        .or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"))
+        .is_none()
+    {
+        return Ok(false);
+    }
+    let protocol = set("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL");
+    match protocol.or_else(|| set("OTEL_EXPORTER_OTLP_PROTOCOL")) {
+        Some(other) if other != "http/protobuf" => bail!(
+            "the environment asks for OTLP over {other:?}, but this host only speaks \"http/protobuf\""
+        ),
+        _ => Ok(true),
     }
 }
 
@@ -165,6 +171,56 @@ impl RequestSpan {
         span.set_attribute(attribute);
         if status >= 500 {
             span.set_status(Status::error(""));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn wanted(variables: &[(&str, &str)]) -> Result<bool> {
+        is_wanted(|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn a_collector_is_wanted_where_one_is_named() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4318");
+        let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://h/v1/traces");
+        let protocol = ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+        for (variables, expected) in [
+            (&[endpoint][..], true),
+            (&[traces], true),
+            (&[endpoint, protocol], true),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")], false),
+            (&[endpoint, ("OTEL_SDK_DISABLED", "true")], false),
+            (&[protocol], false),
+            (&[], false),
+        ] {
+            assert_eq!(wanted(variables).unwrap(), expected, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn what_this_host_does_not_export_is_refused_by_name() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4318");
+        for (name, value, said) in [
+            (
+                "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+                "http://h",
+                "_METRICS_",
+            ),
+            ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://h", "_LOGS_"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "grpc"),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "json"),
+        ] {
+            let refused = wanted(&[endpoint, (name, value)]).unwrap_err();
+            assert!(refused.to_string().contains(said), "{refused}");
         }
     }
 }
