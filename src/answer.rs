@@ -43,6 +43,11 @@ impl RequestHead {
         &self.0.method
     }
 
+    /// The URI, as it was sent.
+    pub fn uri(&self) -> &Uri {
+        &self.0.uri
+    }
+
     /// The path, as it was sent.
     pub fn path(&self) -> &str {
         self.0.uri.path()

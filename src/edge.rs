@@ -2,7 +2,7 @@
 //!
 //! Owns the settings that a request finds, and authentication. What every answer carries, its line in the log included, is [`crate::answer`]'s.
 
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, header};
 use subtle::ConstantTimeEq;
 
 use crate::answer::{RequestHead, Response};
@@ -11,15 +11,17 @@ use crate::instance::Instance;
 use crate::log::Log;
 use crate::problem::Problem;
 use crate::request::{Request, RequestContext, Timing};
+use crate::telemetry::Span;
 
 /// Answers a request.
 pub(crate) async fn serve(request: Request) -> Response {
     let head = RequestHead::of(&request);
+    let span = Span::of_request(request.headers());
     let instance = match Instance::current().await {
         Ok(instance) => instance,
-        Err(cause) => return unconfigured(&head, request.uri(), cause),
+        Err(cause) => return unconfigured(&head, span, cause),
     };
-    let context = RequestContext::new(instance, head.id().clone());
+    let context = RequestContext::new(instance, head.id().clone(), span.trace());
     let response = match authorize(&context, head.path(), request.headers()) {
         Ok(()) => {
             let router = context.instance.router();
@@ -28,17 +30,19 @@ pub(crate) async fn serve(request: Request) -> Response {
         Err(problem) => Err(problem),
     };
     let response = response.unwrap_or_else(Problem::into_response);
+    span.answered(&head, &response, context.instance.log());
     head.finish(response, context.timing(), context.instance.log())
 }
 
 /// Without settings there is nothing but a sign of life, which has nothing to do with them.
-fn unconfigured(head: &RequestHead, uri: &Uri, cause: String) -> Response {
+fn unconfigured(head: &RequestHead, span: Span, cause: String) -> Response {
     let response = if health::is_liveness(head.method(), head.path()) {
-        health::alive(uri).unwrap_or_else(Problem::into_response)
+        health::alive(head.uri()).unwrap_or_else(Problem::into_response)
     } else {
         let problem = Problem::misconfigured().caused_by(cause);
         problem.into_response()
     };
+    span.answered(head, &response, Log::CAUSES);
     head.finish(response, Timing::default(), Log::CAUSES)
 }
 

@@ -50,6 +50,7 @@ pub mod redis_error;
 pub mod request;
 mod router;
 pub mod seconds;
+mod telemetry;
 pub mod time_limit;
 
 /// The component's entry point.

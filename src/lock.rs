@@ -47,7 +47,7 @@ impl fmt::Display for FencingToken {
 }
 
 /// Why there is no lock, or no longer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum LockError {
     /// Somebody else holds it, also after any waiting; `remaining` until it expires, `None` if it never does.
     Held {

@@ -33,6 +33,17 @@ impl Log<'_> {
         key: None,
         router: None,
     };
+
+    /// The route of a request for `uri`, with its parameters in braces.
+    pub(crate) fn route(&self, uri: &Uri) -> Option<&'static str> {
+        let route = self.router?.find(uri.path())?;
+        Some(route.template)
+    }
+
+    /// The user whom a request for `uri` is about, hashed; `None` without a key.
+    pub(crate) fn user(&self, uri: &Uri) -> Option<String> {
+        hash(self.key?, &user_of(uri, self.route(uri)?)?)
+    }
 }
 
 /// What a line says of the request, whatever its answer.
@@ -91,18 +102,15 @@ impl Asked {
         if !log.requests && cause.is_none() {
             return;
         }
-        let route = log.router.and_then(|router| router.find(self.uri.path()));
-        let route = route.map(|route| route.template);
-        let user = || hash(log.key?, &user_of(&self.uri, route?)?);
         let line = Line {
             time: now(),
             request_id: self.id.as_str(),
             trace_id: self.trace_id.as_deref(),
             method: self.method.as_str(),
-            route,
-            user: user(),
+            route: log.route(&self.uri),
+            user: log.user(&self.uri),
             status: status.as_u16(),
-            outcome: problem.map_or_else(|| outcome(status, headers), |problem| problem.slug),
+            outcome: outcome(status, headers, problem),
             total_ms: ms(self.began.elapsed()),
             wait_ms: ms(timing.wait),
             redis_ms: ms(timing.redis),
@@ -144,9 +152,15 @@ fn write(line: &impl Serialize) {
     }
 }
 
-/// What became of a request that no problem ended.
-fn outcome(status: StatusCode, headers: &HeaderMap) -> &'static str {
-    if headers.contains_key("idempotent-replayed") {
+/// What became of a request: the problem that ended it, or what an answer with this status and these headers says.
+pub(crate) fn outcome(
+    status: StatusCode,
+    headers: &HeaderMap,
+    problem: Option<&Problem>,
+) -> &'static str {
+    if let Some(problem) = problem {
+        problem.slug
+    } else if headers.contains_key("idempotent-replayed") {
         "replayed"
     } else if status == StatusCode::OK && headers.contains_key(header::RETRY_AFTER) {
         // Of `attempt-action`, which answers 200 where it has not had the lock.
@@ -172,7 +186,7 @@ fn user_of(uri: &Uri, route: &str) -> Option<String> {
 }
 
 /// The trace that a request belongs to (W3C Trace Context, `traceparent`: version, trace id, parent id, flags).
-fn trace_id(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn trace_id(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get("traceparent")?.to_str().ok()?;
     let mut parts = value.split('-');
     let (version, trace) = (parts.next()?, parts.next()?);

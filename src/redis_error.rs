@@ -20,6 +20,7 @@ use spin_sdk::redis::{Connection, Error};
 use crate::redis::Moved;
 
 /// Why a call to Redis has no result.
+#[derive(Clone)]
 pub struct RedisError {
     kind: RedisErrorKind,
     detail: String,

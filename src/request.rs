@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::instance::Instance;
 use crate::random;
 use crate::redis::Redis;
+use crate::telemetry::Trace;
 
 /// A request as Spin hands it over.
 pub(crate) type Request = spin_sdk::http::Request;
@@ -65,6 +66,8 @@ pub(crate) struct RequestContext {
     pub(crate) id: RequestId,
     /// Redis, on this request's account.
     pub(crate) redis: Redis,
+    /// Where its spans belong.
+    pub(crate) trace: Trace,
     watches: Arc<Watches>,
 }
 
@@ -75,13 +78,14 @@ struct Watches {
 }
 
 impl RequestContext {
-    /// The context of a request with this id.
-    pub(crate) fn new(instance: Arc<Instance>, id: RequestId) -> Self {
+    /// The context of a request with this id, whose own span has begun in `trace`.
+    pub(crate) fn new(instance: Arc<Instance>, id: RequestId, trace: Trace) -> Self {
         let redis = instance.redis();
         Self {
             instance,
             id,
             redis,
+            trace,
             watches: Arc::default(),
         }
     }

@@ -85,6 +85,10 @@ pub(crate) struct Up {
     #[arg(long, env = "SPIN_HTTP1_MAX_BUF_SIZE", value_parser = clap::value_parser!(u64).range(8192..))]
     pub(crate) http1_max_buf_size: Option<u64>,
 
+    /// Let components make spans (wasi:otel, which is experimental); OTEL_EXPORTER_OTLP_ENDPOINT says where they go
+    #[arg(long)]
+    pub(crate) experimental_wasi_otel: bool,
+
     /// Do not keep compiled components for the next start
     #[arg(long, env = "DISABLE_WASMTIME_CACHE", value_parser = clap::builder::BoolishValueParser::new(), conflicts_with = "cache")]
     pub(crate) disable_cache: bool,

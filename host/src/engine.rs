@@ -15,13 +15,17 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
-use crate::bindings::{redis, variables};
+use crate::bindings::{redis, tracing, variables};
 use crate::guest::{Guest, HasVariables};
 use crate::manifest;
 use crate::redis::HasConnections;
+use crate::telemetry::HasSpans;
 
 /// What a component has to export.
 const HANDLER: &str = "wasi:http/handler@0.3";
+
+/// What a component has to import for spans. Its other interfaces, for metrics and logs, are not here.
+const SPANS: &str = "wasi:otel/tracing@0.2.0-rc.2";
 
 /// Instances that can live at the same time, over all components.
 const MAX_INSTANCES: u32 = 1000;
@@ -47,10 +51,12 @@ pub(crate) enum CacheChoice<'a> {
 pub(crate) struct Runtime {
     engine: Engine,
     linker: Linker<Guest>,
+    spans: bool,
 }
 
 impl Runtime {
-    pub(crate) fn new(cache: &CacheChoice<'_>, pooling: bool) -> Result<Self> {
+    /// With `spans`, components may import `wasi:otel`.
+    pub(crate) fn new(cache: &CacheChoice<'_>, pooling: bool, spans: bool) -> Result<Self> {
         let mut config = Config::new();
         config.wasm_component_model_async(true);
         config.cache(open_cache(cache)?);
@@ -66,7 +72,16 @@ impl Runtime {
             &mut guest.redis
         })?;
         variables::add_to_linker::<_, HasVariables>(&mut linker, |guest: &mut Guest| guest)?;
-        Ok(Self { engine, linker })
+        if spans {
+            tracing::add_to_linker::<_, HasSpans>(&mut linker, |guest: &mut Guest| {
+                &mut guest.spans
+            })?;
+        }
+        Ok(Self {
+            engine,
+            linker,
+            spans,
+        })
     }
 
     /// Compiles a component, or takes it from the cache, and binds its imports.
@@ -93,6 +108,7 @@ impl Runtime {
             .map_err(anyhow::Error::from)
             .with_context(|| format!("{} is not a component", path.display()))?;
         self.check_exports(&compiled)?;
+        self.check_telemetry(&compiled)?;
         let pre = self
             .linker
             .instantiate_pre(&compiled)
@@ -116,6 +132,25 @@ impl Runtime {
             }
         }
         bail!("it exports {handlers:?}, but this host only runs components that export {HANDLER}.x")
+    }
+
+    /// Says what a component asks for of `wasi:otel` that it does not get.
+    fn check_telemetry(&self, component: &Component) -> Result<()> {
+        for (name, _) in component.component_type().imports(&self.engine) {
+            // Types alone need nothing of the host.
+            if !name.starts_with("wasi:otel/") || name.starts_with("wasi:otel/types@") {
+                continue;
+            }
+            ensure!(
+                name == SPANS,
+                "it imports {name}, but of wasi:otel this host only has {SPANS}"
+            );
+            ensure!(
+                self.spans,
+                "it imports {name}, which is experimental: start with --experimental-wasi-otel, or build the component without its feature `otel`"
+            );
+        }
+        Ok(())
     }
 }
 

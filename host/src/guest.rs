@@ -20,6 +20,7 @@ use crate::logs::ComponentLog;
 use crate::outbound::Gate;
 use crate::outbound_http::{OutboundHttp, Shared};
 use crate::redis::Connections;
+use crate::telemetry::{Spans, Telemetry};
 use crate::variables::{Failure, Variables};
 
 /// What all instances of one component have in common.
@@ -34,6 +35,8 @@ pub(crate) struct Template {
     pub(crate) redis_permits: Option<Arc<Semaphore>>,
     /// The HTTP client, shared by the whole host.
     pub(crate) http: Shared,
+    /// Where its spans go.
+    pub(crate) telemetry: Telemetry,
     /// Environment variables, by name.
     pub(crate) environment: Vec<(String, String)>,
     /// Folder with the component's files, its `/`.
@@ -53,6 +56,7 @@ pub(crate) struct Guest {
     http_context: WasiHttpCtx,
     http: OutboundHttp,
     pub(crate) redis: Connections,
+    pub(crate) spans: Spans,
     pub(crate) limits: StoreLimits,
 }
 
@@ -87,6 +91,7 @@ impl Template {
             http_context: WasiHttpCtx::new(),
             http: OutboundHttp::new(gate.clone(), self.http.clone()),
             redis: Connections::new(gate, self.redis_permits.clone()),
+            spans: Spans::new(self.telemetry.clone()),
             limits: limits.build(),
         })
     }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
+use opentelemetry::trace::SpanContext;
 use tokio::time::Sleep;
 use wasmtime::component::{GuestTaskId, InstancePre};
 use wasmtime::{Store, StoreContextMut};
@@ -53,16 +54,17 @@ impl Handler {
         }))
     }
 
-    /// Lets an instance, a waiting one or a new one, answer.
+    /// Lets an instance, a waiting one or a new one, answer. Its spans belong below `outer`.
     pub(crate) async fn handle(
         &self,
         request: http::Request<Body>,
+        outer: Option<SpanContext>,
     ) -> wasmtime::Result<wasmtime_wasi_http::handler::Response> {
         let request = request.map(|body| {
             body.map_err(wasmtime_wasi_http::handler::ErrorCode::from)
                 .boxed_unsync()
         });
-        self.0.handle((), request).await
+        self.0.handle(outer, request).await
     }
 }
 
@@ -145,7 +147,8 @@ struct Limits {
 
 impl WorkerState for Limits {
     type StoreData = Guest;
-    type RequestId = ();
+    /// The host's span of the request.
+    type RequestId = Option<SpanContext>;
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
         if total >= self.count {
@@ -159,10 +162,11 @@ impl WorkerState for Limits {
 
     fn on_request_start(
         &self,
-        _: StoreContextMut<'_, Guest>,
-        (): (),
-        _: GuestTaskId,
+        mut store: StoreContextMut<'_, Guest>,
+        outer: Option<SpanContext>,
+        task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync + 'static>> {
+        store.data_mut().spans.accept(task, outer);
         Box::pin(tokio::time::sleep(self.request))
     }
 

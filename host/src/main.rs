@@ -20,6 +20,7 @@ mod request;
 mod routes;
 mod runtime_config;
 mod server;
+mod telemetry;
 mod up;
 mod variables;
 

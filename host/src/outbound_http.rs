@@ -22,7 +22,7 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::Semaphore;
@@ -87,10 +87,10 @@ impl Default for HostClient {
 }
 
 impl HostClient {
-    /// Sends a request without a body and reads the whole answer, of at most `longest` bytes, within `limit`.
+    /// Sends a request and reads the whole answer, of at most `longest` bytes, within `limit`.
     pub(crate) async fn send(
         &self,
-        request: Request<()>,
+        request: Request<Bytes>,
         limit: Duration,
         longest: usize,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
@@ -98,7 +98,11 @@ impl HostClient {
             timeout: limit,
             permits: None,
         };
-        let request = request.map(|()| Empty::new().map_err(|never| match never {}).boxed_unsync());
+        let request = request.map(|body| {
+            Full::new(body)
+                .map_err(|never| match never {})
+                .boxed_unsync()
+        });
         let exchange = async {
             let answer = CONNECT.scope(connect, self.0.request(request)).await?;
             let status = answer.status();

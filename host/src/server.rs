@@ -31,6 +31,7 @@ use crate::instances::Handler;
 use crate::manifest::{StaticResponse, Target};
 use crate::request;
 use crate::routes::{Routes, WELL_KNOWN};
+use crate::telemetry::{RequestSpan, Telemetry};
 
 /// Ports that `--find-free-port` tries.
 const PORTS_TO_TRY: u16 = 10;
@@ -46,6 +47,8 @@ pub(crate) struct Server {
     pub(crate) routes: Routes,
     /// By component id.
     pub(crate) handlers: BTreeMap<String, Handler>,
+    /// Where the spans of requests go.
+    pub(crate) telemetry: Telemetry,
     /// Bytes; hyper's own choice unless given.
     pub(crate) http1_max_buf_size: Option<usize>,
 }
@@ -132,6 +135,18 @@ impl Server {
         request: Request<Incoming>,
         client: SocketAddr,
     ) -> Result<Response<Body>> {
+        let mut span = self.telemetry.request(&request);
+        let answer = self.dispatch(request, client, &mut span).await;
+        span.answered(&answer);
+        answer
+    }
+
+    async fn dispatch(
+        &self,
+        request: Request<Incoming>,
+        client: SocketAddr,
+        span: &mut RequestSpan,
+    ) -> Result<Response<Body>> {
         let mut request =
             request.map(|body| body.map_err(|error| incoming_error(&error)).boxed_unsync());
         request::strip_headers(&mut request);
@@ -146,6 +161,7 @@ impl Server {
         let Some(route) = self.routes.find(&path) else {
             return Ok(status(StatusCode::NOT_FOUND));
         };
+        span.routed(route.raw_route());
         request::set_full_uri(&mut request)?;
         match route.target() {
             Target::Static(response) => fixed(response),
@@ -153,7 +169,7 @@ impl Server {
                 let answer = async {
                     let handler = self.handlers.get(id).context("no such component")?;
                     request::add_headers(&mut request, &route, client)?;
-                    Ok::<_, anyhow::Error>(handler.handle(request).await?)
+                    Ok::<_, anyhow::Error>(handler.handle(request, span.context()).await?)
                 };
                 Ok(match answer.await {
                     Ok(answer) => answer,

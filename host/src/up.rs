@@ -21,6 +21,7 @@ use crate::outbound_http::Shared;
 use crate::routes::Routes;
 use crate::runtime_config::RuntimeConfig;
 use crate::server::{self, Server};
+use crate::telemetry::Telemetry;
 use crate::variables::{Provider, Variables};
 
 /// Serves until a signal ends it.
@@ -45,13 +46,15 @@ pub(crate) fn run(arguments: &Up) -> Result<()> {
 
 async fn serve(arguments: &Up) -> Result<()> {
     let own_address = Arc::new(OnceLock::new());
-    let (server, folders) = prepare(arguments, &own_address)?;
+    let telemetry = Telemetry::from_environment()?;
+    let (server, folders) = prepare(arguments, &own_address, &telemetry)?;
     let listener = server::listen(arguments.listen, arguments.find_free_port).await?;
     let address = listener.local_addr()?;
     let _ = own_address.set(address);
     let stop = stop_signal()?;
     announce(address)?;
     Arc::new(server).serve(listener, stop).await;
+    telemetry.flush().await;
     drop(folders);
     Ok(())
 }
@@ -60,6 +63,7 @@ async fn serve(arguments: &Up) -> Result<()> {
 fn prepare(
     arguments: &Up,
     own_address: &Arc<OnceLock<SocketAddr>>,
+    telemetry: &Telemetry,
 ) -> Result<(Server, Vec<TempDir>)> {
     let mut app = App::load(&arguments.from)?;
     if !arguments.component_ids.is_empty() {
@@ -81,7 +85,11 @@ fn prepare(
         (Some(file), false) => CacheChoice::Configured(file),
         (None, false) => CacheChoice::Default,
     };
-    let runtime = Runtime::new(&cache, !arguments.disable_pooling)?;
+    let runtime = Runtime::new(
+        &cache,
+        !arguments.disable_pooling,
+        arguments.experimental_wasi_otel,
+    )?;
     let http = Shared::new(config.http, own_address.clone());
     let redis_permits = config
         .max_redis_connections
@@ -107,6 +115,7 @@ fn prepare(
             allowed_hosts: component.allowed_outbound_hosts.clone().into(),
             redis_permits: redis_permits.clone(),
             http: http.clone(),
+            telemetry: telemetry.clone(),
             environment: environment.into_iter().collect(),
             files: folder.as_ref().map(|folder| folder.path().to_owned()),
             max_memory: arguments.max_instance_memory.or(config.max_instance_memory),
@@ -124,6 +133,7 @@ fn prepare(
         Server {
             routes: Routes::new(&app.triggers)?,
             handlers,
+            telemetry: telemetry.clone(),
             http1_max_buf_size,
         },
         folders,

@@ -161,10 +161,12 @@ impl Call {
         let lock = instance.keys.user_lock(self.user);
         let kept = self.idempotency.as_ref().map(|i| i.redis_key.as_str());
         let began = Instant::now();
+        let span = self.context.trace.span("lock wait");
         let locks = instance.locks(&self.context.redis);
         let acquisition = locks.acquire_unless_done(&lock, timeout, self.expire, kept);
         let acquisition = acquisition.await;
         self.context.waited(began.elapsed());
+        span.acquired(&acquisition);
         acquisition
     }
 
@@ -198,19 +200,23 @@ impl Call {
     }
 
     async fn act(&self, lease: &mut Lease) -> Result<Option<Box<RawValue>>, Problem> {
+        let fencing_token = lease.fencing_token();
+        let span = self.context.trace.span("action").under(fencing_token);
         let action = Action {
             name: self.action,
             user: self.user,
             input: self.input.clone(),
-            fencing_token: lease.fencing_token(),
+            fencing_token,
             request_id: &self.context.id,
-            headers: &self.parts.headers,
+            headers: &span.headers(&self.parts.headers),
             config: &self.context.instance.config,
         };
         let began = Instant::now();
         let outcome = lease.keep_during(action::run(action)).await;
         self.context.acted(began.elapsed());
-        outcome?
+        let outcome = outcome.unwrap_or_else(|lost| Err(lost.into()));
+        span.ended(&outcome);
+        outcome
     }
 
     async fn commit(
@@ -246,7 +252,10 @@ impl Call {
             .invalidates()
             .then(|| forgotten(&instance.keys, self.user));
         let removed: Vec<&str> = forgotten.iter().flatten().map(String::as_str).collect();
-        Ok(lease.commit(&records, &removed).await?)
+        let span = self.context.trace.span("commit").under(fencing_token);
+        let committed = lease.commit(&records, &removed).await;
+        span.ended(&committed);
+        Ok(committed?)
     }
 
     /// Whether what was read of the user is no longer to be served after this action.

@@ -84,9 +84,11 @@ pub(crate) async fn acquire(
     let expire = expire.unwrap_or(context.instance.config.lock_expire);
     let timeout = timeout.unwrap_or(Duration::ZERO);
     let began = Instant::now();
+    let span = context.trace.span("lock wait");
     let locks = context.instance.locks(&context.redis);
     let grant = locks.grant(&key, &token, timeout, expire).await;
     context.waited(began.elapsed());
+    span.acquired(&grant);
     let grant = grant?;
     let mut response = granted(&token, grant.fencing_token, expire)?;
     if !grant.renewed {

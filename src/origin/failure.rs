@@ -148,6 +148,12 @@ impl Failure {
     }
 }
 
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        failure.problem(false)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -67,7 +67,11 @@ impl ReadThrough {
     async fn ask(&self) -> Result<Answer, Failure> {
         let limit = self.context.instance.config.max_body_bytes;
         let id = &self.context.id;
-        origin::fetch(&self.origin, self.user, id, &self.headers, limit).await
+        let span = self.context.trace.span("fetch");
+        let headers = span.headers(&self.headers);
+        let answer = origin::fetch(&self.origin, self.user, id, &headers, limit).await;
+        span.ended(&answer);
+        answer
     }
 
     /// What is to be done with what the origin said.

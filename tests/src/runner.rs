@@ -39,17 +39,21 @@ pub fn refusal(arguments: &[&str]) -> String {
     output.text()
 }
 
+/// Whether Spin runs the component, and not this project's host.
+pub fn on_spin() -> bool {
+    std::env::var("EDGELATCH_RUNNER").is_ok_and(|runner| runner == "spin")
+}
+
 /// The host or Spin, in an environment without anything that it would read.
 pub(crate) fn program() -> Command {
-    let spin = std::env::var("EDGELATCH_RUNNER").is_ok_and(|runner| runner == "spin");
-    let program = if spin {
+    let program = if on_spin() {
         PathBuf::from(std::env::var_os("SPIN_BIN").unwrap_or_else(|| "spin".into()))
     } else {
         host_binary()
     };
     let mut command = Command::new(program);
     for (name, _) in std::env::vars() {
-        if name.starts_with("SPIN_") {
+        if name.starts_with("SPIN_") || name.starts_with("OTEL_") {
             command.env_remove(name);
         }
     }

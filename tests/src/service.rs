@@ -2,17 +2,18 @@
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::client::Call;
+use crate::collector::Collector;
+use crate::launch::{Launch, Manifest, manifest_with_spans};
 use crate::origin::Origin;
 use crate::output::Output;
 use crate::redis::RedisServer;
-use crate::runner::{self, START_LIMIT};
 
 /// How long it may take to stop when asked to.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -48,20 +49,12 @@ pub struct Service {
     launch: Launch,
 }
 
-/// What a service is launched with, the first time and again.
-struct Launch {
-    folder: tempfile::TempDir,
-    manifest: PathBuf,
-    runtime_config: PathBuf,
-    arguments: Vec<String>,
-    variables: Vec<(String, String)>,
-}
-
 /// What an [`App`] is started with.
 pub struct AppBuilder {
     variables: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
     arguments: Vec<String>,
-    manifest: PathBuf,
+    manifest: Manifest,
     runtime_config: Option<String>,
     redis: Option<RedisServer>,
 }
@@ -81,8 +74,9 @@ impl App {
     pub fn builder() -> AppBuilder {
         AppBuilder {
             variables: Vec::new(),
+            environment: Vec::new(),
             arguments: Vec::new(),
-            manifest: root().join("spin.toml"),
+            manifest: Manifest::At(root().join("spin.toml")),
             runtime_config: None,
             redis: None,
         }
@@ -203,8 +197,29 @@ impl AppBuilder {
     /// Runs another manifest than the project's.
     #[must_use]
     pub fn manifest(mut self, manifest: &Path) -> Self {
-        manifest.clone_into(&mut self.manifest);
+        self.manifest = Manifest::At(manifest.to_owned());
         self
+    }
+
+    /// Sets a variable of the environment of what runs the component.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Runs the component that makes spans of its own, which `cargo xtask test` builds too.
+    #[must_use]
+    pub fn with_spans(mut self) -> Self {
+        self.manifest = Manifest::Text(manifest_with_spans());
+        self.argument("--experimental-wasi-otel")
+    }
+
+    /// Sends spans to `collector`, soon after each has ended.
+    #[must_use]
+    pub fn exporting_to(self, collector: &Collector) -> Self {
+        self.environment("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url())
+            .environment("OTEL_BSP_SCHEDULE_DELAY", "20")
     }
 
     /// Uses this Redis.
@@ -245,12 +260,17 @@ impl AppBuilder {
             runtime_config = folder.path().join("runtime-config.toml");
             std::fs::write(&runtime_config, text).unwrap();
         }
+        let manifest = self.manifest.written_to(folder.path());
+        let mut environment = self.environment;
+        for (name, value) in variables {
+            environment.push((format!("SPIN_VARIABLE_{}", name.to_uppercase()), value));
+        }
         let launch = Launch {
             folder,
-            manifest: self.manifest,
+            manifest,
             runtime_config,
             arguments: self.arguments,
-            variables: variables.collect(),
+            environment,
         };
         let (process, output, address) = launch.start("127.0.0.1:0");
         Service {
@@ -259,46 +279,6 @@ impl AppBuilder {
             address,
             launch,
         }
-    }
-}
-
-impl Launch {
-    /// Starts a process and waits until it serves. Returns it, what it prints, and its address.
-    fn start(&self, listen: &str) -> (Child, Output, String) {
-        let mut command = runner::program();
-        command
-            .arg("up")
-            .arg("--from")
-            .arg(&self.manifest)
-            .args(["--listen", listen])
-            .arg("--runtime-config-file")
-            .arg(&self.runtime_config)
-            .arg("--state-dir")
-            .arg(self.folder.path().join("state"))
-            .args(&self.arguments)
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        for (name, value) in &self.variables {
-            command.env(format!("SPIN_VARIABLE_{}", name.to_uppercase()), value);
-        }
-        let mut process = command
-            .spawn()
-            .expect("the service could not be started: `cargo xtask test` builds it");
-        let output = Output::default();
-        output.gather(process.stdout.take().unwrap());
-        output.gather(process.stderr.take().unwrap());
-        let serving = output.wait_for(START_LIMIT, |text| {
-            let lines = text.lines();
-            let url = lines.filter_map(|line| line.strip_prefix("Serving http://"));
-            url.map(|address| address.trim().to_owned()).next()
-        });
-        let Some(address) = serving else {
-            let _ = process.kill();
-            panic!("the service does not serve; it printed:\n{}", output.text());
-        };
-        (process, output, address)
     }
 }
 

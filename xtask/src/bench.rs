@@ -34,7 +34,7 @@ fn prepare(bench: &mut Command, runner: Runner) -> anyhow::Result<()> {
     let redis = install::REDIS.find_or_install()?;
     let wrk = install::WRK.find_or_install()?;
     let python = python::FASTAPI.interpreter()?;
-    build::components()?;
+    build::components(build::Spans::Without)?;
     build::least_component()?;
     let native = build::program("edgelatch-bench-native")?;
     let runner = match runner {

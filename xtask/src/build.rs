@@ -44,21 +44,61 @@ pub(crate) fn forget_cargo(command: &mut Command) {
 
 /// The components' packages and where each is built, as spin.toml has it. The pages are built on the API's library, and cargo
 /// would put that library, without its entry point, where the API's component belongs: so they have a folder of their own.
-const COMPONENTS: [(&str, &str); 2] =
-    [("edgelatch", "target"), ("edgelatch-pages", "target/pages")];
+const COMPONENTS: [(&str, &str); 2] = [(API, "target"), ("edgelatch-pages", "target/pages")];
+
+/// The API's package.
+const API: &str = "edgelatch";
+
+/// Whether the API's component makes spans of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spans {
+    /// It does, with its feature `otel`.
+    With,
+    /// It does not, and imports nothing that is experimental.
+    Without,
+}
+
+impl Spans {
+    /// From a flag of the command line.
+    pub(crate) fn wanted(otel: bool) -> Self {
+        if otel { Self::With } else { Self::Without }
+    }
+
+    fn add_to(self, package: &str, cargo: &mut Command) {
+        if self == Self::With && package == API {
+            cargo.args(["--features", "otel"]);
+        }
+    }
+}
 
 /// Builds the components, with the target's standard library installed if it is absent.
-pub(crate) fn components() -> anyhow::Result<()> {
+pub(crate) fn components(spans: Spans) -> anyhow::Result<()> {
     install_target()?;
-    components_into(Path::new(""), &|_| {})
+    components_into(Path::new(""), spans, &|_| {})
 }
 
 /// The same, with their target folders in `into`, and each call of cargo as `adapt` makes it.
-pub(crate) fn components_into(into: &Path, adapt: &dyn Fn(&mut Command)) -> anyhow::Result<()> {
+pub(crate) fn components_into(
+    into: &Path,
+    spans: Spans,
+    adapt: &dyn Fn(&mut Command),
+) -> anyhow::Result<()> {
     for (package, folder) in COMPONENTS {
-        component(package, &into.join(folder), adapt)?;
+        component(package, &into.join(folder), &|cargo| {
+            spans.add_to(package, cargo);
+            adapt(cargo);
+        })?;
     }
     Ok(())
+}
+
+/// Builds the API's component with spans of its own for the tests, in a folder of its own, so that neither takes the other's
+/// features. Returns where it is.
+pub(crate) fn component_with_spans() -> anyhow::Result<PathBuf> {
+    let folder = Path::new("target/otel");
+    component(API, folder, &|cargo| Spans::With.add_to(API, cargo))?;
+    let built = folder.join(TARGET).join("release").join("edgelatch.wasm");
+    Ok(root().join(built))
 }
 
 /// Builds the least component, which the benchmark compares the API's with: in the same way, but in a folder of its own, so that

@@ -13,6 +13,7 @@ use clap::Args;
 use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
+use crate::build::Spans;
 use crate::{build, interface, manifest, step};
 
 /// What is deployed beside the components and the manifest, as it is.
@@ -27,6 +28,9 @@ pub(crate) struct Dist {
     /// Build once, without the proof that it is reproducible
     #[arg(long)]
     once: bool,
+    /// With spans of its own, through an interface that Spin only has with `spin up --experimental-wasi-otel`
+    #[arg(long)]
+    otel: bool,
 }
 
 impl Dist {
@@ -41,7 +45,8 @@ impl Dist {
             fs::remove_dir_all(&dist)?;
         }
         fs::create_dir_all(&dist)?;
-        let built = build_from(build::root())?;
+        let spans = Spans::wanted(self.otel);
+        let built = build_from(build::root(), spans)?;
         for (id, bytes) in &built {
             fs::write(dist.join(format!("{id}.wasm")), bytes)?;
         }
@@ -50,13 +55,13 @@ impl Dist {
         }
         let text = fs::read_to_string(build::root().join("spin.toml"))?;
         fs::write(dist.join("spin.toml"), beside_components(&text)?)?;
-        interface::check_manifest(&dist.join("spin.toml"), describe)?;
+        interface::check_manifest(&dist.join("spin.toml"), spans, describe)?;
         if self.once {
             step::say("built once: whether it is reproducible was not tried");
         } else {
             let copy = tempfile::tempdir()?;
             copy_sources(build::root(), copy.path())?;
-            compare(&built, &build_from(copy.path())?)?;
+            compare(&built, &build_from(copy.path(), spans)?)?;
             step::say("the same bytes came of a copy in another folder");
         }
         let sums = sums(&dist)?;
@@ -70,11 +75,11 @@ impl Dist {
 type Components = Vec<(String, Vec<u8>)>;
 
 /// Builds the components of the project in `root` from nothing, and returns them by their ids.
-fn build_from(root: &Path) -> anyhow::Result<Components> {
+fn build_from(root: &Path, spans: Spans) -> anyhow::Result<Components> {
     step::say(format_args!("building from nothing in {}", root.display()));
     let target = tempfile::tempdir()?;
     let flags = same_everywhere(root)?;
-    build::components_into(target.path(), &|cargo| {
+    build::components_into(target.path(), spans, &|cargo| {
         cargo
             .current_dir(root)
             .arg("--locked")

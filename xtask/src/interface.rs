@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail, ensure};
 use wasmparser::{Parser, Payload};
 
+use crate::build::Spans;
 use crate::manifest::{self, Component};
 use crate::{build, step};
 
@@ -16,6 +17,9 @@ const ALWAYS: [&str; 4] = ["wasi:cli/", "wasi:clocks/", "wasi:io/", "wasi:random
 
 /// What Spin's http trigger calls (WASI 0.3).
 const ENTRY_POINT: &str = "wasi:http/handler";
+
+/// What a component with spans of its own imports beside all else.
+const SPANS: [&str; 2] = ["wasi:otel/tracing", "wasi:otel/types"];
 
 /// The interfaces of one component.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -52,10 +56,13 @@ impl Interface {
     }
 
     /// What it imports that the manifest does not grant, and what it exports beside its entry point.
-    fn faults(&self, component: &Component) -> Vec<String> {
+    fn faults(&self, component: &Component, spans: Spans) -> Vec<String> {
         let imports = self.imports.iter();
         let ungranted = imports
-            .filter(|name| !is_granted(name, component))
+            .filter(|name| {
+                let of_spans = spans == Spans::With && SPANS.contains(&interface_of(name));
+                !of_spans && !is_granted(name, component)
+            })
             .map(|name| format!("imports {name}, which spin.toml grants no use of"));
         let exports = self.exports.iter();
         let foreign = exports
@@ -93,12 +100,41 @@ fn interface_of(name: &str) -> &str {
 /// # Errors
 /// What a component imports that it is not granted.
 pub(crate) fn check() -> anyhow::Result<()> {
-    check_manifest(&build::root().join("spin.toml"), |_| {})
+    check_manifest(&build::root().join("spin.toml"), Spans::Without, |_| {})
+}
+
+/// Holds the API's component with spans of its own, which is at `path`, against the one without.
+///
+/// # Errors
+/// What else it imports, or that it imports nothing of spans.
+pub(crate) fn check_spans(path: &Path) -> anyhow::Result<()> {
+    let components = manifest::components(&build::root().join("spin.toml"))?;
+    let api = components
+        .iter()
+        .find(|component| component.id == "edgelatch");
+    let api = api.context("spin.toml has no component \"edgelatch\"")?;
+    let read = |path: &Path| {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+        Interface::of(&bytes?)
+    };
+    let without = read(&build::root().join(&api.source))?.imports;
+    let with = read(path)?.imports;
+    let added: Vec<_> = with
+        .iter()
+        .filter(|name| !without.contains(name))
+        .map(|name| interface_of(name))
+        .collect();
+    ensure!(
+        added.len() == SPANS.len() && added.iter().all(|name| SPANS.contains(name)),
+        "the feature `otel` adds the imports {added:?}, and should add {SPANS:?}"
+    );
+    Ok(())
 }
 
 /// Holds every component of the manifest at `path` against it, and hands each on.
 pub(crate) fn check_manifest(
     path: &Path,
+    spans: Spans,
     mut each: impl FnMut(&Inspected<'_>),
 ) -> anyhow::Result<()> {
     let folder = path.parent().context("a manifest is in a folder")?;
@@ -113,7 +149,7 @@ pub(crate) fn check_manifest(
             "{} imports nothing: it can't be what spin.toml describes",
             file.display()
         );
-        let faults = interface.faults(component);
+        let faults = interface.faults(component, spans);
         if !faults.is_empty() {
             bail!("component {}: {}", component.id, faults.join("; "));
         }
@@ -142,17 +178,37 @@ mod tests {
     use super::*;
 
     fn faults(imports: &[&str], hosts: &[&str], has_variables: bool) -> Vec<String> {
+        faults_of(imports, hosts, has_variables, Spans::Without)
+    }
+
+    fn faults_of(
+        imports: &[&str],
+        hosts: &[&str],
+        has_variables: bool,
+        spans: Spans,
+    ) -> Vec<String> {
         let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
         let interface = Interface {
             imports: owned(imports),
             exports: owned(&["wasi:http/handler@0.3.0"]),
         };
-        interface.faults(&Component {
+        let component = Component {
             id: "c".into(),
             source: "c.wasm".into(),
             has_variables,
             hosts: owned(hosts),
-        })
+        };
+        interface.faults(&component, spans)
+    }
+
+    #[test]
+    fn spans_are_imported_where_they_are_wanted() {
+        let imports = ["wasi:otel/tracing@0.2.0-rc.2", "wasi:otel/types@0.2.0-rc.2"];
+        let faults = |spans| faults_of(&imports, &[], false, spans).len();
+        assert_eq!(faults(Spans::With), 0);
+        assert_eq!(faults(Spans::Without), 2);
+        let others = ["wasi:otel/metrics@0.2.0-rc.2", "wasi:otel/logs@0.2.0-rc.2"];
+        assert_eq!(faults_of(&others, &[], false, Spans::With).len(), 2);
     }
 
     #[test]
@@ -195,7 +251,8 @@ mod tests {
             has_variables: false,
             hosts: Vec::new(),
         };
-        assert_eq!(interface.faults(&component).len(), 1);
-        assert_eq!(Interface::default().faults(&component).len(), 1);
+        assert_eq!(interface.faults(&component, Spans::Without).len(), 1);
+        let nothing = Interface::default();
+        assert_eq!(nothing.faults(&component, Spans::Without).len(), 1);
     }
 }

@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use clap::Args;
 
+use crate::build::Spans;
 use crate::redis::PrivateRedis;
 use crate::service::{Background, Runner};
 use crate::{build, python, signals, step};
@@ -47,7 +48,7 @@ impl Judge {
         let folder = build::target().join("judging");
         std::fs::create_dir_all(&folder)?;
         let log = folder.join("service.log");
-        let mut command = Runner::of_tests().command("127.0.0.1:0")?;
+        let mut command = Runner::of_tests().command("127.0.0.1:0", Spans::Without)?;
         forget_settings(&mut command);
         // What is declared later is dropped, and so stopped, first.
         let redis = PrivateRedis::start()?;

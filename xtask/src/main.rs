@@ -22,6 +22,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::build::Spans;
+
 /// Builds, serves and tests edgelatch.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
@@ -90,7 +92,7 @@ fn main() -> ExitCode {
         Command::Test { arguments } => test(&arguments),
         Command::Fuzz(judge) => judge.run(),
         Command::Bench { arguments } => bench::run(&arguments),
-        Command::Build => build::components().and_then(|()| build::host()),
+        Command::Build => build::components(Spans::Without).and_then(|()| build::host()),
         Command::Dist(dist) => dist.run(),
         Command::Openapi => build::openapi(),
         Command::Model => model(),
@@ -118,8 +120,9 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
     let redis = install::REDIS.find_or_install()?;
     let chromedriver = install::CHROMEDRIVER.find_or_install()?;
     let python = python::JUDGES.interpreter()?;
-    build::components()?;
+    build::components(Spans::Without)?;
     interface::check()?;
+    interface::check_spans(&build::component_with_spans()?)?;
     build::host()?;
     step::say("running all tests");
     let mut cargo = build::cargo();
@@ -151,7 +154,7 @@ fn model() -> anyhow::Result<()> {
 /// Builds and runs one of the programs beside the tests.
 fn run_tool(name: &str, arguments: &[String], failed: &str) -> anyhow::Result<()> {
     let redis = install::REDIS.find_or_install()?;
-    build::components()?;
+    build::components(Spans::Without)?;
     build::host()?;
     let program = build::program(name)?;
     step::say(format_args!(

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use nix::sys::signal::Signal;
 
+use crate::build::Spans;
 use crate::{build, signals, step};
 
 /// How long it may take to stop when asked to.
@@ -33,8 +34,8 @@ impl Runner {
     }
 
     /// Builds what it needs, and returns the command that serves at `listen`.
-    pub(crate) fn command(self, listen: &str) -> anyhow::Result<Command> {
-        build::components()?;
+    pub(crate) fn command(self, listen: &str, spans: Spans) -> anyhow::Result<Command> {
+        build::components(spans)?;
         let program = match self {
             Self::Host => {
                 build::host()?;
@@ -47,6 +48,9 @@ impl Runner {
             .args(["up", "--from", "spin.toml", "--listen", listen])
             .args(["--runtime-config-file", "runtime-config.toml"])
             .current_dir(build::root());
+        if spans == Spans::With {
+            command.arg("--experimental-wasi-otel");
+        }
         Ok(command)
     }
 }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use url::Url;
 
+use crate::build::Spans;
 use crate::redis::PrivateRedis;
 use crate::service::Runner;
 use crate::{signals, step};
@@ -22,12 +23,17 @@ pub(crate) struct Up {
     /// What runs the component: the host of this project, or `spin` from PATH (or from SPIN_BIN)
     #[arg(long, value_enum, default_value_t = Runner::Host)]
     runner: Runner,
+    /// With spans of its own (experimental in Spin); OTEL_EXPORTER_OTLP_ENDPOINT says where they go
+    #[arg(long)]
+    otel: bool,
 }
 
 impl Up {
     /// Runs until the service ends, or until Ctrl-C or SIGTERM stop it.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let mut command = self.runner.command(&self.listen)?;
+        let mut command = self
+            .runner
+            .command(&self.listen, Spans::wanted(self.otel))?;
         let redis = self.choose_redis(&mut command)?;
         let service = self.serve(&mut command);
         // Its Redis goes after the service, not before.

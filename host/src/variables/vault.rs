@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, Uri};
 use serde::Deserialize;
 
@@ -72,7 +73,7 @@ impl Vault {
         let request = Request::get(format!("{}{name}", self.base))
             .header("x-vault-token", self.token.clone())
             .header("x-vault-request", "true")
-            .body(())?;
+            .body(Bytes::new())?;
         let (status, body) = self
             .client
             .send(request, LIMIT, LONGEST)

@@ -28,3 +28,4 @@ mod origin;
 mod read_through;
 mod readme;
 mod redis_faults;
+mod spans;

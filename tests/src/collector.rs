@@ -1,0 +1,158 @@
+//! A collector of OpenTelemetry (OTLP over HTTP with protobuf): keeps the spans that it is sent.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::Span as Sent;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode as SpanStatus;
+use prost::Message as _;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// A span as the collector has it.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// Of its trace, in hexadecimal.
+    pub trace_id: String,
+    /// Its own, in hexadecimal.
+    pub id: String,
+    /// That of its parent; empty without one.
+    pub parent: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is of the answering of a request.
+    pub is_server: bool,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, Value>,
+    /// What it says of its failure, if it is one.
+    pub error: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+    /// What made it.
+    pub scope: String,
+    /// `service.name`.
+    pub service: String,
+    /// What vendors add to its trace.
+    pub state: String,
+}
+
+/// A server on 127.0.0.1 that takes spans.
+pub struct Collector {
+    port: u16,
+    spans: Arc<Mutex<Vec<Span>>>,
+    server: JoinHandle<()>,
+}
+
+impl Collector {
+    /// Starts one.
+    pub async fn start() -> Self {
+        let spans = Arc::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = Router::new()
+            .route("/v1/traces", post(take))
+            .with_state(Arc::clone(&spans));
+        let server = tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+        Self {
+            port,
+            spans,
+            server,
+        }
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Everything so far.
+    pub fn spans(&self) -> Vec<Span> {
+        self.spans.lock().unwrap().clone()
+    }
+
+    /// The spans of a trace, once `enough` says that all are there.
+    pub async fn trace(&self, trace_id: &str, enough: impl Fn(&[Span]) -> bool) -> Vec<Span> {
+        let of_trace = || {
+            let mut spans = self.spans();
+            spans.retain(|span| span.trace_id == trace_id);
+            spans
+        };
+        crate::until("the spans were sent", || async { enough(&of_trace()) }).await;
+        of_trace()
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn take(
+    State(spans): State<Arc<Mutex<Vec<Span>>>>,
+    body: Bytes,
+) -> Result<Vec<u8>, StatusCode> {
+    let request =
+        ExportTraceServiceRequest::decode(body).map_err(|_| StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
+    let mut all = spans.lock().unwrap();
+    for of_resource in request.resource_spans {
+        let resource = attributes(of_resource.resource.unwrap_or_default().attributes);
+        let service = resource["service.name"].as_str().unwrap().to_owned();
+        for of_scope in of_resource.scope_spans {
+            let scope = of_scope.scope.unwrap_or_default().name;
+            for span in of_scope.spans {
+                all.push(seen(span, &scope, &service));
+            }
+        }
+    }
+    Ok(ExportTraceServiceResponse::default().encode_to_vec())
+}
+
+fn seen(span: Sent, scope: &str, service: &str) -> Span {
+    let status = span.status.clone().unwrap_or_default();
+    Span {
+        is_server: span.kind() == SpanKind::Server,
+        error: (status.code() == SpanStatus::Error).then_some(status.message),
+        took: Duration::from_nanos(span.end_time_unix_nano - span.start_time_unix_nano),
+        trace_id: hexadecimal(&span.trace_id),
+        id: hexadecimal(&span.span_id),
+        parent: hexadecimal(&span.parent_span_id),
+        name: span.name,
+        attributes: attributes(span.attributes),
+        scope: scope.to_owned(),
+        service: service.to_owned(),
+        state: span.trace_state,
+    }
+}
+
+fn attributes(list: Vec<KeyValue>) -> BTreeMap<String, Value> {
+    let pair = |KeyValue { key, value }| (key, json_of(value));
+    list.into_iter().map(pair).collect()
+}
+
+fn json_of(value: Option<AnyValue>) -> Value {
+    match value.and_then(|value| value.value) {
+        Some(Any::StringValue(text)) => json!(text),
+        Some(Any::IntValue(number)) => json!(number),
+        Some(Any::DoubleValue(number)) => json!(number),
+        Some(Any::BoolValue(yes)) => json!(yes),
+        other => json!(format!("{other:?}")),
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
