@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
 use crate::redis_error::{Code, RedisError, RedisErrorKind, Unanswered};
-use crate::time_limit::within;
+use crate::time_limit::{within, within_since};
 pub(crate) use cluster::Moved;
 pub use link::Link;
 use link::Node;
@@ -155,7 +155,7 @@ impl Redis {
         call: impl Future<Output = Result<Vec<RedisResult>, RedisError>>,
     ) -> Result<Vec<RedisResult>, RedisError> {
         let started = Instant::now();
-        let outcome = within(self.timeout, call).await;
+        let outcome = within_since(started, self.timeout, call).await;
         let spent = started.elapsed().as_micros() as u64;
         self.spent_us.fetch_add(spent, Ordering::Relaxed);
         outcome.unwrap_or_else(|| {

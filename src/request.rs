@@ -127,15 +127,16 @@ pub struct Timing {
 impl Timing {
     /// The value of `Server-Timing` (<https://www.w3.org/TR/server-timing/>), in milliseconds.
     pub(crate) fn header(&self) -> String {
-        let ms = |duration: Duration| {
-            let us = duration.as_micros();
-            format!("{}.{:03}", us / 1000, us % 1000)
-        };
+        let us = |duration: Duration| duration.as_micros() as u64;
+        let (redis, wait, action) = (us(self.redis), us(self.wait), us(self.action));
         format!(
-            "redis;dur={}, wait;dur={}, action;dur={}",
-            ms(self.redis),
-            ms(self.wait),
-            ms(self.action)
+            "redis;dur={}.{:03}, wait;dur={}.{:03}, action;dur={}.{:03}",
+            redis / 1000,
+            redis % 1000,
+            wait / 1000,
+            wait % 1000,
+            action / 1000,
+            action % 1000
         )
     }
 }

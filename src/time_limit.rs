@@ -25,7 +25,16 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 /// # Cancellation
 /// Dropping it drops the future and the limit.
 pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let Some(deadline) = Instant::now().checked_add(limit) else {
+    within_since(Instant::now(), limit, future).await
+}
+
+/// The same, where the time began at `began`: to ask for the time is a call of the host too.
+pub(crate) async fn within_since<T>(
+    began: Instant,
+    limit: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let Some(deadline) = began.checked_add(limit) else {
         return Some(future.await);
     };
     let mut future = pin!(future);
@@ -185,6 +194,10 @@ impl Drop for Watch {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    use std::task::Wake;
+
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
@@ -237,5 +250,29 @@ mod tests {
         assert_eq!(limits.look(now + MS).len(), 1);
         assert_eq!(limits.looks_at, None);
         assert!(!limits.is_watched(now + 1000 * MS));
+    }
+
+    #[test]
+    fn a_watch_that_is_cut_off_wakes_those_whom_it_leaves() {
+        struct Count(AtomicU32);
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Relaxed);
+            }
+        }
+        let count = Arc::new(Count(AtomicU32::new(0)));
+        let now = Instant::now();
+        // No other test has to do with those of the process.
+        let number = {
+            let mut limits = limits();
+            let key = noted(&mut limits, now + 1000 * MS);
+            limits.noted.insert(key, Arc::clone(&count).into());
+            limits.begin(now)
+        };
+        drop(Watch(number - 1));
+        assert_eq!(count.0.load(Relaxed), 0);
+        drop(Watch(number));
+        assert_eq!(count.0.load(Relaxed), 1);
+        assert!(!limits().is_watched(now + 1000 * MS));
     }
 }

@@ -59,6 +59,8 @@ impl Runtime {
     pub(crate) fn new(cache: &CacheChoice<'_>, pooling: bool, spans: bool) -> Result<Self> {
         let mut config = Config::new();
         config.wasm_component_model_async(true);
+        // As in Spin: what the component then checks at each loop and call is a part of what it costs.
+        config.epoch_interruption(true);
         config.cache(open_cache(cache)?);
         if pooling && pool_fits() {
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));

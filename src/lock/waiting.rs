@@ -38,12 +38,12 @@ pub(super) async fn acquire(
     timeout: Duration,
     result: Option<&str>,
 ) -> Result<(Attempt, Instant), LockError> {
-    let deadline = Instant::now() + timeout;
+    let mut sent = Instant::now();
+    let deadline = sent + timeout;
     let call = random::hex128();
     let mut listener: Option<Listener> = None;
     let mut came = None;
     loop {
-        let sent = Instant::now();
         let patience = match (timeout.is_zero(), sent < deadline) {
             (true, _) => Patience::Once,
             (false, true) => Patience::Wait(came),
@@ -66,6 +66,7 @@ pub(super) async fn acquire(
         came = Some(queued.came);
         let listener = listener.get_or_insert_with(|| owned.redis.listener(owned.key.wake(&call)));
         listen(listener, queued, deadline).await;
+        sent = Instant::now();
     }
 }
 
