@@ -145,6 +145,18 @@ async fn one_who_has_waited_long_enough_leaves_the_queue() {
 }
 
 #[tokio::test]
+async fn a_waiter_that_finds_the_lock_free_leaves_the_queue_as_it_takes_it() {
+    let app = App::patient().await;
+    let _: String = app.redis.run(&["SET", LOCK, "stranger", "PX", "400"]).await;
+    let waiter = queued(&app, &app.redis, 1).await;
+    let answer = waiter.await.unwrap();
+    answer.assert_body(200, r#"{"status":"success"}"#);
+    // Else it would have been handed to its own, ended call.
+    assert_eq!(waiting(&app.redis).await, 0);
+    assert!(!app.redis.exists(LOCK).await);
+}
+
+#[tokio::test]
 async fn a_stranger_who_gives_the_lock_back_without_a_word_is_noticed() {
     let app = App::start().await;
     let set: String = app
