@@ -2,7 +2,7 @@
 
 /// 128 random bits as 32 hexadecimal digits, fit for what must not be guessed.
 pub(crate) fn hex128() -> String {
-    // As numbers, and without `format!`: there are three for each action, and so it takes a tenth of the time.
+    // As numbers, and without `format!`, which is slow at single digits: there are three of these for each action.
     let (mut text, halves) = (String::with_capacity(32), [bits64(), bits64()]);
     for half in halves {
         for place in (0..16).rev() {

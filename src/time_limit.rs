@@ -1,7 +1,7 @@
 //! Limits of time, with one timer for all requests of a component instance.
 //!
 //! Every command to Redis has a limit, and next to none reaches it. A timer of its own for each would be set, waited on, cancelled and
-//! dropped for nothing, and each of these is a call of the host: together they cost as much as a third of the command itself. So a
+//! dropped for nothing, and each of these is a call of the host: together they were a sixth to a fifth of what an action cost. So a
 //! limit is noted here, and one task sleeps for all of them. It lives in whichever request began it, and goes on behind that request's answer,
 //! for 10 to 100 ms after the last limit is gone.
 

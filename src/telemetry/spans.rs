@@ -124,7 +124,7 @@ impl Span {
     /// (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status>).
     pub(crate) fn answered(mut self, head: &RequestHead, response: &Response, log: Log<'_>) {
         let problem = response.extensions().get::<Problem>();
-        let status = problem.map_or(response.status(), |problem| problem.status);
+        let status = response.status();
         let outcome = log::outcome(status, response.headers(), problem);
         let method = method(head.method());
         let route = log.route(head.uri());

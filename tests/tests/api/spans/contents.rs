@@ -57,6 +57,21 @@ async fn spans_of_an_action_that_succeeds() {
 }
 
 #[tokio::test]
+async fn the_status_is_the_one_that_was_answered_also_where_it_is_the_origins() {
+    let collector = Collector::start().await;
+    let origin = Origin::start(Reply::status(404, r#"{"error":"no such order"}"#)).await;
+    let app = traced(&collector).var("origin_passthrough", "true");
+    let app = app.origin(&origin).start().await;
+    let call = in_trace(app.perform("user_id=7"), &trace(1));
+    assert_eq!(call.passed_through().await.status, 404);
+    let spans = of_component(&collector, &trace(1)).await;
+    let request = named(&spans, PERFORM);
+    assert_eq!(attributes(request)["http.response.status_code"], 404);
+    // The caller's, as the status says.
+    assert_eq!(request.error, None);
+}
+
+#[tokio::test]
 async fn a_lock_that_was_not_had_is_an_error_of_the_wait_and_not_of_the_request() {
     let collector = Collector::start().await;
     let app = traced(&collector).start().await;
