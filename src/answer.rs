@@ -2,8 +2,6 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
-use http_body::Body as _;
-use http_body_util::Full;
 
 use crate::log::{Asked, Log};
 use crate::problem::Problem;
@@ -11,7 +9,7 @@ use crate::query::Query;
 use crate::request::{RequestId, Timing, X_REQUEST_ID};
 
 /// The body of an answer: whole, since its length is told before it.
-pub type Body = Full<Bytes>;
+pub type Body = Bytes;
 
 /// An answer.
 pub type Response = http::Response<Body>;
@@ -67,13 +65,15 @@ impl RequestHead {
         if let Some(problem) = problem {
             self.render(&problem, &mut response);
         }
-        let length = response.body().size_hint().exact();
+        let length = response.body().len();
         let headers = response.headers_mut();
         match status {
             // These two must not say a length that is not the content's (RFC 9110, section 8.6).
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => {}
             _ if headers.contains_key(header::CONTENT_LENGTH) => {}
-            _ => headers.extend(length.map(|length| (header::CONTENT_LENGTH, length.into()))),
+            _ => {
+                headers.insert(header::CONTENT_LENGTH, length.into());
+            }
         }
         headers.insert(X_REQUEST_ID, self.id().header().clone());
         if let Ok(timing) = HeaderValue::try_from(timing.header()) {

@@ -2,11 +2,10 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::json;
 use crate::problem::Problem;
-use crate::request::RequestBody;
+use crate::wasi_http::{RequestBody, Unread};
 
 /// Reads a JSON body of at most `limit` bytes; `None` if there is none. The bytes are those that were sent.
 ///
@@ -62,18 +61,16 @@ async fn bounded(headers: &HeaderMap, body: RequestBody, limit: usize) -> Result
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(Problem::body_too_large(limit));
     }
-    if announced == Some(0) {
-        // Reading nothing is several calls of the host, and was a tenth of what an action cost.
-        return Ok(Bytes::new());
-    }
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Problem::body_too_large(limit)),
-        Err(error) => Err(
-            Problem::malformed_json("The request body could not be read to its end")
-                .caused_by(error),
-        ),
-    }
+    let announced = announced.map(|length| length as usize);
+    body.read(announced, limit)
+        .await
+        .map_err(|unread| match unread {
+            Unread::TooLong => Problem::body_too_large(limit),
+            Unread::Failed(error) => {
+                let what = "The request body could not be read to its end";
+                Problem::malformed_json(what).caused_by(error)
+            }
+        })
 }
 
 /// Whether a media type is JSON: `application/json` or `application/<something>+json` (RFC 6839, section 3.1), with any

@@ -10,8 +10,9 @@ use crate::handlers::health;
 use crate::instance::Instance;
 use crate::log::Log;
 use crate::problem::Problem;
-use crate::request::{Request, RequestContext, Timing};
+use crate::request::{RequestContext, Timing};
 use crate::telemetry::Span;
+use crate::wasi_http::Request;
 
 /// Answers a request.
 pub(crate) async fn serve(request: Request) -> Response {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use spin_sdk::variables;
 
+use bindings::wasi::config::store::get_all;
+
 use crate::config::{Config, VARIABLES};
 use crate::json_cache::JsonCache;
 use crate::keys::Keys;
@@ -16,6 +18,11 @@ use crate::lock::Locks;
 use crate::log::Log;
 use crate::redis::{Link, Redis};
 use crate::router::Router;
+
+/// What the SDK has not, generated.
+mod bindings {
+    wit_bindgen::generate!({ path: "wit", world: "configuration", generate_all });
+}
 
 /// How long variables are taken to be what they were.
 const REFRESH: Duration = Duration::from_secs(2);
@@ -28,7 +35,7 @@ pub(crate) struct Instance {
     pub(crate) keys: Keys,
     link: Arc<Link>,
     router: Router,
-    variables: Vec<Option<String>>,
+    variables: Variables,
 }
 
 struct Loaded {
@@ -47,7 +54,15 @@ impl Instance {
         if let Some(instance) = recent() {
             return Ok(instance);
         }
-        let read = read_variables().await;
+        let is_first = LOADED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none();
+        let read = if is_first {
+            first_variables()
+        } else {
+            read_variables().await
+        };
         let before = LOADED.lock().unwrap_or_else(PoisonError::into_inner).take();
         let instance = match (read, before) {
             (Ok(variables), Some(before)) if before.instance.variables == variables => {
@@ -65,7 +80,7 @@ impl Instance {
         Ok(instance)
     }
 
-    fn load(variables: Vec<Option<String>>, before: Option<Loaded>) -> Result<Self, String> {
+    fn load(variables: Variables, before: Option<Loaded>) -> Result<Self, String> {
         let lookup = |name| {
             let index = VARIABLES.iter().position(|variable| *variable == name)?;
             variables.get(index).cloned().flatten()
@@ -133,8 +148,25 @@ fn recent() -> Option<Arc<Instance>> {
 }
 
 /// All variables in the order of [`VARIABLES`]; `None` for one that `spin.toml` does not give to the component.
-async fn read_variables() -> Result<Vec<Option<String>>, String> {
-    // All at once: of a provider that is far away, each read is a round trip.
+type Variables = Vec<Option<String>>;
+
+/// The variables, for an instance that has none yet: in one call of the host, where one for each cost a fresh instance more than all
+/// the rest of its first request. The whole instance waits for it, but has nothing else to do.
+fn first_variables() -> Result<Variables, String> {
+    let all = get_all().map_err(|error| format!("the variables could not be read: {error}"))?;
+    let mut variables = vec![None; VARIABLES.len()];
+    for (name, value) in all {
+        let place = VARIABLES.iter().position(|variable| *variable == name);
+        if let Some(variable) = place.and_then(|place| variables.get_mut(place)) {
+            *variable = Some(value);
+        }
+    }
+    Ok(variables)
+}
+
+/// The variables, for an instance at work: a provider may be far away, and other requests go on meanwhile.
+async fn read_variables() -> Result<Variables, String> {
+    // All at once: each read may be a round trip.
     let reads = VARIABLES.iter().map(|name| async move {
         match variables::get(name).await {
             Ok(value) => Ok(Some(value)),

@@ -166,7 +166,7 @@ impl JsonCache {
             Argument::Bytes(if_match.as_bytes()),
             Argument::Bytes(if_none_match.as_bytes()),
             Argument::Bytes(json),
-            Argument::Millis(ttl.as_millis()),
+            Argument::millis(ttl.as_duration()),
             Argument::Bytes(keep),
         ];
         let keys = [key.as_str()];

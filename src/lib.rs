@@ -52,12 +52,34 @@ mod router;
 pub mod seconds;
 mod telemetry;
 pub mod time_limit;
+pub mod wasi_http;
+
+use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
+
+/// Answers a request.
+///
+/// # Errors
+/// Where what the host hands over is no HTTP.
+///
+/// # Cancellation
+/// Dropping the future gives back what the request holds, in the background.
+pub async fn handle(request: Request) -> Result<Response, ErrorCode> {
+    let request = wasi_http::request(request)?;
+    wasi_http::response(edge::serve(request).await).await
+}
 
 /// The component's entry point.
-#[cfg_attr(
-    all(target_family = "wasm", feature = "component"),
-    spin_sdk::http_service
-)]
-pub async fn handle(request: spin_sdk::http::Request) -> answer::Response {
-    edge::serve(request).await
+#[cfg(all(target_family = "wasm", feature = "component"))]
+mod component {
+    use super::{ErrorCode, Request, Response, handle};
+
+    struct Component;
+
+    spin_sdk::wasip3::http::service::export!(Component);
+
+    impl spin_sdk::wasip3::exports::http::handler::Guest for Component {
+        async fn handle(request: Request) -> Result<Response, ErrorCode> {
+            handle(request).await
+        }
+    }
 }

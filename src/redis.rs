@@ -276,7 +276,7 @@ impl Script {
         all.extend(keys.iter().map(|key| binary(key.as_bytes())));
         all.extend(arguments.iter().map(|argument| match argument {
             Argument::Bytes(bytes) => binary(bytes),
-            Argument::Millis(ms) => RedisParameter::Int64(i64::try_from(*ms).unwrap_or(i64::MAX)),
+            Argument::Integer(number) => RedisParameter::Int64(*number),
         }));
         all
     }
@@ -287,8 +287,15 @@ impl Script {
 pub enum Argument<'a> {
     /// Bytes, passed as they are.
     Bytes(&'a [u8]),
-    /// Milliseconds.
-    Millis(u64),
+    /// A number.
+    Integer(i64),
+}
+
+impl Argument<'static> {
+    /// A time in whole milliseconds.
+    pub fn millis(time: Duration) -> Self {
+        Self::Integer(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+    }
 }
 
 /// Bytes as a parameter of a command.

@@ -11,12 +11,6 @@ use crate::random;
 use crate::redis::Redis;
 use crate::telemetry::Trace;
 
-/// A request as Spin hands it over.
-pub(crate) type Request = spin_sdk::http::Request;
-
-/// Its body, not yet read.
-pub(crate) type RequestBody = spin_sdk::wasip3::http_compat::IncomingRequestBody;
-
 /// Names a request, from whoever asked to the last log line.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -7,7 +7,8 @@ use http::{HeaderValue, Method, StatusCode, header};
 use crate::answer::{self, Response};
 use crate::handlers::{actions, cache, health, locks, users};
 use crate::problem::Problem;
-use crate::request::{Request, RequestContext};
+use crate::request::RequestContext;
+use crate::wasi_http::Request;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response, Problem>>>>;
 type Handler = fn(RequestContext, Request) -> Answer;

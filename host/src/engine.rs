@@ -15,7 +15,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
-use crate::bindings::{redis, tracing, variables};
+use crate::bindings::{redis, store, tracing, variables};
 use crate::guest::{Guest, HasVariables};
 use crate::manifest;
 use crate::redis::HasConnections;
@@ -74,6 +74,7 @@ impl Runtime {
             &mut guest.redis
         })?;
         variables::add_to_linker::<_, HasVariables>(&mut linker, |guest: &mut Guest| guest)?;
+        store::add_to_linker::<_, HasVariables>(&mut linker, |guest: &mut Guest| guest)?;
         if spans {
             tracing::add_to_linker::<_, HasSpans>(&mut linker, |guest: &mut Guest| {
                 &mut guest.spans

@@ -1,5 +1,5 @@
-//! The host's side of one instance: everything that its imports reach, and `spin:variables@3.0.0`, which has no
-//! state of its own.
+//! The host's side of one instance: everything that its imports reach, and `spin:variables@3.0.0` and `wasi:config`, which have
+//! no state of their own.
 //!
 //! Raw sockets stay closed, there is no standard input, and of the file system only the application's `files` are
 //! there, to read.
@@ -15,6 +15,7 @@ use wasmtime_wasi::{DirPerms, FilePerms, WasiCtx, WasiCtxBuilder, WasiCtxView, W
 use wasmtime_wasi_http::WasiHttpCtx;
 use wasmtime_wasi_http::p3::{WasiHttpCtxView, WasiHttpView};
 
+use crate::bindings::store;
 use crate::bindings::variables::{Error, Host, HostWithStore};
 use crate::logs::ComponentLog;
 use crate::outbound::Gate;
@@ -147,5 +148,24 @@ impl<T: Send> HostWithStore<T> for HasVariables {
                 Failure::Undefined(text) => Error::Undefined(text),
                 Failure::Provider(text) => Error::Provider(text),
             })
+    }
+}
+
+/// Follows Spin's `crates/factor-variables/src/host.rs`.
+impl store::Host for Guest {
+    async fn get(&mut self, name: String) -> Result<Option<String>, store::Error> {
+        match self.variables.get(&self.component, &name).await {
+            Ok(value) => Ok(Some(value)),
+            Err(Failure::InvalidName(_) | Failure::Undefined(_)) => Ok(None),
+            Err(Failure::Provider(text)) => Err(store::Error::Upstream(text)),
+        }
+    }
+
+    async fn get_all(&mut self) -> Result<Vec<(String, String)>, store::Error> {
+        let all = self.variables.all(&self.component).await;
+        all.map_err(|failure| match failure {
+            Failure::InvalidName(text) | Failure::Undefined(text) => store::Error::Io(text),
+            Failure::Provider(text) => store::Error::Upstream(text),
+        })
     }
 }

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{Context as _, Result, ensure};
+use futures::future::try_join_all;
 
 use crate::manifest::App;
 
@@ -141,6 +142,17 @@ impl Variables {
         self.expand(template).await
     }
 
+    /// What a component gets for each of its variables, by name.
+    pub(crate) async fn all(&self, component: &str) -> Result<Vec<(String, String)>, Failure> {
+        let templates = self.components.get(component).into_iter().flatten();
+        let values = templates.map(|(name, template)| async move {
+            let value = self.expand(template).await?;
+            Ok((name.clone(), value))
+        });
+        // At once, as Spin does: of a provider that is far away, each is a round trip.
+        try_join_all(values).await
+    }
+
     /// A template with the values of now.
     pub(crate) async fn expand(&self, template: &Template) -> Result<String, Failure> {
         let mut values = BTreeMap::new();
@@ -245,6 +257,21 @@ mod tests {
             Ok("redis://localhost:p/".into())
         );
         assert_eq!(least.get("app", "plain").await, Ok("literal".into()));
+    }
+
+    #[tokio::test]
+    async fn all_of_a_component_are_had_at_once_or_none() {
+        let all = variables(MANIFEST, vec![table(&[("password", "p")])]).unwrap();
+        let address = ("address".to_owned(), "redis://localhost:p/".to_owned());
+        let plain = ("plain".to_owned(), "literal".to_owned());
+        assert_eq!(all.all("app").await, Ok(vec![address, plain]));
+        assert_eq!(all.all("other").await, Ok(vec![]));
+        // As if a provider had lost it since the start.
+        let lost = Variables {
+            providers: vec![],
+            ..all
+        };
+        assert!(matches!(lost.all("app").await, Err(Failure::Provider(_))));
     }
 
     #[tokio::test]

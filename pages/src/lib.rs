@@ -3,21 +3,24 @@
 
 mod asset;
 
+use bytes::Bytes;
 use edgelatch::answer::{RequestHead, Response, empty, refuse_parameters};
 use edgelatch::log::Log;
 use edgelatch::problem::Problem;
 use edgelatch::request::Timing;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http_body_util::Full;
 
 /// Served methods.
 const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 /// The component's entry point.
 #[cfg_attr(target_family = "wasm", spin_sdk::http_service)]
-pub async fn handle(request: spin_sdk::http::Request) -> Response {
+pub async fn handle(request: spin_sdk::http::Request) -> http::Response<Full<Bytes>> {
     let head = RequestHead::of(&request);
     let response = answer(&head, request.uri(), request.headers());
-    head.finish(response, Timing::default(), Log::CAUSES)
+    let response = head.finish(response, Timing::default(), Log::CAUSES);
+    response.map(Full::new)
 }
 
 /// Answers a request whose body does not matter.

@@ -21,8 +21,9 @@ use crate::openapi::only;
 use crate::problem::{COULD_NOT_ACQUIRE, Problem, retry_after_seconds};
 use crate::query::{self, Query};
 use crate::read_through::{forgotten, outdate};
-use crate::request::{Request, RequestContext};
+use crate::request::RequestContext;
 use crate::seconds::Ttl;
+use crate::wasi_http::Request;
 
 const FENCING_TOKEN: HeaderName = HeaderName::from_static("fencing-token");
 const LOCK_WAIT: HeaderName = HeaderName::from_static("lock-wait");

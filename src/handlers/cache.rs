@@ -14,7 +14,8 @@ use crate::merge_patch::merge;
 use crate::problem::Problem;
 use crate::query::{self, Query};
 use crate::random;
-use crate::request::{Request, RequestContext};
+use crate::request::RequestContext;
+use crate::wasi_http::Request;
 
 /// How often a merge is tried when others write in between, with growing pauses: for some 5 s. Each failure means that another's
 /// write went through; without the pauses, as many as come at once would fail each other.

@@ -13,7 +13,8 @@ use crate::openapi::only;
 use crate::problem::Problem;
 use crate::redis::Repeat;
 use crate::redis_error::RedisError;
-use crate::request::{Request, RequestContext};
+use crate::request::RequestContext;
+use crate::wasi_http::Request;
 
 /// The component is running.
 #[derive(Serialize)]

@@ -13,8 +13,9 @@ use crate::lock::{FencingToken, LockError, OwnerToken};
 use crate::openapi::only;
 use crate::problem::Problem;
 use crate::query::{self, Query};
-use crate::request::{Request, RequestContext};
+use crate::request::RequestContext;
 use crate::seconds::Ttl;
+use crate::wasi_http::Request;
 
 const LOCK_TOKEN: HeaderName = HeaderName::from_static("lock-token");
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::answer::{Body, Response, empty};
+use crate::answer::{Response, empty};
 use crate::etag::{Conditions, ETag};
 use crate::problem::Problem;
 
@@ -19,7 +19,7 @@ pub(super) fn json(value: &impl Serialize) -> Result<Response, Problem> {
 
 /// 200 with bytes that are JSON.
 pub(super) fn json_bytes(bytes: impl Into<Bytes>) -> Response {
-    let mut response = Response::new(Body::new(bytes.into()));
+    let mut response = Response::new(bytes.into());
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response

@@ -10,7 +10,8 @@ use crate::origin::Failure;
 use crate::problem::Problem;
 use crate::query::{self, Query};
 use crate::read_through::{Found, ReadError, ReadThrough, Source, Why};
-use crate::request::{Request, RequestContext};
+use crate::request::RequestContext;
+use crate::wasi_http::Request;
 
 /// `GET user`: the origin's JSON, as it was read by whoever asked first.
 pub(crate) async fn get(context: RequestContext, request: Request) -> Result<Response, Problem> {

@@ -23,9 +23,6 @@ static RELEASE: Script = script!("release.lua");
 static COMMIT: Script = script!("commit.lua");
 static INSPECT: Script = script!("inspect.lua");
 
-/// How long a fence outlives its lock's last use, so that idle users leave no key behind for good.
-const FENCE_TTL_MS: u64 = 7 * 24 * 3600 * 1000;
-
 /// The longest that a release goes on waiting behind a call whose answer was lost.
 const LONGEST_CLEANUP: Duration = Duration::from_secs(30);
 
@@ -85,21 +82,17 @@ impl Owned {
     ) -> Result<Attempt, RedisError> {
         let mut keys = vec![self.key.lock(), self.key.fence(), self.key.queue()];
         keys.extend(result);
-        let (patience, came) = match patience {
-            Patience::Once => ("once", String::new()),
-            Patience::Wait(came) => (
-                "wait",
-                came.map_or_else(String::new, |came| came.to_string()),
-            ),
-            Patience::Last => ("last", String::new()),
+        let patience = match patience {
+            Patience::Once => Argument::Bytes(b"once"),
+            Patience::Wait(None) => Argument::Bytes(b"wait"),
+            Patience::Wait(Some(came)) => Argument::Integer(came),
+            Patience::Last => Argument::Bytes(b"last"),
         };
         let arguments = [
             self.token_argument(),
-            Argument::Millis(self.ttl.as_millis()),
-            self.fence_ttl(),
+            self.ttl_argument(),
             Argument::Bytes(call.as_bytes()),
-            Argument::Bytes(patience.as_bytes()),
-            Argument::Bytes(came.as_bytes()),
+            patience,
         ];
         let reply = self
             .redis
@@ -138,13 +131,8 @@ impl Owned {
         given: Option<FencingToken>,
     ) -> Result<Option<FencingToken>, RedisError> {
         let keys = [self.key.lock(), self.key.fence()];
-        let given = given.map(|given| given.to_string());
-        let mut arguments = vec![
-            self.token_argument(),
-            Argument::Millis(self.ttl.as_millis()),
-            self.fence_ttl(),
-        ];
-        arguments.extend(given.iter().map(|given| Argument::Bytes(given.as_bytes())));
+        let mut arguments = vec![self.token_argument(), self.ttl_argument()];
+        arguments.extend(given.map(|given| Argument::Integer(given.get())));
         let reply = self
             .redis
             .script(&RENEW, &keys, &arguments, Repeat::Safe)
@@ -173,18 +161,16 @@ impl Owned {
         records: &[Record<'_>],
         removed: &[&str],
     ) -> Result<bool, RedisError> {
-        let given = given.to_string();
         let mut keys = vec![self.key.lock(), self.key.fence(), self.key.queue()];
         let mut arguments = vec![
             self.token_argument(),
-            Argument::Bytes(given.as_bytes()),
-            self.fence_ttl(),
+            Argument::Integer(given.get()),
             self.trace_ttl(),
         ];
         for record in records {
             keys.push(record.key);
             arguments.push(Argument::Bytes(record.value));
-            arguments.push(Argument::Millis(record.ttl.as_millis()));
+            arguments.push(Argument::millis(record.ttl.as_duration()));
         }
         keys.extend(removed);
         let reply = self.redis.script(&COMMIT, &keys, &arguments, Repeat::Safe);
@@ -207,28 +193,25 @@ impl Owned {
         });
     }
 
-    fn release_arguments<'a>(&'a self, call: &'a str) -> [Argument<'a>; 4] {
+    fn release_arguments<'a>(&'a self, call: &'a str) -> [Argument<'a>; 3] {
         [
             self.token_argument(),
             Argument::Bytes(call.as_bytes()),
-            self.fence_ttl(),
             self.trace_ttl(),
         ]
     }
 
     /// A repetition is sent within the time limit of the call, and its answer is not waited for beyond that.
     fn trace_ttl(&self) -> Argument<'static> {
-        let limit = self.redis.timeout() + Duration::from_secs(1);
-        Argument::Millis(limit.as_millis() as u64)
+        Argument::millis(self.redis.timeout() + Duration::from_secs(1))
     }
 
     fn token_argument(&self) -> Argument<'_> {
         Argument::Bytes(self.token.as_str().as_bytes())
     }
 
-    fn fence_ttl(&self) -> Argument<'static> {
-        // A fence that expired before its lock would forget whose fencing token it was.
-        Argument::Millis(FENCE_TTL_MS.max(self.ttl.as_millis().saturating_mul(2)))
+    fn ttl_argument(&self) -> Argument<'static> {
+        Argument::millis(self.ttl.as_duration())
     }
 }
 

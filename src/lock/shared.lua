@@ -8,30 +8,23 @@ local CLAIM = 1000
 -- How long a queue outlives the last waiter who looked, in milliseconds: a wait is a minute at most.
 local QUEUE_TTL = 90000
 
--- The string at a key; false where there is none, and where a stranger has put a value of another type, of which GET is an error.
-local function string_at(key)
-  local value = redis.pcall('GET', key)
-  if type(value) == 'table' then
-    -- Any other error is one.
-    return not string.find(value.err, '^WRONGTYPE') and redis.call('GET', key)
-  end
-  return value
-end
+-- How long a fence outlives its lock's last use, in milliseconds, so that idle users leave no key behind for good.
+local FENCE_TTL = 604800000
 
--- Whether the token holds the lock. Whatever else is there is somebody's lock.
-local function mine()
-  return string_at(KEYS[1]) == ARGV[1]
-end
-
--- The fence holds "number call owner": the last fencing token, the call that it was made for, and whose it is.
--- Returns number and call, nil where the last fencing token is somebody else's, and always the last number and its owner.
-local function last_fencing_token()
-  local number, call, owner = string.match(redis.call('GET', KEYS[2]) or '', '^(%d+) (%S+) (.*)$')
-  number = tonumber(number) or 0
+-- One look at lock and fence. The fence holds "number call owner": the last fencing token, the call that it was made for, and whose
+-- it is. Returns
+--   whether the token holds the lock; whatever else is there, also a value of another type, which MGET passes over, is somebody's lock
+--   the token's fencing token and its call, nil where the last one is somebody else's
+--   the last number, 0 where there is none
+--   whether the holder is the one that the fence speaks of, and not a stranger
+local function look()
+  local values = redis.call('MGET', KEYS[1], KEYS[2])
+  local number, call, owner = string.match(values[2] or '', '^(%d+) (%S+) (.*)$')
+  local own, known, last = values[1] == ARGV[1], values[1] == owner, tonumber(number) or 0
   if owner == ARGV[1] then
-    return number, call, number, owner
+    return own, last, call, last, known
   end
-  return nil, nil, number, owner
+  return own, nil, nil, last, known
 end
 
 local function now()
@@ -45,12 +38,11 @@ local function next_fencing_token(last)
   return math.max(last + 1, now())
 end
 
--- Whether the token holds the lock without interruption since it was given this fencing token. A repetition of acquire.lua that a
--- broken connection hands over late may take a lock anew that was lost in between, for a holder that does not know of it; then the
--- fence has a greater number. A fence that was evicted tells nothing.
-local function mine_since(given)
-  local number = last_fencing_token()
-  return mine() and (number == nil or number == given)
+-- The fence of a lock with this time to live, in milliseconds, is kept for longer: one that expired before its lock would forget whose
+-- number it has.
+local function set_fence(number, call, owner, ttl)
+  local fence = string.format('%.0f %s %s', number, call, owner)
+  redis.call('SET', KEYS[2], fence, 'PX', math.max(FENCE_TTL, 2 * ttl))
 end
 
 -- A key that belongs to the lock, in its slot.
@@ -60,15 +52,13 @@ end
 
 -- The lock goes to whoever has waited longest, as if their own acquire.lua had taken it, for as long as they may need to take
 -- it up: they do by calling it again. If nobody waits it is free. Returns whether it was handed on.
-local function pass_on(fence_ttl)
+local function pass_on()
   local member = redis.call('ZPOPMIN', KEYS[3])[1]
   if member then
     local call, token = string.match(member, '^(%S+) (.*)$')
-    local _, _, last = last_fencing_token()
-    local fence = string.format('%.0f %s %s', next_fencing_token(last), call, token)
+    local _, _, _, last = look()
     -- Under OOM nothing may be written: then it is free, and they see that when they look.
-    local stored = redis.pcall('SET', KEYS[2], fence, 'PX', fence_ttl)
-    if not stored.err then
+    if pcall(set_fence, next_fencing_token(last), call, token, CLAIM) then
       redis.call('SET', KEYS[1], token, 'PX', CLAIM)
       local signal = beside('wake:' .. call)
       redis.call('RPUSH', signal, '1')
