@@ -13,19 +13,13 @@ use spin_sdk::redis::RedisResult;
 use crate::etag::{Conditions, ETag};
 use crate::json;
 use crate::keys::{Keys, Name, UserId};
-use crate::redis::{Argument, Redis, Repeat, Script};
+use crate::redis::{Argument, Redis, Repeat, Script, script};
 use crate::redis_error::RedisError;
 use crate::seconds::Ttl;
 
-static GET: Script = Script::new(include_str!("json_cache/get.lua"));
-static SET: Script = Script::new(concat!(
-    include_str!("json_cache/conditions.lua"),
-    include_str!("json_cache/set.lua")
-));
-static DELETE: Script = Script::new(concat!(
-    include_str!("json_cache/conditions.lua"),
-    include_str!("json_cache/delete.lua")
-));
+static GET: Script = script!("json_cache/get.lua");
+static SET: Script = script!("json_cache/conditions.lua", "json_cache/set.lua");
+static DELETE: Script = script!("json_cache/conditions.lua", "json_cache/delete.lua");
 
 /// Reads and writes cache entries.
 #[derive(Clone)]

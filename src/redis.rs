@@ -12,6 +12,7 @@
 mod cluster;
 mod link;
 mod listener;
+pub(crate) mod script;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,8 @@ pub(crate) use cluster::Moved;
 pub use link::Link;
 use link::Node;
 pub(crate) use listener::{Heard, Listener};
+pub(crate) use script::script;
+pub use script::{Argument, Script};
 
 /// How often one call follows a `MOVED`.
 const MOST_REDIRECTIONS: usize = 3;
@@ -108,11 +111,11 @@ impl Redis {
         let sent = Sent::default();
         let key = keys.first().map(|key| key.as_bytes());
         let call = async {
-            let by_digest = || script.parameters(&script.digest, keys, arguments);
+            let by_digest = || script.by_digest(keys, arguments);
             let outcome = self.repeating(key, "EVALSHA", &by_digest, repeat, &sent);
             match outcome.await {
                 Err(error) if error.kind() == RedisErrorKind::Refused(Code::NoScript) => {
-                    let by_text = || script.parameters(script.text.as_bytes(), keys, arguments);
+                    let by_text = || script.by_text(keys, arguments);
                     self.repeating(key, "EVAL", &by_text, repeat, &sent).await
                 }
                 outcome => outcome,
@@ -141,7 +144,7 @@ impl Redis {
             return self.script(script, keys, arguments, Repeat::Safe).await;
         };
         // By its text: whether the server knows the digest can't be learnt without waiting for it.
-        let parameters = script.parameters(script.text.as_bytes(), keys, arguments);
+        let parameters = script.by_text(keys, arguments);
         match within(limit, connection.execute("EVAL", parameters)).await {
             Some(reply) => reply.map_err(|error| RedisError::from_spin(error, true)),
             None => Err(RedisError::timed_out(limit, true, None)),
@@ -242,62 +245,6 @@ impl Sent {
     }
 }
 
-/// A Lua script and its digest.
-pub struct Script {
-    text: &'static str,
-    /// The SHA-1 of the text, in hexadecimal digits.
-    digest: [u8; 40],
-}
-
-impl Script {
-    /// A script from its text. In a static its digest is made by the compiler, and costs a fresh instance nothing.
-    pub const fn new(text: &'static str) -> Self {
-        let bytes = const_sha1::sha1(text.as_bytes()).as_bytes();
-        let mut digest = [0; 40];
-        let mut place = 0;
-        while place < 40 {
-            let digit = (bytes[place / 2] >> (4 - 4 * (place % 2))) & 0xf;
-            digest[place] = b"0123456789abcdef"[digit as usize];
-            place += 1;
-        }
-        Self { text, digest }
-    }
-
-    /// `EVAL[SHA] script numkeys key ... arg ...`
-    fn parameters(
-        &self,
-        script: &[u8],
-        keys: &[&str],
-        arguments: &[Argument<'_>],
-    ) -> Vec<RedisParameter> {
-        let mut all = Vec::with_capacity(2 + keys.len() + arguments.len());
-        all.push(binary(script));
-        all.push(RedisParameter::Int64(keys.len() as i64));
-        all.extend(keys.iter().map(|key| binary(key.as_bytes())));
-        all.extend(arguments.iter().map(|argument| match argument {
-            Argument::Bytes(bytes) => binary(bytes),
-            Argument::Integer(number) => RedisParameter::Int64(*number),
-        }));
-        all
-    }
-}
-
-/// An argument of a script.
-#[derive(Debug, Clone, Copy)]
-pub enum Argument<'a> {
-    /// Bytes, passed as they are.
-    Bytes(&'a [u8]),
-    /// A number.
-    Integer(i64),
-}
-
-impl Argument<'static> {
-    /// A time in whole milliseconds.
-    pub fn millis(time: Duration) -> Self {
-        Self::Integer(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
-    }
-}
-
 /// Bytes as a parameter of a command.
 pub fn binary(bytes: &[u8]) -> RedisParameter {
     RedisParameter::Binary(bytes.to_vec())
@@ -307,18 +254,5 @@ fn copy(parameter: &RedisParameter) -> RedisParameter {
     match parameter {
         RedisParameter::Int64(number) => RedisParameter::Int64(*number),
         RedisParameter::Binary(bytes) => RedisParameter::Binary(bytes.clone()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_script_has_the_digest_that_redis_gives_it() {
-        for text in ["", "return 1", include_str!("lock/shared.lua")] {
-            let digest = sha1_smol::Sha1::from(text).digest().to_string();
-            assert_eq!(Script::new(text).digest, *digest.as_bytes());
-        }
     }
 }

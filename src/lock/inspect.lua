@@ -9,9 +9,5 @@ local left = redis.call('PTTL', KEYS[1])
 if left == -2 then
   return {}
 end
-if redis.call('TYPE', KEYS[1]).ok ~= 'string' then
-  return {left, 0}
-end
-local owner = redis.call('GET', KEYS[1])
-local number, _, last_owner = string.match(redis.call('GET', KEYS[2]) or '', '^(%d+) (%S+) (.*)$')
-return {left, last_owner == owner and tonumber(number) or 0}
+local _, _, _, last, known = look()
+return {left, known and last or 0}

@@ -7,21 +7,15 @@ use spin_sdk::redis::RedisResult;
 use super::{FencingToken, Holder, OwnerToken, Record};
 use crate::keys::LockKey;
 use crate::random;
-use crate::redis::{Argument, Redis, Repeat, Script};
+use crate::redis::{Argument, Redis, Repeat, Script, script};
 use crate::redis_error::{RedisError, Unanswered};
 use crate::seconds::Ttl;
 
-macro_rules! script {
-    ($file:literal) => {
-        Script::new(concat!(include_str!("shared.lua"), include_str!($file)))
-    };
-}
-
-static ACQUIRE: Script = script!("acquire.lua");
-static RENEW: Script = script!("renew.lua");
-static RELEASE: Script = script!("release.lua");
-static COMMIT: Script = script!("commit.lua");
-static INSPECT: Script = script!("inspect.lua");
+static ACQUIRE: Script = script!("shared.lua", "acquire.lua");
+static RENEW: Script = script!("shared.lua", "renew.lua");
+static RELEASE: Script = script!("shared.lua", "release.lua");
+static COMMIT: Script = script!("shared.lua", "commit.lua");
+static INSPECT: Script = script!("shared.lua", "inspect.lua");
 
 /// The longest that a release goes on waiting behind a call whose answer was lost.
 const LONGEST_CLEANUP: Duration = Duration::from_secs(30);

@@ -5,11 +5,11 @@ use spin_sdk::redis::RedisResult;
 use super::ReadThrough;
 use super::stored::{Entry, Outcome};
 use crate::keys::{Keys, UserId};
-use crate::redis::{Redis, Repeat, Script};
+use crate::redis::{Redis, Repeat, Script, script};
 use crate::redis_error::RedisError;
 
-static LOOKUP: Script = Script::new(include_str!("lookup.lua"));
-static OUTDATE: Script = Script::new(include_str!("outdate.lua"));
+static LOOKUP: Script = script!("lookup.lua");
+static OUTDATE: Script = script!("outdate.lua");
 
 /// What Redis knows of a user.
 pub(super) struct Seen {

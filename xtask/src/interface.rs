@@ -83,7 +83,7 @@ fn is_granted(import: &str, component: &Component) -> bool {
     };
     match interface_of(import) {
         "wasi:http/types" => true,
-        "spin:variables/variables" => component.has_variables,
+        "spin:variables/variables" | "wasi:config/store" => component.has_variables,
         "spin:redis/redis" => may_reach(&["redis://", "rediss://"]),
         "wasi:http/client" => may_reach(&["http://", "https://"]),
         other => ALWAYS.iter().any(|known| other.starts_with(known)),
@@ -216,6 +216,7 @@ mod tests {
         let imports = [
             "spin:redis/redis@3.0.0",
             "spin:variables/variables@3.0.0",
+            "wasi:config/store@0.2.0-draft-2024-09-27",
             "wasi:http/client@0.3.0",
             "wasi:clocks/monotonic-clock@0.3.0",
         ];
@@ -228,6 +229,7 @@ mod tests {
         for import in [
             "spin:redis/redis@3.0.0",
             "spin:variables/variables@3.0.0",
+            "wasi:config/store@0.2.0-draft-2024-09-27",
             "wasi:http/client@0.3.0",
             "wasi:sockets/tcp@0.2.0",
             "wasi:filesystem/types@0.2.0",
