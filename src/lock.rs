@@ -18,6 +18,7 @@ use std::fmt;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use lease::Taken;
 pub use lease::{Lease, Record};
 pub use token::OwnerToken;
 #[cfg(not(target_family = "wasm"))]
@@ -151,13 +152,15 @@ impl Locks {
         timeout: Duration,
         ttl: Ttl,
     ) -> Result<Lease, LockError> {
-        match self.acquire_unless_done(key, timeout, ttl, None).await? {
+        let began = Instant::now();
+        let acquisition = self.acquire_unless_done(began, key, timeout, ttl, None);
+        match acquisition.await? {
             Acquisition::Lease(lease) => Ok(lease),
             Acquisition::Done(_) => Err(RedisError::unexpected("a result nobody asked for").into()),
         }
     }
 
-    /// As [`Locks::acquire`], unless there is a value at the Redis key `result`, in the lock's hash slot: then that is returned,
+    /// As [`Locks::acquire`] at `began`, which is now, unless there is a value at the Redis key `result`, in the lock's hash slot: then that is returned,
     /// also while somebody else holds the lock. It is looked for in the same step as the lock, at every try.
     ///
     /// # Errors
@@ -167,18 +170,24 @@ impl Locks {
     /// As [`Locks::try_acquire`].
     pub async fn acquire_unless_done(
         &self,
+        began: Instant,
         key: &LockKey,
         timeout: Duration,
         ttl: Ttl,
         result: Option<&str>,
     ) -> Result<Acquisition, LockError> {
-        let began = Instant::now();
         let owned = self.owned(key, OwnerToken::random(), ttl);
-        let (attempt, sent) = waiting::acquire(&owned, timeout, result).await?;
-        match attempt {
-            Attempt::Taken(number) | Attempt::Renewed(number) => Ok(Acquisition::Lease(
-                Lease::new(owned, number, began, sent, self.max_hold),
-            )),
+        let outcome = waiting::acquire(&owned, began, timeout, result).await?;
+        match outcome.attempt {
+            Attempt::Taken(number) | Attempt::Renewed(number) => {
+                let taken = Taken {
+                    began,
+                    sent: outcome.sent,
+                    answered: outcome.answered,
+                };
+                let lease = Lease::new(owned, number, taken, self.max_hold);
+                Ok(Acquisition::Lease(lease))
+            }
             Attempt::Held(Queued { remaining, .. }) => Err(LockError::Held { remaining }),
             Attempt::Done(result) => Ok(Acquisition::Done(result)),
         }
@@ -237,8 +246,8 @@ impl Locks {
         ttl: Ttl,
     ) -> Result<Grant, LockError> {
         let owned = self.owned(key, token.clone(), ttl);
-        let (attempt, _) = waiting::acquire(&owned, timeout, None).await?;
-        match attempt {
+        let outcome = waiting::acquire(&owned, Instant::now(), timeout, None).await?;
+        match outcome.attempt {
             Attempt::Taken(fencing_token) => Ok(Grant {
                 fencing_token,
                 renewed: false,

@@ -1,5 +1,15 @@
 //! Random bits, from the host (`wasi:random`).
 
+use std::sync::{Mutex, PoisonError};
+
+use wasi::random::random::get_random_bytes;
+
+/// How many bytes are drawn at once: an action needs 48.
+const DRAUGHT: u64 = 960;
+
+/// What has been drawn and not been used. Each bit is used once.
+static DRAWN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
 /// 128 random bits as 32 hexadecimal digits, fit for what must not be guessed.
 pub(crate) fn hex128() -> String {
     // As numbers, and without `format!`, which is slow at single digits: there are three of these for each action.
@@ -15,5 +25,13 @@ pub(crate) fn hex128() -> String {
 
 /// 64 random bits.
 pub(crate) fn bits64() -> u64 {
-    wasi::random::random::get_random_u64()
+    let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        if let Some((rest, bits)) = drawn.split_last_chunk() {
+            let (left, bits) = (rest.len(), u64::from_le_bytes(*bits));
+            drawn.truncate(left);
+            return bits;
+        }
+        *drawn = get_random_bytes(DRAUGHT);
+    }
 }

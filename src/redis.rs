@@ -93,7 +93,8 @@ impl Redis {
         };
         let parameters = || arguments.iter().map(copy).collect();
         let call = self.repeating(key, command, &parameters, repeat, &sent);
-        self.limited(&sent, call).await
+        let (reply, _) = self.limited(Instant::now(), &sent, call).await?;
+        Ok(reply)
     }
 
     /// Runs a script by its digest (`EVALSHA`), and where the server does not know it yet, by its text (`EVAL`, which
@@ -108,6 +109,23 @@ impl Redis {
         arguments: &[Argument<'_>],
         repeat: Repeat,
     ) -> Result<Vec<RedisResult>, RedisError> {
+        let began = Instant::now();
+        let (reply, _) = self
+            .script_since(began, script, keys, arguments, repeat)
+            .await?;
+        Ok(reply)
+    }
+
+    /// As [`Redis::script`], called at `began`, which is now. Returns when the reply came, too: to ask for the time is a call of the
+    /// host, and those who need it need it both times.
+    pub(crate) async fn script_since(
+        &self,
+        began: Instant,
+        script: &Script,
+        keys: &[&str],
+        arguments: &[Argument<'_>],
+        repeat: Repeat,
+    ) -> Result<(Vec<RedisResult>, Instant), RedisError> {
         let sent = Sent::default();
         let key = keys.first().map(|key| key.as_bytes());
         let call = async {
@@ -121,7 +139,7 @@ impl Redis {
                 outcome => outcome,
             }
         };
-        self.limited(&sent, call).await
+        self.limited(began, &sent, call).await
     }
 
     /// Runs a script behind a command whose answer is missing, and waits up to `limit` for it.
@@ -151,17 +169,19 @@ impl Redis {
         }
     }
 
-    /// Races a call against the time limit and keeps the account of the time spent.
+    /// Races a call that begins now, at `began`, against the time limit and keeps the account of the time spent. Returns when the reply
+    /// came, too.
     async fn limited(
         &self,
+        began: Instant,
         sent: &Sent,
         call: impl Future<Output = Result<Vec<RedisResult>, RedisError>>,
-    ) -> Result<Vec<RedisResult>, RedisError> {
-        let started = Instant::now();
-        let outcome = within_since(started, self.timeout, call).await;
-        let spent = started.elapsed().as_micros() as u64;
+    ) -> Result<(Vec<RedisResult>, Instant), RedisError> {
+        let outcome = within_since(began, self.timeout, call).await;
+        let ended = Instant::now();
+        let spent = ended.saturating_duration_since(began).as_micros() as u64;
         self.spent_us.fetch_add(spent, Ordering::Relaxed);
-        outcome.unwrap_or_else(|| {
+        let outcome = outcome.unwrap_or_else(|| {
             let last = sent.take();
             if let Some((node, connection)) = &last {
                 // It may be a black hole: others should not wait on it too. If it was merely slow, a new one costs little.
@@ -171,7 +191,8 @@ impl Redis {
             let connection = last.map(|(_, connection)| connection);
             let maybe_done = connection.is_some();
             Err(RedisError::timed_out(self.timeout, maybe_done, connection))
-        })
+        });
+        Ok((outcome?, ended))
     }
 
     /// Sends a command to the node that has `key`, and after a transport error once more over a new connection. Each try has its

@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use futures::future::join;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use spin_sdk::wasip3::http::types::{self, ErrorCode, Fields};
 use spin_sdk::wasip3::wit_bindgen::StreamResult;
@@ -118,8 +117,10 @@ pub async fn response(response: Response) -> Result<types::Response, ErrorCode> 
         let (mut contents, content) = wit_stream::new();
         let (response, _) = types::Response::new(fields, Some(content), no_trailers);
         let sending = async {
-            let contents = async move { drop(contents.write_all(body.into()).await) };
-            let _ = join(contents, trailers.write(Ok(None))).await;
+            // The host reads both by then, so the second write ends at once; begun together, each would end with a call of its own.
+            drop(contents.write_all(body.into()).await);
+            drop(contents);
+            drop(trailers.write(Ok(None)).await);
         };
         (response, Box::pin(sending))
     };

@@ -114,7 +114,7 @@ async fn measure(
     if load.is_none() && case != Case::Connections {
         servers.clear();
     } else if servers.is_empty() {
-        *servers = warm(bench).await?;
+        *servers = warm(bench, &Peer::ALL).await?;
     }
     if let Some(load) = load {
         let series = throughput::in_rounds(bench, servers, load, bench.plan.rounds).await?;
@@ -122,6 +122,12 @@ async fn measure(
         return Ok(());
     }
     match case {
+        Case::Scripts => {
+            let servers = warm(bench, &Peer::SCRIPTS).await?;
+            let load = throughput::uncontended(bench);
+            let series = throughput::in_rounds(bench, &servers, load, bench.plan.rounds).await?;
+            findings.loads.push(Measured { case, series });
+        }
         Case::Connections => {
             findings.connections = throughput::along_connections(bench, servers).await?;
         }
@@ -165,9 +171,9 @@ async fn measure(
     Ok(())
 }
 
-/// Starts all peers and lets each do what it does only once before it is measured: import modules, teach scripts, open connections.
-async fn warm(bench: &Bench) -> anyhow::Result<Vec<Server>> {
-    let servers = bench.start_all(&Peer::ALL).await?;
+/// Starts these peers and lets each do what it does only once before it is measured: import modules, teach scripts, open connections.
+async fn warm(bench: &Bench, peers: &[Peer]) -> anyhow::Result<Vec<Server>> {
+    let servers = bench.start_all(peers).await?;
     for server in &servers {
         throughput::warm_up(bench).put_on(bench, server, 0).await?;
     }

@@ -40,6 +40,8 @@ pub(crate) enum Peer {
     Service,
     /// The least component, on the same runner.
     Least,
+    /// The same, but with the scripts that the service runs and the headers that it sends.
+    Scripted,
     /// axum and redis-rs without WebAssembly.
     Native,
     /// The original service's design.
@@ -47,11 +49,14 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    /// All of them.
+    /// All that are compared throughout.
     pub(crate) const ALL: [Self; 4] = [Self::Service, Self::Least, Self::Native, Self::Fastapi];
 
     /// Those that are components.
     pub(crate) const COMPONENTS: [Self; 2] = [Self::Service, Self::Least];
+
+    /// Those between which it shows what of the distance to the least component is the contract's.
+    pub(crate) const SCRIPTS: [Self; 3] = [Self::Service, Self::Least, Self::Scripted];
 }
 
 impl fmt::Display for Peer {
@@ -59,6 +64,7 @@ impl fmt::Display for Peer {
         f.pad(match self {
             Self::Service => "edgelatch",
             Self::Least => "least component",
+            Self::Scripted => "least, with the service's scripts",
             Self::Native => "native axum",
             Self::Fastapi => "FastAPI",
         })
@@ -100,7 +106,9 @@ impl Programs {
     pub(crate) fn component(&self, peer: Peer) -> Option<PathBuf> {
         let file = match peer {
             Peer::Service => "target/wasm32-wasip2/release/edgelatch.wasm",
-            Peer::Least => "target/bench-least/wasm32-wasip2/release/edgelatch_bench_least.wasm",
+            Peer::Least | Peer::Scripted => {
+                "target/bench-least/wasm32-wasip2/release/edgelatch_bench_least.wasm"
+            }
             Peer::Native | Peer::Fastapi => return None,
         };
         Some(self.root.join(file))
@@ -119,9 +127,12 @@ impl Programs {
                 }
                 command
             }
-            Peer::Least => {
+            Peer::Least | Peer::Scripted => {
                 let mut command = self.up(Path::new("bench/least/spin.toml"), listen, with);
-                command.env("SPIN_VARIABLE_REDIS_ADDRESS", redis);
+                let scripts = (peer == Peer::Scripted).to_string();
+                command
+                    .env("SPIN_VARIABLE_REDIS_ADDRESS", redis)
+                    .env("SPIN_VARIABLE_SCRIPTS", scripts);
                 command
             }
             Peer::Native => {
@@ -219,7 +230,7 @@ impl Server {
         let folder = tempfile::tempdir()?;
         let log = File::create(folder.path().join("log"))?;
         let mut command = programs.command(peer, &address, &with);
-        if Peer::COMPONENTS.contains(&peer) {
+        if programs.component(peer).is_some() {
             command.arg("--state-dir").arg(folder.path().join("state"));
         }
         let process = command

@@ -46,6 +46,8 @@ fn parse_label(text: &str) -> Result<String, String> {
 pub(crate) enum Case {
     /// perform-action without contention, 100 000 random users
     PerformAction,
+    /// perform-action, beside a least component that runs the service's scripts, too
+    Scripts,
     /// attempt-action, the same users
     AttemptAction,
     /// A cached kilobyte read

@@ -161,12 +161,15 @@ impl Call {
         let instance = &self.context.instance;
         let lock = instance.keys.user_lock(self.user);
         let kept = self.idempotency.as_ref().map(|i| i.redis_key.as_str());
-        let began = Instant::now();
         let span = self.context.trace.span("lock wait");
         let locks = instance.locks(&self.context.redis);
-        let acquisition = locks.acquire_unless_done(&lock, timeout, self.expire, kept);
+        let began = Instant::now();
+        let acquisition = locks.acquire_unless_done(began, &lock, timeout, self.expire, kept);
         let acquisition = acquisition.await;
-        self.context.waited(began.elapsed());
+        self.context.waited(match &acquisition {
+            Ok(Acquisition::Lease(lease)) => lease.waited(),
+            _ => began.elapsed(),
+        });
         span.acquired(&acquisition);
         acquisition
     }
@@ -212,9 +215,8 @@ impl Call {
             headers: &span.headers(&self.parts.headers),
             config: &self.context.instance.config,
         };
-        let began = Instant::now();
         let outcome = lease.keep_during(action::run(action)).await;
-        self.context.acted(began.elapsed());
+        self.context.acted(lease.taken_at().elapsed());
         let outcome = outcome.unwrap_or_else(|lost| Err(lost.into()));
         span.ended(&outcome);
         outcome

@@ -16,9 +16,12 @@
 
 -- Mostly nobody has it, nobody waits for it, and there is no result: one command tells.
 local others = redis.call('EXISTS', KEYS[1], KEYS[3], KEYS[4] or KEYS[1]) > 0
-local own, number, call, last = look()
+local own, number, call, last = false, nil, nil, nil
 
-if others then
+if not others then
+  last = fence()
+else
+  own, number, call, last = look()
   local member = ARGV[3] .. ' ' .. ARGV[1]
   local result = KEYS[4] and redis.call('GET', KEYS[4])
   if result then

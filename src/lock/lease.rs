@@ -24,11 +24,23 @@ pub struct Record<'a> {
     pub ttl: Ttl,
 }
 
+/// The times of an acquisition.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    /// When the first try began.
+    pub(super) began: Instant,
+    /// When the call that succeeded was sent.
+    pub(super) sent: Instant,
+    /// When it was answered.
+    pub(super) answered: Instant,
+}
+
 /// A lock that is ours until it expires or is given back. Dropping it gives it back in the background.
 pub struct Lease {
     owned: Owned,
     fencing_token: FencingToken,
-    waited: Duration,
+    began: Instant,
+    taken_at: Instant,
     /// Up to when the lock is surely ours: counted from before the last call that set its expiry was sent.
     valid_until: Instant,
     /// When `max_hold` is used up; with a longer time to live, when that is.
@@ -39,21 +51,21 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A lease whose acquisition began at `began` and succeeded with the call sent at `sent`.
+    /// A lease that was taken just now.
     pub(super) fn new(
         owned: Owned,
         fencing_token: FencingToken,
-        began: Instant,
-        sent: Instant,
+        taken: Taken,
         max_hold: Duration,
     ) -> Self {
         let ttl = owned.ttl.as_duration();
         Self {
             owned,
             fencing_token,
-            waited: began.elapsed(),
-            valid_until: sent + ttl,
-            hold_until: sent + max_hold.max(ttl),
+            began: taken.began,
+            taken_at: taken.answered,
+            valid_until: taken.sent + ttl,
+            hold_until: taken.sent + max_hold.max(ttl),
             renewable: ttl <= max_hold,
             settled: false,
         }
@@ -66,7 +78,12 @@ impl Lease {
 
     /// How long the acquisition took, from the first try to the answer.
     pub fn waited(&self) -> Duration {
-        self.waited
+        self.taken_at.saturating_duration_since(self.began)
+    }
+
+    /// When the lock was had.
+    pub fn taken_at(&self) -> Instant {
+        self.taken_at
     }
 
     /// Runs `work` while the lock is kept: renewed at every third of its time to live, for `max_hold` at most.

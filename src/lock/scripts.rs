@@ -1,6 +1,6 @@
 //! The lock's scripts, called with types and answered with types.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use spin_sdk::redis::RedisResult;
 
@@ -67,13 +67,14 @@ pub(super) struct Owned {
 
 impl Owned {
     /// Tries once to take the lock, unless there is a value at `result`. `call` tells this acquisition from others with the
-    /// same token.
+    /// same token; `began` is now. Returns when the answer came, too.
     pub(super) async fn acquire(
         &self,
+        began: Instant,
         call: &str,
         patience: Patience,
         result: Option<&str>,
-    ) -> Result<Attempt, RedisError> {
+    ) -> Result<(Attempt, Instant), RedisError> {
         let mut keys = vec![self.key.lock(), self.key.fence(), self.key.queue()];
         keys.extend(result);
         let patience = match patience {
@@ -88,16 +89,16 @@ impl Owned {
             Argument::Bytes(call.as_bytes()),
             patience,
         ];
-        let reply = self
+        let (reply, answered) = self
             .redis
-            .script(&ACQUIRE, &keys, &arguments, Repeat::Safe)
+            .script_since(began, &ACQUIRE, &keys, &arguments, Repeat::Safe)
             .await?;
-        match reply.as_slice() {
+        let attempt = match reply.as_slice() {
             [RedisResult::Int64(1), RedisResult::Int64(number)] => {
-                Ok(Attempt::Taken(FencingToken(*number)))
+                Attempt::Taken(FencingToken(*number))
             }
             [RedisResult::Int64(2), RedisResult::Int64(number)] => {
-                Ok(Attempt::Renewed(FencingToken(*number)))
+                Attempt::Renewed(FencingToken(*number))
             }
             [
                 RedisResult::Int64(0),
@@ -105,17 +106,16 @@ impl Owned {
                 RedisResult::Int64(place),
                 RedisResult::Int64(stranger),
                 RedisResult::Int64(came),
-            ] => Ok(Attempt::Held(Queued {
+            ] => Attempt::Held(Queued {
                 remaining: remaining(*ms),
                 place: u32::try_from(*place).unwrap_or(u32::MAX),
                 by_stranger: *stranger == 1,
                 came: *came,
-            })),
-            [RedisResult::Int64(3), RedisResult::Binary(result)] => {
-                Ok(Attempt::Done(result.clone()))
-            }
-            _ => Err(RedisError::unexpected("not a reply of acquire.lua")),
-        }
+            }),
+            [RedisResult::Int64(3), RedisResult::Binary(result)] => Attempt::Done(result.clone()),
+            _ => return Err(RedisError::unexpected("not a reply of acquire.lua")),
+        };
+        Ok((attempt, answered))
     }
 
     /// Begins the lock's time to live anew; `None` if it is not the token's, or no longer held under the fencing token `given`,

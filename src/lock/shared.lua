@@ -11,16 +11,22 @@ local QUEUE_TTL = 90000
 -- How long a fence outlives its lock's last use, in milliseconds, so that idle users leave no key behind for good.
 local FENCE_TTL = 604800000
 
--- One look at lock and fence. The fence holds "number call owner": the last fencing token, the call that it was made for, and whose
--- it is. Returns
+-- The fence holds "number call owner": the last fencing token, the call that it was made for, and whose it is. Without a fence the number
+-- is 0. What a stranger has put there as a value of another type is an error, and stays.
+local function fence()
+  local number, call, owner = string.match(redis.call('GET', KEYS[2]) or '', '^(%d+) (%S+) (.*)$')
+  return tonumber(number) or 0, call, owner
+end
+
+-- One look at lock and fence. Returns
 --   whether the token holds the lock; whatever else is there, also a value of another type, which MGET passes over, is somebody's lock
 --   the token's fencing token and its call, nil where the last one is somebody else's
 --   the last number, 0 where there is none
 --   whether the holder is the one that the fence speaks of, and not a stranger
 local function look()
-  local values = redis.call('MGET', KEYS[1], KEYS[2])
-  local number, call, owner = string.match(values[2] or '', '^(%d+) (%S+) (.*)$')
-  local own, known, last = values[1] == ARGV[1], values[1] == owner, tonumber(number) or 0
+  local token = redis.call('MGET', KEYS[1])[1]
+  local last, call, owner = fence()
+  local own, known = token == ARGV[1], token == owner
   if owner == ARGV[1] then
     return own, last, call, last, known
   end
@@ -41,8 +47,8 @@ end
 -- The fence of a lock with this time to live, in milliseconds, is kept for longer: one that expired before its lock would forget whose
 -- number it has.
 local function set_fence(number, call, owner, ttl)
-  local fence = string.format('%.0f %s %s', number, call, owner)
-  redis.call('SET', KEYS[2], fence, 'PX', math.max(FENCE_TTL, 2 * ttl))
+  local value = string.format('%.0f %s %s', number, call, owner)
+  redis.call('SET', KEYS[2], value, 'PX', math.max(FENCE_TTL, 2 * ttl))
 end
 
 -- A key that belongs to the lock, in its slot.

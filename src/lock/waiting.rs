@@ -31,15 +31,25 @@ const STRANGER_MS: (u64, u64) = (80, 100);
 /// How many look as soon as the holder's time has run out. All of them at once would be no use: it is the first one's turn.
 const LOOK_AT_EXPIRY: u32 = 3;
 
-/// Tries until something else comes of it than that somebody else holds the lock, or `timeout` has passed. Returns the last outcome
-/// and when its call was sent.
+/// What waiting came to.
+pub(super) struct Outcome {
+    /// The last try's.
+    pub(super) attempt: Attempt,
+    /// When its call was sent.
+    pub(super) sent: Instant,
+    /// When that was answered.
+    pub(super) answered: Instant,
+}
+
+/// Tries until something else comes of it than that somebody else holds the lock, or `timeout` has passed since `began`, which is now.
 pub(super) async fn acquire(
     owned: &Owned,
+    began: Instant,
     timeout: Duration,
     result: Option<&str>,
-) -> Result<(Attempt, Instant), LockError> {
-    let mut sent = Instant::now();
-    let deadline = sent + timeout;
+) -> Result<Outcome, LockError> {
+    let mut sent = began;
+    let deadline = began + timeout;
     let call = random::hex128();
     let mut listener: Option<Listener> = None;
     let mut came = None;
@@ -49,8 +59,8 @@ pub(super) async fn acquire(
             (false, true) => Patience::Wait(came),
             (false, false) => Patience::Last,
         };
-        let attempt = match owned.acquire(&call, patience, result).await {
-            Ok(attempt) => attempt,
+        let (attempt, answered) = match owned.acquire(sent, &call, patience, result).await {
+            Ok(answer) => answer,
             Err(error) => {
                 // Of a token that a client brought nothing is given back: the client may be trying again with it.
                 if !owned.token.is_brought() && (error.unanswered().is_some() || came.is_some()) {
@@ -61,7 +71,11 @@ pub(super) async fn acquire(
             }
         };
         let (Attempt::Held(queued), Patience::Wait(_)) = (&attempt, patience) else {
-            return Ok((attempt, sent));
+            return Ok(Outcome {
+                attempt,
+                sent,
+                answered,
+            });
         };
         came = Some(queued.came);
         let listener = listener.get_or_insert_with(|| owned.redis.listener(owned.key.wake(&call)));

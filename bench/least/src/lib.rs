@@ -2,7 +2,8 @@
 //! value. It bounds from above what the service can reach on the same runner.
 //!
 //! It answers the service's paths and keeps none of its promises: no waiting, no fencing token, no validation, no ETag, no error but
-//! an empty 5xx. What it does share with the service is one connection for each instance, since opening one for each
+//! an empty 5xx. Told to (`scripts`), it runs the service's scripts instead of its own commands, with the same values, and sends the same headers: what
+//! those cost by themselves. What it does share with the service is one connection for each instance, since opening one for each
 //! request costs more than everything else.
 
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -13,6 +14,8 @@ use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
+mod scripted;
+
 /// Compare-and-delete, as the Redis manual has it for locks.
 const RELEASE: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
@@ -20,31 +23,44 @@ const RELEASE: &str =
 /// How long a lock lives, in milliseconds.
 const EXPIRE_MS: i64 = 10_000;
 
+/// What an action answers.
+const SUCCESS: &[u8] = b"{\"status\":\"success\"}";
+
 /// How long a cached value lives, in seconds.
 const CACHE_EXPIRE_S: i64 = 3600;
 
-/// The connection that all requests of this instance share.
-static CONNECTION: OnceLock<Arc<Connection>> = OnceLock::new();
+/// What all requests of this instance share.
+struct Shared {
+    redis: Connection,
+    /// Where the service's scripts are to be run.
+    scripts: Option<scripted::Scripts>,
+}
 
-/// Held while it is opened, so that a burst of first requests opens one.
+static SHARED: OnceLock<Arc<Shared>> = OnceLock::new();
+
+/// Held while its connection is opened, so that a burst of first requests opens one.
 static OPENING: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
 
 /// The component's entry point.
 #[cfg_attr(target_family = "wasm", spin_sdk::http_service)]
-pub async fn handle(request: spin_sdk::http::Request) -> http::Response<Full<Bytes>> {
-    match answer(request).await {
-        Ok((status, body)) => response(status, body),
-        Err(status) => response(status, Bytes::new()),
-    }
+pub async fn handle(request: spin_sdk::http::Request) -> Response {
+    answer(request)
+        .await
+        .unwrap_or_else(|status| response(status, Bytes::new()))
 }
 
-async fn answer<B>(request: Request<B>) -> Result<(StatusCode, Bytes), StatusCode>
+type Response = http::Response<Full<Bytes>>;
+
+async fn answer<B>(request: Request<B>) -> Result<Response, StatusCode>
 where
     B: http_body::Body<Data = Bytes>,
 {
     let (head, body) = request.into_parts();
     if head.uri.path() == "/healthz" {
-        return Ok((StatusCode::OK, Bytes::from_static(b"{\"status\":\"ok\"}")));
+        return Ok(response(
+            StatusCode::OK,
+            Bytes::from_static(b"{\"status\":\"ok\"}"),
+        ));
     }
     if let Some((_, user)) = head
         .uri
@@ -64,8 +80,12 @@ where
 }
 
 /// Two round trips: acquire, release.
-async fn action(user: &str) -> Result<(StatusCode, Bytes), StatusCode> {
-    let redis = connection().await?;
+async fn action(user: &str) -> Result<Response, StatusCode> {
+    let shared = shared().await?;
+    if let Some(scripts) = &shared.scripts {
+        return scripts.action(&shared.redis, user).await;
+    }
+    let redis = &shared.redis;
     let key = format!("user:{user}:lock");
     let token = token();
     let acquired = redis.execute(
@@ -92,47 +112,52 @@ async fn action(user: &str) -> Result<(StatusCode, Bytes), StatusCode> {
         ],
     );
     match released.await.map_err(unavailable)?.as_slice() {
-        [RedisResult::Int64(1)] => Ok((
-            StatusCode::OK,
-            Bytes::from_static(b"{\"status\":\"success\"}"),
-        )),
+        [RedisResult::Int64(1)] => Ok(response(StatusCode::OK, Bytes::from_static(SUCCESS))),
         _ => Err(StatusCode::CONFLICT),
     }
 }
 
 /// One round trip.
-async fn get(key: &str) -> Result<(StatusCode, Bytes), StatusCode> {
-    let value = connection().await?.get(key).await.map_err(unavailable)?;
-    value.map_or(Err(StatusCode::NOT_FOUND), |value| {
-        Ok((StatusCode::OK, Bytes::from(value)))
-    })
+async fn get(key: &str) -> Result<Response, StatusCode> {
+    let value = shared().await?.redis.get(key).await;
+    let value = value.map_err(unavailable)?;
+    let value = value.ok_or(StatusCode::NOT_FOUND)?;
+    Ok(response(StatusCode::OK, Bytes::from(value)))
 }
 
 /// One round trip.
-async fn put(key: String, value: Bytes) -> Result<(StatusCode, Bytes), StatusCode> {
+async fn put(key: String, value: Bytes) -> Result<Response, StatusCode> {
     let arguments = [
         text(&key),
         RedisParameter::Binary(value.into()),
         text("EX"),
         RedisParameter::Int64(CACHE_EXPIRE_S),
     ];
-    let redis = connection().await?;
-    redis.execute("SET", arguments).await.map_err(unavailable)?;
-    Ok((StatusCode::CREATED, Bytes::new()))
+    let shared = shared().await?;
+    let stored = shared.redis.execute("SET", arguments).await;
+    stored.map_err(unavailable)?;
+    Ok(response(StatusCode::CREATED, Bytes::new()))
 }
 
-async fn connection() -> Result<Arc<Connection>, StatusCode> {
-    if let Some(connection) = CONNECTION.get() {
-        return Ok(Arc::clone(connection));
+async fn shared() -> Result<Arc<Shared>, StatusCode> {
+    if let Some(shared) = SHARED.get() {
+        return Ok(Arc::clone(shared));
     }
     let _opening = OPENING.lock().await;
-    if let Some(connection) = CONNECTION.get() {
-        return Ok(Arc::clone(connection));
+    if let Some(shared) = SHARED.get() {
+        return Ok(Arc::clone(shared));
     }
     let address = spin_sdk::variables::get("redis_address").await;
     let address = address.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    let opened = Connection::open(address).await.map_err(unavailable)?;
-    Ok(Arc::clone(CONNECTION.get_or_init(|| Arc::new(opened))))
+    let scripts = spin_sdk::variables::get("scripts").await;
+    let redis = Connection::open(address).await.map_err(unavailable)?;
+    let scripts = match scripts.as_deref() {
+        Ok("true") => Some(scripted::Scripts::load(&redis).await?),
+        _ => None,
+    };
+    Ok(Arc::clone(
+        SHARED.get_or_init(|| Arc::new(Shared { redis, scripts })),
+    ))
 }
 
 /// 128 random bits in hexadecimal.
@@ -150,7 +175,7 @@ fn unavailable(_: spin_sdk::redis::Error) -> StatusCode {
     StatusCode::SERVICE_UNAVAILABLE
 }
 
-fn response(status: StatusCode, body: Bytes) -> http::Response<Full<Bytes>> {
+fn response(status: StatusCode, body: Bytes) -> Response {
     let length = body.len();
     let mut response = http::Response::new(Full::new(body));
     *response.status_mut() = status;

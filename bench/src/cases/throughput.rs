@@ -33,7 +33,7 @@ const SETTLING: Duration = Duration::from_millis(100);
 /// The load of a case that is one load; `None` for the others.
 pub(crate) fn load_of(case: Case, bench: &Bench) -> Option<Load> {
     let (request, users, bytes) = match case {
-        Case::PerformAction => (Request::PerformAction, USERS, SMALL),
+        Case::PerformAction => return Some(uncontended(bench)),
         Case::AttemptAction => (Request::AttemptAction, USERS, SMALL),
         Case::Get1k => (Request::Get, CACHED_USERS, SMALL),
         Case::Put1k => (Request::Put, CACHED_USERS, SMALL),
@@ -51,14 +51,22 @@ pub(crate) fn load_of(case: Case, bench: &Bench) -> Option<Load> {
     })
 }
 
-/// A second of what is measured first.
-pub(crate) fn warm_up(bench: &Bench) -> Load {
+/// `perform-action` of many users.
+pub(crate) fn uncontended(bench: &Bench) -> Load {
     Load {
         request: Request::PerformAction,
         connections: bench.plan.connections,
         users: USERS,
         bytes: SMALL,
+        seconds: bench.plan.seconds,
+    }
+}
+
+/// A second of what is measured first.
+pub(crate) fn warm_up(bench: &Bench) -> Load {
+    Load {
         seconds: 1,
+        ..uncontended(bench)
     }
 }
 
@@ -112,11 +120,8 @@ pub(crate) async fn along_connections(
     let mut all = Vec::new();
     for connections in bench.steps(&CONNECTIONS) {
         let load = Load {
-            request: Request::PerformAction,
             connections: *connections,
-            users: USERS,
-            bytes: SMALL,
-            seconds: bench.plan.seconds,
+            ..uncontended(bench)
         };
         all.extend(in_rounds(bench, servers, load, bench.plan.series_rounds).await?);
     }

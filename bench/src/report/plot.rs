@@ -28,7 +28,7 @@ const BARS: [(Case, &str); 7] = [
 fn colour(peer: Peer) -> RGBColor {
     match peer {
         Peer::Service => RGBColor(213, 94, 0),
-        Peer::Least => RGBColor(0, 114, 178),
+        Peer::Least | Peer::Scripted => RGBColor(0, 114, 178),
         Peer::Native => RGBColor(120, 120, 120),
         Peer::Fastapi => RGBColor(0, 158, 115),
     }

@@ -1,0 +1,114 @@
+//! An action by the service's own two scripts, as [`edgelatch`](../../../src/lock/scripts.rs) calls them.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
+
+use crate::{EXPIRE_MS, Response, SUCCESS, response, text, token, unavailable};
+
+const ACQUIRE: &str = concat!(
+    include_str!("../../../src/lock/shared.lua"),
+    include_str!("../../../src/lock/acquire.lua")
+);
+const COMMIT: &str = concat!(
+    include_str!("../../../src/lock/shared.lua"),
+    include_str!("../../../src/lock/commit.lua")
+);
+
+/// What the service has for these where nothing is configured, in milliseconds.
+const TRACE_TTL_MS: i64 = 2000;
+const LAST_ACTION_TTL_MS: i64 = 3_600_000;
+
+/// The digests of the scripts, as Redis has told them.
+pub(crate) struct Scripts {
+    acquire: Vec<u8>,
+    commit: Vec<u8>,
+}
+
+impl Scripts {
+    /// Teaches them to Redis.
+    pub(crate) async fn load(redis: &Connection) -> Result<Self, StatusCode> {
+        Ok(Self {
+            acquire: load(redis, ACQUIRE).await?,
+            commit: load(redis, COMMIT).await?,
+        })
+    }
+
+    /// Two round trips: acquire, commit.
+    pub(crate) async fn action(
+        &self,
+        redis: &Connection,
+        user: &str,
+    ) -> Result<Response, StatusCode> {
+        let lock = format!("user:{user}:lock");
+        let (fence, queue) = (format!("{{{lock}}}:fence"), format!("{{{lock}}}:queue"));
+        let token = token();
+        let values = [
+            RedisParameter::Binary(self.acquire.clone()),
+            RedisParameter::Int64(3),
+            text(&lock),
+            text(&fence),
+            text(&queue),
+            text(&token),
+            RedisParameter::Int64(EXPIRE_MS),
+            text(&crate::token()),
+            text("wait"),
+        ];
+        let acquired = redis.execute("EVALSHA", values).await;
+        let number = match acquired.map_err(unavailable)?.as_slice() {
+            [RedisResult::Int64(1), RedisResult::Int64(number)] => *number,
+            _ => return Err(StatusCode::LOCKED),
+        };
+        // As long as what the service writes there.
+        let last_action = format!(
+            r#"{{"status":"success","fencing_token":{number},"finished_at":"2026-01-01T00:00:00.000Z"}}"#
+        );
+        let values = [
+            RedisParameter::Binary(self.commit.clone()),
+            RedisParameter::Int64(4),
+            text(&lock),
+            text(&fence),
+            text(&queue),
+            text(&format!("{{{lock}}}:cache:last-action")),
+            text(&token),
+            RedisParameter::Int64(number),
+            RedisParameter::Int64(TRACE_TTL_MS),
+            text(&last_action),
+            RedisParameter::Int64(LAST_ACTION_TTL_MS),
+        ];
+        let committed = redis.execute("EVALSHA", values).await;
+        match committed.map_err(unavailable)?.as_slice() {
+            [RedisResult::Int64(1)] => Ok(success(number)),
+            _ => Err(StatusCode::CONFLICT),
+        }
+    }
+}
+
+fn success(number: i64) -> Response {
+    let mut response = response(StatusCode::OK, Bytes::from_static(SUCCESS));
+    let timing = "redis;dur=0.412, wait;dur=0.234, action;dur=0.000";
+    let id = HeaderValue::try_from(token()).ok();
+    let headers = response.headers_mut();
+    headers.insert(
+        HeaderName::from_static("fencing-token"),
+        HeaderValue::from(number),
+    );
+    headers.insert(
+        HeaderName::from_static("lock-wait"),
+        HeaderValue::from_static("0"),
+    );
+    headers.insert(
+        HeaderName::from_static("server-timing"),
+        HeaderValue::from_static(timing),
+    );
+    headers.extend(id.map(|id| (HeaderName::from_static("x-request-id"), id)));
+    response
+}
+
+async fn load(redis: &Connection, script: &str) -> Result<Vec<u8>, StatusCode> {
+    let loaded = redis.execute("SCRIPT", [text("LOAD"), text(script)]).await;
+    match loaded.map_err(unavailable)?.as_slice() {
+        [RedisResult::Binary(digest)] => Ok(digest.clone()),
+        _ => Err(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
