@@ -16,6 +16,7 @@ mod peers;
 mod plan;
 mod process;
 mod report;
+mod stalls;
 mod stats;
 
 use std::process::ExitCode;

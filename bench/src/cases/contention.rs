@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::client::Client;
 use crate::peers::{Peer, Server, With};
 use crate::plan::Bench;
+use crate::stalls::Stalls;
 use crate::stats::{percentile, sorted, unfairness};
 
 /// Clients that contend.
@@ -46,6 +47,8 @@ pub(crate) struct Contended {
     /// Milliseconds from a request to its answer, without the action.
     pub(crate) wait_p50_ms: Option<f64>,
     pub(crate) wait_longest_ms: Option<f64>,
+    /// How long the machine let a thread of the benchmark wait meanwhile, in milliseconds, at the longest.
+    pub(crate) stall_longest_ms: Option<f64>,
     /// The longest wait over the median one; `None` where clients had too few turns to tell.
     pub(crate) unfairness: Option<f64>,
     /// Redis commands for each completion, tries in vain included.
@@ -95,10 +98,12 @@ async fn contend(
     );
 
     let mut monitor = bench.redis.monitor().await;
+    let stalls = Stalls::watch();
     let began = Instant::now();
     let length = length(bench, clients, pause);
     let turns = turns(server.address(), clients, began + length).await;
     let seconds = began.elapsed().as_secs_f64();
+    let stall_longest_ms = stalls.longest_ms();
     drop(server);
     let commands = monitor.commands().await.len();
 
@@ -111,6 +116,7 @@ async fn contend(
     };
     let mut contended = turns.summarise(peer, clients, action_ms, seconds);
     contended.overlaps = origin.overlaps();
+    contended.stall_longest_ms = stall_longest_ms;
     contended.handoff_p50_ms = percentile(&handoffs, 50.0);
     contended.handoff_p99_ms = percentile(&handoffs, 99.0);
     let completions = contended.completions;
@@ -224,6 +230,7 @@ impl Turns {
             handoff_p99_ms: None,
             wait_p50_ms: percentile(&waits, 50.0),
             wait_longest_ms: longest,
+            stall_longest_ms: None,
             unfairness: fair_enough
                 .then(|| unfairness(&waits, &unfinished))
                 .flatten(),

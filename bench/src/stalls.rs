@@ -1,0 +1,63 @@
+//! How long the machine lets a thread wait that wants to run: nothing that runs on it is quicker to answer than that. Measured as jHiccup
+//! does it (Gil Tene, <https://github.com/giltene/jHiccup>): a thread sleeps for a moment, again and again, and sees how much later it wakes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long it sleeps.
+const MOMENT: Duration = Duration::from_micros(500);
+
+/// A thread that watches for stalls, until it is asked or dropped.
+pub(crate) struct Stalls {
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Duration>>,
+}
+
+impl Stalls {
+    /// Begins to watch.
+    pub(crate) fn watch() -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&ended);
+        let thread = thread::spawn(move || {
+            let mut longest = Duration::ZERO;
+            while !seen.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                thread::sleep(MOMENT);
+                longest = longest.max(began.elapsed().saturating_sub(MOMENT));
+            }
+            longest
+        });
+        Self {
+            ended,
+            thread: Some(thread),
+        }
+    }
+
+    /// The longest stall since then, in milliseconds; `None` where the thread has died.
+    pub(crate) fn longest_ms(mut self) -> Option<f64> {
+        self.ended.store(true, Ordering::Relaxed);
+        let longest = self.thread.take()?.join().ok()?;
+        Some(longest.as_secs_f64() * 1e3)
+    }
+}
+
+impl Drop for Stalls {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_watches_sees_something() {
+        let stalls = Stalls::watch();
+        thread::sleep(10 * MOMENT);
+        let longest = stalls.longest_ms();
+        assert!(longest.is_some_and(|ms| ms > 0.0), "{longest:?}");
+    }
+}
