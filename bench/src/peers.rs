@@ -72,6 +72,7 @@ impl fmt::Display for Peer {
 }
 
 /// Where the programs are. `cargo xtask bench` builds them and tells it.
+#[derive(Clone)]
 pub(crate) struct Programs {
     /// The project's folder.
     pub(crate) root: PathBuf,

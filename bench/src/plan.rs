@@ -135,7 +135,7 @@ impl Plan {
     };
 }
 
-/// Where everything is measured: one Redis, which all peers use in turn.
+/// Where everything is measured: one Redis, which those that are compared use in turn.
 pub(crate) struct Bench {
     /// The Redis.
     pub(crate) redis: RedisServer,
@@ -146,6 +146,15 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
+    /// The same with another Redis, which has nothing in it.
+    pub(crate) async fn with_a_redis_of_its_own(&self) -> Self {
+        Self {
+            redis: RedisServer::start().await,
+            programs: self.programs.clone(),
+            plan: self.plan,
+        }
+    }
+
     /// Starts a peer with these arguments of `up`.
     ///
     /// # Errors

@@ -128,36 +128,48 @@ pub(crate) async fn along_connections(
     Ok(all)
 }
 
-/// Reading and acting along the number of users whose values are cached, on the service alone.
+/// Reading and acting along the number of users whose values are cached, on the service alone: in turns, each number of users with a
+/// server and a Redis of its own, so that what the machine does meanwhile is in all of them.
 ///
 /// # Errors
 /// As [`in_rounds`].
 pub(crate) async fn along_users(bench: &Bench) -> anyhow::Result<Vec<Series>> {
-    let server = bench.start(Peer::Service, &[]).await?;
-    let mut all = Vec::new();
+    let mut filled = Vec::new();
     for users in bench.steps(&CACHED) {
-        fill(bench, &server, *users, TINY).await?;
-        for request in [Request::Get, Request::PerformAction] {
-            let load = Load {
-                request,
-                connections: bench.plan.connections,
-                users: *users,
-                bytes: TINY,
-                seconds: bench.plan.seconds,
-            };
-            let mut series = Series {
-                peer: Peer::Service,
-                load,
-                rounds: Vec::new(),
-            };
-            for round in 0..bench.plan.rounds.min(3) {
-                series
-                    .rounds
-                    .push(load.put_on(bench, &server, round).await?);
-            }
-            all.push(series);
-        }
+        let own = bench.with_a_redis_of_its_own().await;
+        let server = own.start(Peer::Service, &[]).await?;
+        fill(&own, &server, *users, TINY).await?;
+        let warm_up = Load {
+            users: *users,
+            ..warm_up(bench)
+        };
+        warm_up.put_on(&own, &server, 0).await?;
+        filled.push((*users, own, server));
     }
-    bench.forget_keys().await;
+    let mut all = Vec::new();
+    for request in [Request::Get, Request::PerformAction] {
+        let mut series: Vec<Series> = filled
+            .iter()
+            .map(|(users, ..)| Series {
+                peer: Peer::Service,
+                load: Load {
+                    request,
+                    users: *users,
+                    bytes: TINY,
+                    ..uncontended(bench)
+                },
+                rounds: Vec::new(),
+            })
+            .collect();
+        for round in 0..bench.plan.rounds {
+            for (users, own, server) in in_turn(&filled, round) {
+                if let Some(series) = series.iter_mut().find(|it| it.load.users == *users) {
+                    let loaded = series.load.put_on(own, server, round).await?;
+                    series.rounds.push(loaded);
+                }
+            }
+        }
+        all.extend(series);
+    }
     Ok(all)
 }

@@ -26,7 +26,7 @@ pub(super) fn render(findings: &Findings) -> String {
             findings.users.is_empty(),
             series(
                 "Along cached users",
-                "The service alone, with a value of 64 bytes cached for each user.",
+                "The service alone, with a value of 64 bytes cached for each user; in turns, each number of users with a server and a Redis of its own.",
                 &findings.users,
             ),
         ),
