@@ -34,7 +34,7 @@ pub enum Unread {
 const FIRST_ROOM: usize = 128 << 10;
 
 impl RequestBody {
-    /// Reads the body: of the length that its `Content-Length` announces, or to its end. Without any length nothing is asked of the host.
+    /// Reads the body: of the length that its `Content-Length` announces, or to its end. Where that is 0, nothing is asked of the host.
     ///
     /// # Errors
     /// Where it is longer than `limit` bytes, or can't be read.
@@ -75,15 +75,19 @@ impl RequestBody {
 /// # Errors
 /// Where the host hands over what is no HTTP.
 pub fn request(request: types::Request) -> Result<Request, ErrorCode> {
-    let uri = request.get_path_with_query().unwrap_or_default();
+    // `CONNECT` has none.
+    let uri = request
+        .get_path_with_query()
+        .unwrap_or_else(|| "/".to_owned());
     let uri = Uri::try_from(uri).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
     let method =
         Method::try_from(request.get_method()).map_err(|_| ErrorCode::HttpRequestMethodInvalid)?;
     let entries = request.get_headers().copy_all();
-    let mut headers = HeaderMap::with_capacity(entries.len());
+    let mut headers = HeaderMap::try_with_capacity(entries.len()).map_err(invalid)?;
     for (name, value) in entries {
         let name = HeaderName::try_from(name).map_err(invalid)?;
-        headers.append(name, HeaderValue::try_from(value).map_err(invalid)?);
+        let value = HeaderValue::try_from(value).map_err(invalid)?;
+        headers.try_append(name, value).map_err(invalid)?;
     }
     let mut request = http::Request::new(RequestBody(request));
     *request.uri_mut() = uri;
