@@ -3,7 +3,7 @@
 //! The variables are read when an instance begins and again every few seconds, so that a value rotated through a
 //! variables provider takes effect without a restart, also in an instance that is never idle.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -45,6 +45,10 @@ struct Loaded {
 
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 
+fn loaded() -> MutexGuard<'static, Option<Loaded>> {
+    LOADED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Instance {
     /// The instance that this request belongs to, loaded on first use.
     ///
@@ -54,16 +58,12 @@ impl Instance {
         if let Some(instance) = recent() {
             return Ok(instance);
         }
-        let is_first = LOADED
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_none();
-        let read = if is_first {
+        let read = if loaded().is_none() {
             first_variables()
         } else {
             read_variables().await
         };
-        let before = LOADED.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let before = loaded().take();
         let instance = match (read, before) {
             (Ok(variables), Some(before)) if before.instance.variables == variables => {
                 before.instance
@@ -73,7 +73,7 @@ impl Instance {
             (Err(_), Some(before)) => before.instance,
             (Err(error), None) => return Err(error),
         };
-        *LOADED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Loaded {
+        *loaded() = Some(Loaded {
             instance: Arc::clone(&instance),
             at: Instant::now(),
         });
@@ -137,7 +137,7 @@ impl Instance {
 
 /// What is loaded, unless it is this request's turn to read the variables again.
 fn recent() -> Option<Arc<Instance>> {
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut loaded = loaded();
     let loaded = loaded.as_mut()?;
     if loaded.at.elapsed() >= REFRESH {
         // A provider may be far away: the others go on with what there is while one request reads.
@@ -150,8 +150,8 @@ fn recent() -> Option<Arc<Instance>> {
 /// All variables in the order of [`VARIABLES`]; `None` for one that `spin.toml` does not give to the component.
 type Variables = Vec<Option<String>>;
 
-/// The variables, for an instance that has none yet: in one call of the host, where one for each cost a fresh instance more than all
-/// the rest of its first request. The whole instance waits for it, but has nothing else to do.
+/// The variables, for an instance that has none yet: in one call of the host instead of one for each. The whole instance waits for it,
+/// but has nothing else to do.
 fn first_variables() -> Result<Variables, String> {
     let all = get_all().map_err(|error| format!("the variables could not be read: {error}"))?;
     let mut variables = vec![None; VARIABLES.len()];

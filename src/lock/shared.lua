@@ -62,7 +62,7 @@ local function pass_on()
   local member = redis.call('ZPOPMIN', KEYS[3])[1]
   if member then
     local call, token = string.match(member, '^(%S+) (.*)$')
-    local _, _, _, last = look()
+    local last = fence()
     -- Under OOM nothing may be written: then it is free, and they see that when they look.
     if pcall(set_fence, next_fencing_token(last), call, token, CLAIM) then
       redis.call('SET', KEYS[1], token, 'PX', CLAIM)

@@ -271,3 +271,24 @@ async fn bodies_that_are_slow_hold_nobody_up_and_are_answered_in_the_end() {
         .await
         .assert_body(200, "{\"a\": 1}");
 }
+
+#[tokio::test]
+async fn a_large_body_is_kept_as_it_was_sent_announced_or_in_chunks() {
+    let app = App::start().await;
+    let path = "/api/v1/users/7/cache/large";
+    let numbers: Vec<String> = (0..60_000).map(|number: u32| number.to_string()).collect();
+    let json = format!("[{}]", numbers.join(","));
+    app.call("PUT", path)
+        .body(json.clone())
+        .await
+        .assert_success();
+    app.get(path).await.assert_body(200, &json);
+    app.call("DELETE", path).await.assert_success();
+    let pieces = json
+        .as_bytes()
+        .chunks(7_000)
+        .map(Bytes::copy_from_slice)
+        .collect::<Vec<_>>();
+    app.call("PUT", path).chunks(pieces).await.assert_success();
+    app.get(path).await.assert_body(200, &json);
+}
