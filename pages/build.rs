@@ -9,6 +9,7 @@ use std::{env, fs};
 use anyhow::{Context as _, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use sha1::{Digest as _, Sha1};
 use zip::ZipArchive;
 
 /// Path, media type, and where the bytes are.
@@ -64,7 +65,7 @@ fn main() -> Result<()> {
         };
         let packed = format!("{index}.gz");
         fs::write(Path::new(&out).join(&packed), compress(&bytes)?)?;
-        let tag = sha1_smol::Sha1::from(&bytes).digest();
+        let tag = format!("{:x}", Sha1::digest(&bytes));
         writeln!(
             table,
             "Asset {{ path: {path:?}, media_type: {media_type:?}, tag: \"{tag}\", length: {}, \

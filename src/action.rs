@@ -1,20 +1,24 @@
-//! The work that is done under the lock: **the file to replace when you build your own service on this one.**
+//! The work that is done under the lock: **the file to replace when you build your own service on
+//! this one.**
 //!
-//! [`run`] is called with the user's lock held. While it runs, the lock is renewed; what it returns is kept as the user's
-//! `last-action` and answered as `result`, if the lock was ours to the end. Nothing else needs to change. For instance:
+//! [`run`] is called with the user's lock held. While it runs, the lock is renewed; what it returns is
+//! kept as the user's `last-action` and answered as `result`, if the lock was held to the end. Nothing
+//! else needs to change. For instance:
 //!
 //! ```text
-//! pub async fn run(action: Action<'_>) -> Result<Option<Box<RawValue>>, Problem> {
+//! pub async fn run(action: Action<'_>) -> Result<Option<Box<RawValue>>, ActionError> {
 //!     let order: Order = action.input_as()?;
-//!     let receipt = charge(&order, action.fencing_token).await.map_err(Problem::internal)?;
-//!     Ok(Some(serde_json::value::to_raw_value(&receipt).map_err(Problem::internal)?))
+//!     let charged = charge(&order, action.fencing_token).await;
+//!     let receipt = charged.map_err(ActionError::internal)?;
+//!     let result = serde_json::value::to_raw_value(&receipt);
+//!     Ok(Some(result.map_err(ActionError::internal)?))
 //! }
 //! ```
 //!
-//! - The future is **dropped** where it stands when the lock is lost (expired, taken by another, `max_hold` used up): keep
-//!   what must not be half done in one call of the store, and let that store refuse a fencing token smaller than
-//!   the greatest it has seen.
-//! - What it returns as [`Problem`] is the answer; then the lock is given back and nothing is kept.
+//! - The future is **dropped** when the lock is lost (expired, taken by another, `max_hold` used up):
+//!   put what must not be half done in one call of the store, and let that store refuse a fencing
+//!   token smaller than the greatest it has seen.
+//! - An [`ActionError`] is answered as a problem; then the lock is given back and nothing is kept.
 //! - It must not panic: a panic ends every request of the component instance.
 
 use bytes::Bytes;
@@ -22,12 +26,12 @@ use http::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::config::Config;
-use crate::keys::UserId;
-use crate::lock::FencingToken;
-use crate::origin;
-use crate::problem::Problem;
-use crate::request::RequestId;
+use crate::core::lock::FencingToken;
+use crate::platform::config::Config;
+use crate::platform::origin::{self, Caller, Failure};
+use crate::types::error_code::ErrorCode;
+use crate::types::request_id::RequestId;
+use crate::types::user_id::UserId;
 
 /// One call of the action.
 pub struct Action<'a> {
@@ -52,24 +56,120 @@ impl Action<'_> {
     ///
     /// # Errors
     /// 400 `malformed-json` that says what does not fit.
-    pub fn input_as<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+    pub fn input_as<T: DeserializeOwned>(&self) -> Result<T, ActionError> {
         let bytes = self.input.as_deref().unwrap_or(b"null");
         serde_json::from_slice(bytes)
-            .map_err(|error| Problem::malformed_json(format!("Not as expected: {error}")))
+            .map_err(|error| ActionError::invalid_input(format!("Not as expected: {error}")))
     }
 }
 
-/// The built-in action: forwards the input to the `origin`, if there is one, and returns what that answers. Without an origin
-/// it does nothing and returns nothing.
+/// Why an action failed, and what its caller is told.
+#[derive(Debug)]
+pub struct ActionError {
+    pub(crate) kind: ActionErrorKind,
+}
+
+#[derive(Debug)]
+pub(crate) enum ActionErrorKind {
+    InvalidInput(String),
+    Origin {
+        failure: Failure,
+        /// Whether a 4xx or 5xx of the origin is answered as it is.
+        passthrough: bool,
+    },
+    Rejected {
+        status: u16,
+        code: &'static str,
+        title: &'static str,
+        detail: String,
+    },
+    Internal(String),
+}
+
+impl ActionError {
+    /// 400 `malformed-json`: the input is not what the action takes. `detail` is shown to the
+    /// caller.
+    pub fn invalid_input(detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        ActionErrorKind::InvalidInput(detail).into()
+    }
+
+    /// A problem of your own. `code` becomes `urn:edgelatch:<code>`; `title` is the same for all of
+    /// its kind, `detail` is about this one. All are shown to the caller. A `status` that is none is
+    /// answered as 500.
+    pub fn rejected(
+        status: u16,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        let detail = detail.into();
+        let kind = ActionErrorKind::Rejected {
+            status,
+            code,
+            title,
+            detail,
+        };
+        kind.into()
+    }
+
+    /// 500 `internal`. The cause goes to the log with the request's id, and nowhere else.
+    pub fn internal(cause: impl ToString) -> Self {
+        ActionErrorKind::Internal(cause.to_string()).into()
+    }
+}
+
+impl From<ActionErrorKind> for ActionError {
+    fn from(kind: ActionErrorKind) -> Self {
+        Self { kind }
+    }
+}
+
+impl ErrorCode for ActionError {
+    fn code(&self) -> &'static str {
+        match &self.kind {
+            ActionErrorKind::InvalidInput(_) => "malformed-json",
+            ActionErrorKind::Origin { failure, .. } => failure.code(),
+            ActionErrorKind::Rejected { code, .. } => code,
+            ActionErrorKind::Internal(_) => "internal",
+        }
+    }
+}
+
+/// The built-in action: forwards the input to the `origin`, if there is one, and returns what that
+/// answers. Without an origin it does nothing and returns nothing.
 ///
 /// # Errors
 /// 502 or 504 where the origin failed.
 ///
 /// # Cancellation
-/// A dropped future leaves behind what the origin has begun: it was given the fencing token.
-pub async fn run(action: Action<'_>) -> Result<Option<Box<RawValue>>, Problem> {
-    match &action.config.origin {
-        Some(origin) => origin::forward(origin, &action).await,
-        None => Ok(None),
-    }
+/// Dropping the future does not stop what the origin has begun: it was given the fencing token.
+pub async fn run(action: Action<'_>) -> Result<Option<Box<RawValue>>, ActionError> {
+    let Some(origin) = &action.config.origin else {
+        return Ok(None);
+    };
+    let caller = Caller {
+        request_id: action.request_id,
+        headers: action.headers,
+    };
+    let token = action.fencing_token.get();
+    let limit = action.config.max_body_bytes;
+    origin::forward(
+        origin,
+        action.name,
+        action.user,
+        token,
+        action.input,
+        caller,
+        limit,
+    )
+    .await
+    .map_err(|failure| {
+        let passthrough = origin.passthrough;
+        let kind = ActionErrorKind::Origin {
+            failure,
+            passthrough,
+        };
+        kind.into()
+    })
 }

@@ -8,13 +8,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::etag::{Conditions, ETag};
-use crate::keys::{Keys, Name, UserId};
-use crate::lock::OwnerToken;
-use crate::query::{self, Query};
-use crate::request::RequestId;
-use crate::seconds::{MAX_TTL_MS, Ttl};
-use crate::{body, idempotency, json, merge_patch};
+use crate::core::cache::merge_patch;
+use crate::core::idempotency::IdempotencyKey;
+use crate::core::lock::OwnerToken;
+use crate::http::request::conditions;
+use crate::http::request::query::{self, Query};
+use crate::types::etag::ETag;
+use crate::types::keys::Keys;
+use crate::types::name::Name;
+use crate::types::request_id::RequestId;
+use crate::types::ttl::{MAX_TTL_MS, Ttl};
+use crate::types::user_id::UserId;
+use crate::types::{json, media_type};
 
 fn headers(name: HeaderName, lines: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -78,7 +83,7 @@ fn conditions_are_read_or_refused() {
     check!().for_each(|input: &[u8]| {
         let tag = ETag::of(input);
         for name in [header::IF_MATCH, header::IF_NONE_MATCH] {
-            if let Ok(conditions) = Conditions::of(&headers(name, input)) {
+            if let Ok(conditions) = conditions::parse(&headers(name, input)) {
                 // Without anything there, `If-None-Match` always holds; what holds with a tag is not asked of a digest.
                 assert!(conditions.none_match_holds(None));
                 let _ = conditions.match_holds(Some(&tag));
@@ -94,8 +99,8 @@ fn tokens_keys_and_ids_are_plain_or_refused() {
         if let Some(token) = OwnerToken::parse(input) {
             assert!(visible(token.as_str().as_bytes()) && (16..=128).contains(&input.len()));
         }
-        let name = HeaderName::from_static("idempotency-key");
-        if let Ok(Some(key)) = idempotency::key(&headers(name, input)) {
+        if let Some(key) = IdempotencyKey::parse(input) {
+            let key = key.as_bytes();
             assert!(visible(key) && (1..=255).contains(&key.len()));
         }
     });
@@ -104,8 +109,8 @@ fn tokens_keys_and_ids_are_plain_or_refused() {
 #[test]
 fn a_request_id_of_the_callers_is_plain() {
     check!().for_each(|input: &[u8]| {
-        // A new id needs the component's random bits, which are not to be had here: only what would be taken over is looked at.
-        if RequestId::is_valid(input) {
+        let value = HeaderValue::from_bytes(input).ok();
+        if value.and_then(|value| RequestId::parse(&value)).is_some() {
             let plain = |byte: &u8| byte.is_ascii_graphic() && !b"\",;\\{}".contains(byte);
             assert!(input.iter().all(plain));
         }
@@ -116,7 +121,7 @@ fn a_request_id_of_the_callers_is_plain() {
 fn a_content_type_is_read() {
     check!().for_each(|input: &[u8]| {
         if let Ok(value) = HeaderValue::from_bytes(input) {
-            let json = body::is_json(&value);
+            let json = media_type::is_json(&value);
             assert!(
                 !json
                     || input.to_ascii_lowercase().starts_with(b"application/")

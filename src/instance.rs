@@ -1,30 +1,22 @@
-//! What all requests of one component instance share: the settings, the link to Redis, the router. Nothing of any request.
+//! The composition root: what all requests of one component instance share, the settings and the link
+//! to Redis, and how the parts are put together for a request. It holds nothing of any request.
 //!
-//! The variables are read when an instance begins and again every few seconds, so that a value rotated through a
-//! variables provider takes effect without a restart, also in an instance that is never idle.
+//! The variables are read when an instance begins and again every few seconds, so a value rotated
+//! through a variables provider takes effect without a restart, also in an instance that is never
+//! idle.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
-use spin_sdk::variables;
+use crate::core::actions::Actions;
+use crate::core::cache::JsonCache;
+use crate::core::lock::Locks;
+use crate::platform::config::{Config, Variables};
+use crate::platform::redis::{Link, Redis};
+use crate::platform::telemetry::Telemetry;
+use crate::types::keys::Keys;
 
-use bindings::wasi::config::store::get_all;
-
-use crate::config::{Config, VARIABLES};
-use crate::json_cache::JsonCache;
-use crate::keys::Keys;
-use crate::lock::Locks;
-use crate::log::Log;
-use crate::redis::{Link, Redis};
-use crate::router::Router;
-
-/// What the SDK has not, generated.
-mod bindings {
-    wit_bindgen::generate!({ path: "wit", world: "configuration", generate_all });
-}
-
-/// How long variables are taken to be what they were.
+/// How long variables count as current.
 const REFRESH: Duration = Duration::from_secs(2);
 
 /// The settings and connections of this component instance.
@@ -34,7 +26,6 @@ pub(crate) struct Instance {
     /// The keys of this service.
     pub(crate) keys: Keys,
     link: Arc<Link>,
-    router: Router,
     variables: Variables,
 }
 
@@ -59,9 +50,9 @@ impl Instance {
             return Ok(instance);
         }
         let read = if loaded().is_none() {
-            first_variables()
+            Variables::read_at_once()
         } else {
-            read_variables().await
+            Variables::read().await
         };
         let before = loaded().take();
         let instance = match (read, before) {
@@ -81,15 +72,11 @@ impl Instance {
     }
 
     fn load(variables: Variables, before: Option<Loaded>) -> Result<Self, String> {
-        let lookup = |name| {
-            let index = VARIABLES.iter().position(|variable| *variable == name)?;
-            variables.get(index).cloned().flatten()
-        };
-        let config = Config::from_variables(lookup).map_err(|faults| {
+        let config = Config::from_variables(|name| variables.get(name)).map_err(|faults| {
             let sentences: Vec<_> = faults.iter().map(ToString::to_string).collect();
             sentences.join("; ")
         })?;
-        // Requests that came together each read the variables; the first of them brings the link that all use.
+        // Requests that came together each read the variables; the first of them brings the link.
         let link = match before {
             Some(before) if before.instance.config.redis_address == config.redis_address => {
                 Arc::clone(&before.instance.link)
@@ -100,7 +87,6 @@ impl Instance {
             keys: Keys::new(config.key_prefix.clone()),
             config,
             link,
-            router: Router::new().map_err(|error| error.to_string())?,
             variables,
         })
     }
@@ -120,18 +106,17 @@ impl Instance {
         JsonCache::new(redis.clone(), self.keys.clone())
     }
 
-    /// What its requests log.
-    pub(crate) fn log(&self) -> Log<'_> {
-        Log {
-            requests: self.config.log_requests,
-            key: self.config.log_key.as_deref(),
-            router: Some(&self.router),
+    /// Actions, on the account of one request.
+    pub(crate) fn actions(&self, redis: &Redis, telemetry: &Telemetry) -> Actions {
+        let origin = self.config.origin.as_ref();
+        Actions {
+            locks: self.locks(redis),
+            redis: redis.clone(),
+            keys: self.keys.clone(),
+            telemetry: telemetry.clone(),
+            idempotency_expire: self.config.idempotency_expire,
+            invalidates: origin.is_some_and(|origin| origin.invalidate),
         }
-    }
-
-    /// The routes.
-    pub(crate) fn router(&self) -> &Router {
-        &self.router
     }
 }
 
@@ -140,39 +125,9 @@ fn recent() -> Option<Arc<Instance>> {
     let mut loaded = loaded();
     let loaded = loaded.as_mut()?;
     if loaded.at.elapsed() >= REFRESH {
-        // A provider may be far away: the others go on with what there is while one request reads.
+        // A provider may be far away: the others go on with what is loaded while one request reads.
         loaded.at = Instant::now();
         return None;
     }
     Some(Arc::clone(&loaded.instance))
-}
-
-/// All variables in the order of [`VARIABLES`]; `None` for one that `spin.toml` does not give to the component.
-type Variables = Vec<Option<String>>;
-
-/// The variables, for an instance that has none yet: in one call of the host instead of one for each. The whole instance waits for it,
-/// but has nothing else to do.
-fn first_variables() -> Result<Variables, String> {
-    let all = get_all().map_err(|error| format!("the variables could not be read: {error}"))?;
-    let mut variables = vec![None; VARIABLES.len()];
-    for (name, value) in all {
-        let place = VARIABLES.iter().position(|variable| *variable == name);
-        if let Some(variable) = place.and_then(|place| variables.get_mut(place)) {
-            *variable = Some(value);
-        }
-    }
-    Ok(variables)
-}
-
-/// The variables, for an instance at work: a provider may be far away, and other requests go on meanwhile.
-async fn read_variables() -> Result<Variables, String> {
-    // All at once: each read may be a round trip.
-    let reads = VARIABLES.iter().map(|name| async move {
-        match variables::get(name).await {
-            Ok(value) => Ok(Some(value)),
-            Err(variables::Error::Undefined(_)) => Ok(None),
-            Err(error) => Err(format!("variable `{name}` could not be read: {error}")),
-        }
-    });
-    join_all(reads).await.into_iter().collect()
 }

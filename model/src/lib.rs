@@ -3,8 +3,8 @@
 //!
 //! | here | what it models |
 //! |---|---|
-//! | [`redis`] | `src/lock/*.lua`, each script one step, and the keys that they touch |
-//! | [`session`] | one request's way through `src/lock.rs` and `src/lock/lease.rs`, and the connections of `src/redis.rs` |
+//! | [`redis`] | `src/core/lock/*.lua`, each script one step, and the keys that they touch |
+//! | [`session`] | one request's way through `src/core/lock.rs` and `src/core/lock/lease.rs`, and the connections of `src/platform/redis.rs` |
 //! | [`steps`] | what may happen next: a client's step, a script carried out, time, a fault |
 //! | [`witness`] | what an onlooker who sees everything would note; no step depends on it |
 //! | [`properties`] | what is promised |

@@ -2,9 +2,10 @@
 
 use std::io::Read as _;
 
-use edgelatch::answer::{Body, Response, empty};
-use edgelatch::etag::{Conditions, ETag};
-use edgelatch::problem::Problem;
+use edgelatch::http::problem::Problem;
+use edgelatch::http::request::conditions;
+use edgelatch::http::response::{Body, Response, empty};
+use edgelatch::types::etag::ETag;
 use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
@@ -38,11 +39,11 @@ pub(crate) fn find(path: &str) -> Option<&'static Asset> {
 
 impl Asset {
     /// 200 with the file, or 304 where the client has it (RFC 9110, section 13.1.2).
-    pub(crate) fn answer(&self, method: &Method, headers: &HeaderMap) -> Response {
-        let conditions = match Conditions::of(headers) {
-            Ok(conditions) => conditions,
-            Err(faults) => return Problem::invalid_request(faults).into_response(),
-        };
+    ///
+    /// # Errors
+    /// 422 where a condition is malformed.
+    pub(crate) fn answer(&self, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
+        let conditions = conditions::parse(headers).map_err(Problem::invalid_request)?;
         let tag = ETag::of_digits(self.tag);
         let mut response = if conditions.none_match_holds(tag.as_ref()) {
             self.full(method, headers)
@@ -50,7 +51,7 @@ impl Asset {
             empty(StatusCode::NOT_MODIFIED)
         };
         self.describe(response.headers_mut());
-        response
+        Ok(response)
     }
 
     fn full(&self, method: &Method, headers: &HeaderMap) -> Response {

@@ -4,11 +4,11 @@
 mod asset;
 
 use bytes::Bytes;
-use edgelatch::answer::{RequestHead, Response, empty, refuse_parameters};
-use edgelatch::log::Log;
-use edgelatch::problem::Problem;
-use edgelatch::request::Timing;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use edgelatch::http::problem::Problem;
+use edgelatch::http::request::refuse_parameters;
+use edgelatch::http::response::{Answer, empty};
+use edgelatch::http::{AccessLog, RequestHead};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::Full;
 
 /// Served methods.
@@ -18,29 +18,26 @@ const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 #[cfg_attr(target_family = "wasm", spin_sdk::http_service)]
 pub async fn handle(request: spin_sdk::http::Request) -> http::Response<Full<Bytes>> {
     let head = RequestHead::of(&request);
-    let response = answer(&head, request.uri(), request.headers());
-    let response = head.finish(response, Timing::default(), Log::CAUSES);
+    let result = answer(&head, request.headers());
+    let response = head.answer(result, AccessLog::CAUSES);
     response.map(Full::new)
 }
 
-/// Answers a request whose body does not matter.
-fn answer(head: &RequestHead, uri: &Uri, headers: &HeaderMap) -> Response {
+/// Answers a request. Its body does not matter.
+fn answer(head: &RequestHead, headers: &HeaderMap) -> Result<Answer, Problem> {
     let path = head.path();
     let path = path.strip_suffix('/').unwrap_or(path);
-    let Some(asset) = asset::find(path) else {
-        return Problem::not_found().into_response();
-    };
+    let asset = asset::find(path).ok_or_else(Problem::not_found)?;
     match *head.method() {
-        Method::GET | Method::HEAD => match refuse_parameters(uri) {
-            Ok(()) => asset.answer(head.method(), headers),
-            Err(problem) => problem.into_response(),
-        },
-        Method::OPTIONS => allowed(empty(StatusCode::NO_CONTENT)),
-        _ => allowed(Problem::method_not_allowed().into_response()),
+        Method::GET | Method::HEAD => {
+            refuse_parameters(head.uri())?;
+            Ok(asset.answer(head.method(), headers)?.into())
+        }
+        Method::OPTIONS => {
+            let mut response = empty(StatusCode::NO_CONTENT);
+            response.headers_mut().insert(header::ALLOW, ALLOW);
+            Ok(response.into())
+        }
+        _ => Err(Problem::method_not_allowed().with_header(header::ALLOW, ALLOW)),
     }
-}
-
-fn allowed(mut response: Response) -> Response {
-    response.headers_mut().insert(header::ALLOW, ALLOW);
-    response
 }

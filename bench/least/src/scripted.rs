@@ -1,4 +1,4 @@
-//! An action by the service's own two scripts, as [`edgelatch`](../../../src/lock/scripts.rs) calls them.
+//! An action by the service's own two scripts, as [`edgelatch`](../../../src/core/lock/scripts.rs) calls them.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -7,16 +7,18 @@ use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 use crate::{EXPIRE_MS, Response, SUCCESS, response, text, token, unavailable};
 
 const ACQUIRE: &str = concat!(
-    include_str!("../../../src/lock/shared.lua"),
-    include_str!("../../../src/lock/acquire.lua")
+    include_str!("../../../src/core/lock/formats.lua"),
+    include_str!("../../../src/core/lock/shared.lua"),
+    include_str!("../../../src/core/lock/acquire.lua")
 );
 const COMMIT: &str = concat!(
-    include_str!("../../../src/lock/shared.lua"),
-    include_str!("../../../src/lock/commit.lua")
+    include_str!("../../../src/core/lock/formats.lua"),
+    include_str!("../../../src/core/lock/shared.lua"),
+    include_str!("../../../src/core/lock/commit.lua")
 );
 
 /// What the service has for these where nothing is configured, in milliseconds.
-const TRACE_TTL_MS: i64 = 2000;
+const PROOF_TTL_MS: i64 = 2000;
 const LAST_ACTION_TTL_MS: i64 = 3_600_000;
 
 /// The digests of the scripts, as Redis has told them.
@@ -42,6 +44,7 @@ impl Scripts {
     ) -> Result<Response, StatusCode> {
         let lock = format!("user:{user}:lock");
         let (fence, queue) = (format!("{{{lock}}}:fence"), format!("{{{lock}}}:queue"));
+        let wake_prefix = format!("{{{lock}}}:wake:");
         let token = token();
         let values = [
             RedisParameter::Binary(self.acquire.clone()),
@@ -53,6 +56,7 @@ impl Scripts {
             RedisParameter::Int64(EXPIRE_MS),
             text(&crate::token()),
             text("wait"),
+            text(&wake_prefix),
         ];
         let acquired = redis.execute("EVALSHA", values).await;
         let number = match acquired.map_err(unavailable)?.as_slice() {
@@ -65,14 +69,16 @@ impl Scripts {
         );
         let values = [
             RedisParameter::Binary(self.commit.clone()),
-            RedisParameter::Int64(4),
+            RedisParameter::Int64(5),
             text(&lock),
             text(&fence),
             text(&queue),
+            text(&format!("{{{lock}}}:ended:{number}")),
             text(&format!("{{{lock}}}:cache:last-action")),
             text(&token),
             RedisParameter::Int64(number),
-            RedisParameter::Int64(TRACE_TTL_MS),
+            text(&wake_prefix),
+            RedisParameter::Int64(PROOF_TTL_MS),
             text(&last_action),
             RedisParameter::Int64(LAST_ACTION_TTL_MS),
         ];

@@ -1,0 +1,118 @@
+//! Merging into an entry: a compare-and-set, repeated while others write in between.
+
+use serde_json::value::RawValue;
+
+use super::merge_patch::merge;
+use super::{CacheEntry, CacheError, Expiry, JsonCache, Stored};
+use crate::platform::redis::RedisError;
+use crate::types::backoff::Backoff;
+use crate::types::etag::Conditions;
+use crate::types::name::Name;
+use crate::types::random;
+use crate::types::user_id::UserId;
+
+/// How often a merge is tried when others write in between, with growing pauses: for some 5 s. Each
+/// failure means that another write went through. Without the pauses, patches that come at once
+/// would fail each other.
+const MERGE_TRIES: usize = 64;
+
+/// Why a merge patch was not applied. Nothing was stored.
+#[derive(Debug)]
+pub(crate) enum PatchError {
+    /// There is no entry.
+    Absent,
+    /// The value in Redis is not JSON.
+    NotJson,
+    /// The merged entry would be longer than allowed.
+    TooLarge,
+    /// Others kept writing in between.
+    Contended,
+    /// The conditions did not hold.
+    PreconditionFailed,
+    /// Redis failed: where it did not answer, the entry may have been stored.
+    Redis(RedisError),
+    /// The entry or the patch can't be merged, which is a fault of this code.
+    Merge(serde_json::Error),
+}
+
+impl From<RedisError> for PatchError {
+    fn from(error: RedisError) -> Self {
+        Self::Redis(error)
+    }
+}
+
+impl From<serde_json::Error> for PatchError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Merge(error)
+    }
+}
+
+impl From<CacheError> for PatchError {
+    fn from(error: CacheError) -> Self {
+        match error {
+            CacheError::PreconditionFailed => Self::PreconditionFailed,
+            CacheError::Redis(error) => Self::Redis(error),
+            CacheError::Json(error) => Self::Merge(error),
+        }
+    }
+}
+
+impl JsonCache {
+    /// Merges `patch` (RFC 7396) into an entry and stores it, if the conditions hold for the entry
+    /// and the merged one is not longer than `max_bytes`. Returns the merged JSON.
+    ///
+    /// # Errors
+    /// [`PatchError`].
+    ///
+    /// # Cancellation
+    /// A future dropped half-way may have stored the merged entry.
+    pub(crate) async fn patch(
+        &self,
+        user: UserId,
+        name: &Name,
+        patch: &RawValue,
+        expiry: Expiry,
+        conditions: &Conditions,
+        max_bytes: usize,
+    ) -> Result<Box<RawValue>, PatchError> {
+        let mut backoff = Backoff::new();
+        for _ in 0..MERGE_TRIES {
+            let entry = self.current(user, name, conditions).await?;
+            let before: &RawValue = serde_json::from_slice(&entry.json)?;
+            let merged = merge(Some(before), patch)?;
+            if merged.get().len() > max_bytes {
+                return Err(PatchError::TooLarge);
+            }
+            let unchanged = Conditions::expecting(Some(&entry.etag()));
+            let json = merged.get().as_bytes();
+            match self.set(user, name, json, expiry, &unchanged).await {
+                Ok(_) => return Ok(merged),
+                Err(CacheError::PreconditionFailed) => {
+                    spin_sdk::time::sleep(backoff.next_pause(random::bits64())).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(PatchError::Contended)
+    }
+
+    /// The entry to merge into.
+    async fn current(
+        &self,
+        user: UserId,
+        name: &Name,
+        conditions: &Conditions,
+    ) -> Result<CacheEntry, PatchError> {
+        let entry = match self.get(user, name).await? {
+            Stored::Entry(entry) => entry,
+            Stored::Nothing => return Err(PatchError::Absent),
+            Stored::NotJson => return Err(PatchError::NotJson),
+        };
+        let etag = entry.etag();
+        if conditions.match_holds(Some(&etag)) && conditions.none_match_holds(Some(&etag)) {
+            Ok(entry)
+        } else {
+            Err(PatchError::PreconditionFailed)
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The lock: acquire, wait, renew, commit, release.
+//!
+//! One Redis key per lock, set only if absent and with an expiry, holding its owner's random token; every change
+//! compares that token and acts in one script (<https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/>).
+//! Each acquisition also has a fencing token, a number that only ever grows, for whatever the work writes to: a store
+//! that refuses a smaller number than it has seen is safe even from a holder that was paused beyond its expiry (Martin
+//! Kleppmann, *How to do distributed locking*, 2016).
+//!
+//! Those who wait are served in the order in which they came: whoever gives a lock back hands it to the one who has waited longest.
+//! They look now and then all the same ([`waiting`]), and that alone would be correct.
+
+mod lease;
+mod poll_interval;
+mod scripts;
+mod token;
+mod waiting;
+
+use std::fmt;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use lease::AcquisitionTimes;
+pub use lease::{Lease, Record};
+pub use token::OwnerToken;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use token::TOKEN_LENGTHS;
+
+use crate::platform::redis::{Redis, RedisError};
+use crate::types::error_code::ErrorCode;
+use crate::types::keys::LockKey;
+use crate::types::ttl::Ttl;
+use scripts::{Attempt, LockHeld, OwnedLock};
+
+/// The number of one acquisition: greater than that of every earlier acquisition of the same lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FencingToken(i64);
+
+impl FencingToken {
+    /// The number, greater than zero and below 2^53.
+    pub fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for FencingToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why there is no lock, or no longer.
+#[derive(Debug, Clone)]
+pub enum LockError {
+    /// Somebody else holds it, also after any waiting; `remaining` until it expires, `None` if it never does.
+    Held {
+        /// The holder's time left when last seen.
+        remaining: Option<Duration>,
+    },
+    /// It was ours, and it expired, was taken, or was held for as long as allowed.
+    Lost,
+    /// Redis failed.
+    Redis(RedisError),
+}
+
+impl fmt::Display for LockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held { .. } => f.write_str("the lock is held by someone else"),
+            Self::Lost => f.write_str("the lock was lost"),
+            Self::Redis(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LockError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Redis(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl ErrorCode for LockError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Held { .. } => "lock-held",
+            Self::Lost => "lock-lost",
+            Self::Redis(error) => error.code(),
+        }
+    }
+}
+
+impl From<RedisError> for LockError {
+    fn from(error: RedisError) -> Self {
+        Self::Redis(error)
+    }
+}
+
+/// A lock that was granted to a token.
+#[derive(Debug, Clone, Copy)]
+pub struct Grant {
+    /// The number of the acquisition.
+    pub fencing_token: FencingToken,
+    /// Whether the token had the lock already, so that this was a renewal.
+    pub renewed: bool,
+}
+
+/// Who holds a lock, as far as anybody may know.
+#[derive(Debug, Clone, Copy)]
+pub struct Holder {
+    /// How long until it expires; `None` if it never does.
+    pub remaining: Option<Duration>,
+    /// The number of the acquisition; `None` where a stranger set the key.
+    pub fencing_token: Option<FencingToken>,
+}
+
+/// What [`Locks::acquire_unless_done`] came to.
+pub enum Acquisition {
+    /// The lock was acquired.
+    Lease(Lease),
+    /// The result exists already.
+    ResultExists(Vec<u8>),
+}
+
+/// Acquires locks.
+#[derive(Clone)]
+pub struct Locks {
+    redis: Redis,
+    max_hold: Duration,
+}
+
+impl Locks {
+    /// Locks in the Redis behind `redis`. `max_hold` bounds how long [`Lease::keep_during`] renews a lock, counted from its
+    /// acquisition; a lock whose time to live is longer than that is not renewed at all.
+    pub fn new(redis: Redis, max_hold: Duration) -> Self {
+        Self { redis, max_hold }
+    }
+
+    /// Tries once to take the lock for `ttl`.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] if somebody else has it, [`LockError::Redis`] if Redis fails; never [`LockError::Lost`]. Where
+    /// the answer of Redis was lost and the lock may have been taken, a task in the background gives it back.
+    ///
+    /// # Cancellation
+    /// A future dropped half-way may leave the lock taken until `ttl` has passed, and where it waited, for a second when its turn comes.
+    pub async fn try_acquire(&self, key: &LockKey, ttl: Ttl) -> Result<Lease, LockError> {
+        self.acquire(key, Duration::ZERO, ttl).await
+    }
+
+    /// Takes the lock for `ttl`, waiting for it up to `timeout`: tries at once, then in the order in which those who wait have come, each
+    /// as soon as it is handed the lock, and a last time when `timeout` has passed.
+    ///
+    /// # Errors
+    /// As [`Locks::try_acquire`].
+    ///
+    /// # Cancellation
+    /// As [`Locks::try_acquire`].
+    pub async fn acquire(
+        &self,
+        key: &LockKey,
+        timeout: Duration,
+        ttl: Ttl,
+    ) -> Result<Lease, LockError> {
+        let began = Instant::now();
+        let acquisition = self.acquire_unless_done(began, key, timeout, ttl, None);
+        match acquisition.await? {
+            Acquisition::Lease(lease) => Ok(lease),
+            Acquisition::ResultExists(_) => {
+                Err(RedisError::unexpected("a result nobody asked for").into())
+            }
+        }
+    }
+
+    /// As [`Locks::acquire`] at `began`, which is now, unless there is a value at the Redis key `result`, in the lock's hash slot: then that is returned,
+    /// also while somebody else holds the lock. It is looked for in the same step as the lock, at every try.
+    ///
+    /// # Errors
+    /// As [`Locks::try_acquire`].
+    ///
+    /// # Cancellation
+    /// As [`Locks::try_acquire`].
+    pub async fn acquire_unless_done(
+        &self,
+        began: Instant,
+        key: &LockKey,
+        timeout: Duration,
+        ttl: Ttl,
+        result: Option<&str>,
+    ) -> Result<Acquisition, LockError> {
+        let owned = self.owned(key, OwnerToken::random(), ttl);
+        let outcome = waiting::acquire(&owned, began, timeout, result).await?;
+        match outcome.attempt {
+            Attempt::Acquired(number) | Attempt::Renewed(number) => {
+                let times = AcquisitionTimes {
+                    began,
+                    sent: outcome.sent,
+                    answered: outcome.answered,
+                };
+                let lease = Lease::new(owned, number, times, self.max_hold);
+                Ok(Acquisition::Lease(lease))
+            }
+            Attempt::Held(LockHeld { remaining, .. }) => Err(LockError::Held { remaining }),
+            Attempt::ResultExists(result) => Ok(Acquisition::ResultExists(result)),
+        }
+    }
+
+    /// Runs `work` under the lock: takes it as [`Locks::acquire`] does, renews it as [`Lease::keep_during`] does, and gives
+    /// it back. `work` gets the fencing token.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] or [`LockError::Redis`] if the lock was not had: then `work` was not called.
+    /// [`LockError::Lost`] if it was lost on the way: then `work` was stopped where it was, or had ended and its last part may
+    /// not have been alone. That the lock could not be given back because Redis failed is no error: it expires.
+    ///
+    /// # Cancellation
+    /// Dropping the future drops `work` and gives the lock back in the background.
+    pub async fn with_lock<T, F>(
+        &self,
+        key: &LockKey,
+        timeout: Duration,
+        ttl: Ttl,
+        work: impl FnOnce(FencingToken) -> F,
+    ) -> Result<T, LockError>
+    where
+        F: Future<Output = T>,
+    {
+        let mut lease = self.acquire(key, timeout, ttl).await?;
+        let output = match lease.keep_during(work(lease.fencing_token())).await {
+            Ok(output) => output,
+            Err(lost) => {
+                // With `max_hold` used up it may still be ours.
+                let _ = lease.release().await;
+                return Err(lost);
+            }
+        };
+        match lease.release().await {
+            Ok(()) | Err(LockError::Redis(_)) => Ok(output),
+            Err(lost) => Err(lost),
+        }
+    }
+
+    /// Takes the lock for `token`, to be held across requests, waiting up to `timeout` as [`Locks::acquire`] does. Where the token
+    /// has the lock already, its time to live begins anew and its fencing token stays.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] if somebody else has it, [`LockError::Redis`] if Redis fails. Where the answer of Redis was lost and
+    /// the lock may have been taken, it is given back in the background, but not from a token that a client brought: it may be
+    /// trying again with it.
+    ///
+    /// # Cancellation
+    /// A future dropped half-way may leave the lock taken until `ttl` has passed.
+    pub async fn grant(
+        &self,
+        key: &LockKey,
+        token: &OwnerToken,
+        timeout: Duration,
+        ttl: Ttl,
+    ) -> Result<Grant, LockError> {
+        let owned = self.owned(key, token.clone(), ttl);
+        let outcome = waiting::acquire(&owned, Instant::now(), timeout, None).await?;
+        match outcome.attempt {
+            Attempt::Acquired(fencing_token) => Ok(Grant {
+                fencing_token,
+                renewed: false,
+            }),
+            Attempt::Renewed(fencing_token) => Ok(Grant {
+                fencing_token,
+                renewed: true,
+            }),
+            Attempt::Held(LockHeld { remaining, .. }) => Err(LockError::Held { remaining }),
+            Attempt::ResultExists(_) => {
+                Err(RedisError::unexpected("a result nobody asked for").into())
+            }
+        }
+    }
+
+    /// Begins the time to live of a lock that `token` holds anew.
+    ///
+    /// # Errors
+    /// [`LockError::Lost`] if the token does not hold it, [`LockError::Redis`] if Redis fails: it may have been renewed or not.
+    ///
+    /// # Cancellation
+    /// A future dropped half-way may have renewed the lock.
+    pub async fn renew(
+        &self,
+        key: &LockKey,
+        token: &OwnerToken,
+        ttl: Ttl,
+    ) -> Result<FencingToken, LockError> {
+        let owned = self.owned(key, token.clone(), ttl);
+        owned.renew(None).await?.ok_or(LockError::Lost)
+    }
+
+    /// Gives back a lock that `token` holds.
+    ///
+    /// # Errors
+    /// [`LockError::Lost`] if the token does not hold it: then nothing is touched. [`LockError::Redis`] if Redis fails: it may
+    /// have been given back or not.
+    ///
+    /// # Cancellation
+    /// A future dropped half-way may have given the lock back.
+    pub async fn release(&self, key: &LockKey, token: &OwnerToken) -> Result<(), LockError> {
+        // A release has no time to live; the field only bounds cleaning up, which this never does.
+        let owned = self.owned(key, token.clone(), Ttl::of_millis(1));
+        if owned.release().await? {
+            Ok(())
+        } else {
+            Err(LockError::Lost)
+        }
+    }
+
+    /// Who holds the lock; `None` if nobody does.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn inspect(&self, key: &LockKey) -> Result<Option<Holder>, RedisError> {
+        scripts::inspect(&self.redis, key).await
+    }
+
+    fn owned(&self, key: &LockKey, token: OwnerToken, ttl: Ttl) -> OwnedLock {
+        OwnedLock {
+            redis: self.redis.clone(),
+            key: key.clone(),
+            token,
+            ttl,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The polling interval: how long a waiter blocks for a signal before it looks at the lock.
+//!
+//! Pure arithmetic. The jitter keeps waiters that arrived together from looking together.
+
+use std::time::Duration;
+
+use super::scripts::LockHeld;
+
+/// How long a waiter near the head of the queue blocks at a time: at least and at most, in
+/// milliseconds. Some clients of Redis give up on an answer after 500 ms. With the `BLPOP` that is
+/// under five commands a second.
+const NEAR_MS: (u64, u64) = (390, 490);
+
+/// The same for the other waiters. Wider jitter prevents a thundering herd.
+const FAR_MS: (u64, u64) = (250, 490);
+
+/// The same for the first waiter where a stranger has the lock, who may poll as often.
+const STRANGER_MS: (u64, u64) = (80, 100);
+
+/// How many waiters count as near the head of the queue.
+const NEAR: u32 = 8;
+
+/// How often the other waiters block before they look, unless a signal or a broken connection makes
+/// them.
+const FAR_BLOCKS: usize = 4;
+
+/// How many waiters look as soon as the holder's time has run out. It is the first one's turn, so
+/// more would be of no use.
+const LOOK_AT_EXPIRY: u32 = 3;
+
+/// How many times a waiter blocks before it looks.
+pub(super) fn blocks(held: &LockHeld) -> usize {
+    if held.queue_position < NEAR {
+        1
+    } else {
+        FAR_BLOCKS
+    }
+}
+
+/// How long a waiter blocks at a time. `random` is any 64 random bits.
+pub(super) fn interval(held: &LockHeld, random: u64) -> Duration {
+    let (least, most) = match held {
+        LockHeld {
+            queue_position: 0,
+            by_stranger: true,
+            ..
+        } => STRANGER_MS,
+        LockHeld { queue_position, .. } if *queue_position < NEAR => NEAR_MS,
+        _ => FAR_MS,
+    };
+    let interval = Duration::from_micros(least * 1000 + random % ((most - least) * 1000 + 1));
+    match held.remaining {
+        // PTTL rounds down: a key with 0 ms left may live for most of another one.
+        Some(remaining) if held.queue_position < LOOK_AT_EXPIRY => {
+            interval.min(remaining + Duration::from_millis(1))
+        }
+        _ => interval,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_interval_is_bounded_and_never_zero(
+            ms in 0u64..100_000,
+            queue_position in 0u32..10,
+            by_stranger: bool,
+            random: u64,
+        ) {
+            let remaining = Some(Duration::from_millis(ms));
+            let held = LockHeld { remaining, queue_position, by_stranger, arrived_at: 1 };
+            let interval = interval(&held, random);
+            prop_assert!(interval >= Duration::from_millis(1));
+            prop_assert!(interval < Duration::from_millis(500));
+            if queue_position < LOOK_AT_EXPIRY {
+                prop_assert!(interval <= Duration::from_millis(ms + 1));
+            } else {
+                // Two commands for the near ones, five for four times of the others.
+                let commands = if queue_position < NEAR { 2.0 } else { 1.25 };
+                let mean_s = if queue_position < NEAR { 0.440 } else { 0.370 };
+                prop_assert!(commands / mean_s < 5.0 && interval >= Duration::from_millis(250));
+            }
+        }
+    }
+}

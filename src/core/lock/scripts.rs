@@ -1,0 +1,249 @@
+//! The lock's scripts, called with types and answered with types.
+
+use std::time::{Duration, Instant};
+
+use spin_sdk::redis::RedisResult;
+
+use super::{FencingToken, Holder, OwnerToken, Record};
+use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, Unanswered, script};
+use crate::types::keys::LockKey;
+use crate::types::random;
+use crate::types::ttl::Ttl;
+
+static ACQUIRE: Script = script!("formats.lua", "shared.lua", "acquire.lua");
+static RENEW: Script = script!("formats.lua", "shared.lua", "renew.lua");
+static RELEASE: Script = script!("formats.lua", "shared.lua", "release.lua");
+static COMMIT: Script = script!("formats.lua", "shared.lua", "commit.lua");
+static INSPECT: Script = script!("formats.lua", "shared.lua", "inspect.lua");
+
+/// The longest that a release goes on waiting behind a call whose answer was lost.
+const LONGEST_CLEANUP: Duration = Duration::from_secs(30);
+
+/// The result of one try to acquire.
+pub(super) enum Attempt {
+    /// The token has the lock now, and did not before.
+    Acquired(FencingToken),
+    /// The token had the lock already; its time to live begins anew.
+    Renewed(FencingToken),
+    /// Somebody else has it.
+    Held(LockHeld),
+    /// The result that the lock was wanted for exists.
+    ResultExists(Vec<u8>),
+}
+
+/// What a try is told of a lock that somebody else has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LockHeld {
+    /// The holder's time left; `None` without expiry.
+    pub(super) remaining: Option<Duration>,
+    /// How many waiters are before this one.
+    pub(super) queue_position: u32,
+    /// The holder is a stranger, who signals nothing on release.
+    pub(super) by_stranger: bool,
+    /// When this waiter arrived, by the clock of Redis, in microseconds.
+    pub(super) arrived_at: i64,
+}
+
+/// Which of its caller's tries an attempt is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Try {
+    /// The only one.
+    Single,
+    /// One of several: the caller is queued, at the time of arrival that its first try returned.
+    Waiting(Option<i64>),
+    /// The last of several: the caller leaves the queue.
+    Last,
+}
+
+/// One lock and one owner.
+#[derive(Clone)]
+pub(super) struct OwnedLock {
+    pub(super) redis: Redis,
+    pub(super) key: LockKey,
+    pub(super) token: OwnerToken,
+    pub(super) ttl: Ttl,
+}
+
+impl OwnedLock {
+    /// Tries once to take the lock, unless there is a value at `result`. `call` tells this acquisition from others with the
+    /// same token; `began` is now. Returns when the answer came, too.
+    pub(super) async fn acquire(
+        &self,
+        began: Instant,
+        call: &str,
+        which: Try,
+        result: Option<&str>,
+    ) -> Result<(Attempt, Instant), RedisError> {
+        let mut keys = vec![self.key.lock(), self.key.fence(), self.key.queue()];
+        keys.extend(result);
+        let which = match which {
+            Try::Single => Argument::Bytes(b"once"),
+            Try::Waiting(None) => Argument::Bytes(b"wait"),
+            Try::Waiting(Some(arrived_at)) => Argument::Integer(arrived_at),
+            Try::Last => Argument::Bytes(b"last"),
+        };
+        let arguments = [
+            self.token_argument(),
+            self.ttl_argument(),
+            Argument::Bytes(call.as_bytes()),
+            which,
+            self.wake_prefix(),
+        ];
+        let (reply, answered) = self
+            .redis
+            .script_since(began, &ACQUIRE, &keys, &arguments, Repeat::Safe)
+            .await?;
+        let attempt = match reply.as_slice() {
+            [RedisResult::Int64(1), RedisResult::Int64(number)] => {
+                Attempt::Acquired(FencingToken(*number))
+            }
+            [RedisResult::Int64(2), RedisResult::Int64(number)] => {
+                Attempt::Renewed(FencingToken(*number))
+            }
+            [
+                RedisResult::Int64(0),
+                RedisResult::Int64(ms),
+                RedisResult::Int64(position),
+                RedisResult::Int64(stranger),
+                RedisResult::Int64(arrived_at),
+            ] => Attempt::Held(LockHeld {
+                remaining: remaining(*ms),
+                queue_position: u32::try_from(*position).unwrap_or(u32::MAX),
+                by_stranger: *stranger == 1,
+                arrived_at: *arrived_at,
+            }),
+            [RedisResult::Int64(3), RedisResult::Binary(result)] => {
+                Attempt::ResultExists(result.clone())
+            }
+            _ => return Err(RedisError::unexpected("not a reply of acquire.lua")),
+        };
+        Ok((attempt, answered))
+    }
+
+    /// Begins the lock's time to live anew; `None` if it is not the token's, or no longer held under the fencing token `given`,
+    /// where that is known.
+    pub(super) async fn renew(
+        &self,
+        given: Option<FencingToken>,
+    ) -> Result<Option<FencingToken>, RedisError> {
+        let keys = [self.key.lock(), self.key.fence()];
+        let mut arguments = vec![self.token_argument(), self.ttl_argument()];
+        arguments.extend(given.map(|given| Argument::Integer(given.get())));
+        let reply = self
+            .redis
+            .script(&RENEW, &keys, &arguments, Repeat::Safe)
+            .await?;
+        match reply.as_slice() {
+            [RedisResult::Int64(0)] => Ok(None),
+            [RedisResult::Int64(number)] => Ok(Some(FencingToken(*number))),
+            _ => Err(RedisError::unexpected("not a reply of renew.lua")),
+        }
+    }
+
+    /// Gives the lock back; `false` if it is not the token's.
+    pub(super) async fn release(&self) -> Result<bool, RedisError> {
+        let call = random::hex128();
+        let proof = self.key.ended(&call);
+        let keys = [self.key.lock(), self.key.fence(), self.key.queue(), &proof];
+        let arguments = self.release_arguments(&call);
+        let reply = self.redis.script(&RELEASE, &keys, &arguments, Repeat::Safe);
+        yes_or_no(&reply.await?)
+    }
+
+    /// Writes the records, removes other keys, and gives the lock back; `false` if it is not the token's, or no longer held under
+    /// the fencing token `given`, and then nothing is changed.
+    pub(super) async fn commit(
+        &self,
+        given: FencingToken,
+        records: &[Record<'_>],
+        removed: &[&str],
+    ) -> Result<bool, RedisError> {
+        let proof = self.key.ended(&given.to_string());
+        let mut keys = vec![self.key.lock(), self.key.fence(), self.key.queue(), &proof];
+        let mut arguments = vec![
+            self.token_argument(),
+            Argument::Integer(given.get()),
+            self.wake_prefix(),
+            self.proof_ttl(),
+        ];
+        for record in records {
+            keys.push(record.key);
+            arguments.push(Argument::Bytes(record.value));
+            arguments.push(Argument::millis(record.ttl.as_duration()));
+        }
+        keys.extend(removed);
+        let reply = self.redis.script(&COMMIT, &keys, &arguments, Repeat::Safe);
+        yes_or_no(&reply.await?)
+    }
+
+    /// Gives the lock back behind a call that was not answered, in a task that outlives the
+    /// request's answer. The waiter with the call `waited` leaves the queue. Nobody learns whether
+    /// it succeeds: the lock's expiry is the backstop.
+    pub(super) fn release_later(self, unanswered: Unanswered, waited: Option<String>) {
+        wit_bindgen::spawn(async move {
+            let limit = self.ttl.as_duration().min(LONGEST_CLEANUP);
+            let call = random::hex128();
+            let proof = self.key.ended(&call);
+            let keys = [self.key.lock(), self.key.fence(), self.key.queue(), &proof];
+            let mut arguments = self.release_arguments(&call).to_vec();
+            arguments.extend(waited.iter().map(|call| Argument::Bytes(call.as_bytes())));
+            let _ = self
+                .redis
+                .script_after(unanswered, limit, &RELEASE, &keys, &arguments)
+                .await;
+        });
+    }
+
+    fn release_arguments<'a>(&'a self, call: &'a str) -> [Argument<'a>; 4] {
+        [
+            self.token_argument(),
+            Argument::Bytes(call.as_bytes()),
+            self.wake_prefix(),
+            self.proof_ttl(),
+        ]
+    }
+
+    /// A repetition is sent within the time limit of the call, and its answer is not waited for beyond that.
+    fn proof_ttl(&self) -> Argument<'static> {
+        Argument::millis(self.redis.timeout() + Duration::from_secs(1))
+    }
+
+    fn wake_prefix(&self) -> Argument<'_> {
+        Argument::Bytes(self.key.wake_prefix().as_bytes())
+    }
+
+    fn token_argument(&self) -> Argument<'_> {
+        Argument::Bytes(self.token.as_str().as_bytes())
+    }
+
+    fn ttl_argument(&self) -> Argument<'static> {
+        Argument::millis(self.ttl.as_duration())
+    }
+}
+
+/// Looks at a lock; `None` if it is free.
+pub(super) async fn inspect(redis: &Redis, key: &LockKey) -> Result<Option<Holder>, RedisError> {
+    let keys = [key.lock(), key.fence()];
+    let reply = redis.script(&INSPECT, &keys, &[], Repeat::Safe).await?;
+    match reply.as_slice() {
+        [] => Ok(None),
+        [RedisResult::Int64(ms), RedisResult::Int64(number)] => Ok(Some(Holder {
+            remaining: remaining(*ms),
+            fencing_token: (*number > 0).then_some(FencingToken(*number)),
+        })),
+        _ => Err(RedisError::unexpected("not a reply of inspect.lua")),
+    }
+}
+
+/// PTTL is -1 for a key without expiry.
+fn remaining(ms: i64) -> Option<Duration> {
+    u64::try_from(ms).ok().map(Duration::from_millis)
+}
+
+fn yes_or_no(reply: &[RedisResult]) -> Result<bool, RedisError> {
+    match reply {
+        [RedisResult::Int64(1)] => Ok(true),
+        [RedisResult::Int64(0)] => Ok(false),
+        _ => Err(RedisError::unexpected("not a reply of a lock's script")),
+    }
+}

@@ -1,0 +1,84 @@
+//! Waiting for a lock that somebody else has.
+//!
+//! The holder's release hands the lock to the longest waiter and signals it: a waiter blocks on a key
+//! of its own (`BLPOP`), on a connection that no other request uses meanwhile. Signals can be lost,
+//! and strangers send none, so each waiter also polls ([`poll_interval`]). A signal only makes it look
+//! sooner: polling alone is correct. A waiter that was handed the lock and died costs the others the
+//! second that it had to claim it.
+
+use std::time::{Duration, Instant};
+
+use super::LockError;
+use super::poll_interval;
+use super::scripts::{Attempt, LockHeld, OwnedLock, Try};
+use crate::platform::redis::{Heard, Listener};
+use crate::types::random;
+
+/// The end of a wait.
+pub(super) struct LastAttempt {
+    /// What the last try came to.
+    pub(super) attempt: Attempt,
+    /// When its call was sent.
+    pub(super) sent: Instant,
+    /// When that was answered.
+    pub(super) answered: Instant,
+}
+
+/// Tries until nobody else holds the lock or a result exists, or until `timeout` has passed since
+/// `began`, which is now.
+pub(super) async fn acquire(
+    owned: &OwnedLock,
+    began: Instant,
+    timeout: Duration,
+    result: Option<&str>,
+) -> Result<LastAttempt, LockError> {
+    let mut sent = began;
+    let deadline = began + timeout;
+    let call = random::hex128();
+    let mut listener: Option<Listener> = None;
+    let mut arrived_at = None;
+    loop {
+        let which = match (timeout.is_zero(), sent < deadline) {
+            (true, _) => Try::Single,
+            (false, true) => Try::Waiting(arrived_at),
+            (false, false) => Try::Last,
+        };
+        let (attempt, answered) = match owned.acquire(sent, &call, which, result).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // A token that a client brought keeps its lock: the client may be trying again.
+                let may_hold = error.unanswered().is_some() || arrived_at.is_some();
+                if !owned.token.is_brought() && may_hold {
+                    let unanswered = error.unanswered().unwrap_or_default();
+                    owned.clone().release_later(unanswered, Some(call));
+                }
+                return Err(error.into());
+            }
+        };
+        let (Attempt::Held(held), Try::Waiting(_)) = (&attempt, which) else {
+            return Ok(LastAttempt {
+                attempt,
+                sent,
+                answered,
+            });
+        };
+        arrived_at = Some(held.arrived_at);
+        let listener = listener.get_or_insert_with(|| owned.redis.listener(owned.key.wake(&call)));
+        listen(listener, held, deadline).await;
+        sent = Instant::now();
+    }
+}
+
+/// Blocks until it is time to look.
+async fn listen(listener: &mut Listener, held: &LockHeld, deadline: Instant) {
+    for _ in 0..poll_interval::blocks(held) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        let interval = poll_interval::interval(held, random::bits64()).min(left);
+        if listener.wait(interval).await != Heard::Nothing {
+            return;
+        }
+    }
+}

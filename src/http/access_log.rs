@@ -1,0 +1,154 @@
+//! The access log: one line of JSON on stderr for a request, its failure's cause included.
+//!
+//! Owns what stands in a line, and what may not: no path, since it names users, no header, no body, no
+//! parameter. A user is a keyed hash, and left out without a key: there are so few ids that anybody
+//! could try them all on a hash without one.
+
+use std::time::Duration;
+
+use hmac::{Hmac, Mac as _};
+use http::Uri;
+use serde::Serialize;
+use sha1::Sha1;
+
+use super::request_head::RequestHead;
+use crate::platform::telemetry::{Timings, log};
+use crate::types::user_id::UserId;
+
+/// What is logged of a request.
+#[derive(Clone, Copy)]
+pub struct AccessLog<'a> {
+    /// Whether each request has a line, or only one whose failure has a cause to tell.
+    pub(super) requests: bool,
+    /// The key that users are hashed with; without it they are left out.
+    pub(super) key: Option<&'a str>,
+    /// The route, with its parameters in braces; `None` where there is no such route.
+    pub(super) route: Option<&'static str>,
+    /// `{user_id}` of the path, where the route has it.
+    pub(super) user_in_path: Option<&'a str>,
+}
+
+impl AccessLog<'_> {
+    /// Causes alone, of requests whose routes are not known.
+    pub const CAUSES: Self = Self {
+        requests: false,
+        key: None,
+        route: None,
+        user_in_path: None,
+    };
+
+    /// The user that a request for `uri` is about, hashed; `None` without a key.
+    pub(super) fn user(&self, uri: &Uri) -> Option<String> {
+        let key = self.key?;
+        self.route?;
+        let user = user_of(self.user_in_path, uri)?;
+        hash(key, &user.to_string())
+    }
+}
+
+/// A line, in the order of its fields.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
+    method: &'a str,
+    /// `null` where there is no such route.
+    route: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    status: u16,
+    outcome: &'static str,
+    total_ms: f64,
+    wait_ms: f64,
+    redis_ms: f64,
+    action_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+}
+
+/// Writes the line of a request, if it has one.
+pub(super) fn write(
+    head: &RequestHead,
+    status: u16,
+    outcome: &'static str,
+    cause: Option<&str>,
+    timings: Timings,
+    access_log: &AccessLog<'_>,
+) {
+    if !access_log.requests && cause.is_none() {
+        return;
+    }
+    log::write(&Line {
+        time: log::now(),
+        request_id: head.id().as_str(),
+        trace_id: head.trace_id(),
+        method: head.method().as_str(),
+        route: access_log.route,
+        user: access_log.user(head.uri()),
+        status,
+        outcome,
+        total_ms: ms(head.elapsed()),
+        wait_ms: ms(timings.wait),
+        redis_ms: ms(timings.redis),
+        action_ms: ms(timings.action),
+        cause: cause.map(log::one_line),
+    });
+}
+
+/// The user that a request is about, as its path or its query says.
+fn user_of(in_path: Option<&str>, uri: &Uri) -> Option<UserId> {
+    if let Some(user) = in_path {
+        return UserId::parse(user);
+    }
+    let mut parameters = form_urlencoded::parse(uri.query()?.as_bytes());
+    let (_, user) = parameters.find(|(name, _)| name == "user_id")?;
+    UserId::parse(&user)
+}
+
+/// The first 64 bits of HMAC-SHA-1 (RFC 2104), in hexadecimal.
+fn hash(key: &str, user: &str) -> Option<String> {
+    let mut hmac = Hmac::<Sha1>::new_from_slice(key.as_bytes()).ok()?;
+    hmac.update(user.as_bytes());
+    let mut hash = format!("{:x}", hmac.finalize().into_bytes());
+    hash.truncate(16);
+    Some(hash)
+}
+
+/// In milliseconds, to the microsecond.
+fn ms(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_user_is_in_the_path_or_in_the_query() {
+        let user = |in_path, uri: &'static str| {
+            user_of(in_path, &Uri::from_static(uri)).map(|user| user.to_string())
+        };
+        let lock = "/api/v1/users/-7/lock";
+        assert_eq!(user(Some("-7"), lock).as_deref(), Some("-7"));
+        assert_eq!(user(Some("x"), "/api/v1/users/x/lock"), None);
+        assert_eq!(user(None, "/a?x=1&user_id=%37").as_deref(), Some("7"));
+        assert_eq!(user(None, "/a?user_id=07"), None);
+        assert_eq!(user(None, "/a"), None);
+    }
+
+    #[test]
+    fn the_hash_is_hmac_sha_1() {
+        // RFC 2202, section 3, test case 2.
+        let hash = |key: &str, text: &str| hash(key, text).unwrap();
+        assert_eq!(
+            hash("Jefe", "what do ya want for nothing?"),
+            "effcdf6ae5eb2fa2"
+        );
+        assert_ne!(hash("a", "7"), hash("b", "7"));
+        assert_eq!(hash(&"k".repeat(65), "7").len(), 16);
+    }
+}

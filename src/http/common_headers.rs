@@ -1,0 +1,64 @@
+//! The headers that every answer carries, whichever component gives it: **one more of them goes
+//! here.**
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use super::response::Response;
+use crate::platform::telemetry::Timings;
+use crate::types::header_names::X_REQUEST_ID;
+use crate::types::request_id::RequestId;
+
+/// How long the parts of a request took (<https://www.w3.org/TR/server-timing/>).
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Adds them.
+pub(super) fn add(response: &mut Response, id: &RequestId, timings: Timings) {
+    let (status, length) = (response.status(), response.body().len());
+    let headers = response.headers_mut();
+    match status {
+        // These two must not say a length that is not the content's (RFC 9110, section 8.6).
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => {}
+        _ if headers.contains_key(header::CONTENT_LENGTH) => {}
+        _ => {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+    }
+    headers.insert(X_REQUEST_ID, id.header().clone());
+    if let Ok(timings) = HeaderValue::try_from(server_timing(timings)) {
+        headers.insert(SERVER_TIMING, timings);
+    }
+}
+
+/// The value of `Server-Timing`, in milliseconds.
+fn server_timing(timings: Timings) -> String {
+    let us = |duration: std::time::Duration| duration.as_micros() as u64;
+    let (redis, wait, action) = (us(timings.redis), us(timings.wait), us(timings.action));
+    format!(
+        "redis;dur={}.{:03}, wait;dur={}.{:03}, action;dur={}.{:03}",
+        redis / 1000,
+        redis % 1000,
+        wait / 1000,
+        wait % 1000,
+        action / 1000,
+        action % 1000
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn timings_are_in_milliseconds() {
+        let timings = Timings {
+            redis: Duration::from_micros(412),
+            wait: Duration::ZERO,
+            action: Duration::from_secs(2),
+        };
+        assert_eq!(
+            server_timing(timings),
+            "redis;dur=0.412, wait;dur=0.000, action;dur=2000.000"
+        );
+    }
+}

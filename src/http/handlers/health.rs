@@ -1,0 +1,75 @@
+//! `/healthz`: is the component running. `/readyz`: can it do its work.
+
+use std::time::{Duration, Instant};
+
+use http::{Method, Uri};
+use serde::Serialize;
+use spin_sdk::redis::RedisResult;
+
+#[cfg(not(target_family = "wasm"))]
+use crate::http::openapi::only;
+use crate::http::problem::Problem;
+use crate::http::request::{Request, refuse_parameters};
+use crate::http::response::{self, Answer};
+use crate::platform::redis::{RedisError, Repeat};
+
+/// The component is running.
+#[derive(Serialize)]
+#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
+pub(crate) struct Live {
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::ok))]
+    status: &'static str,
+}
+
+impl Live {
+    pub(crate) const ANSWER: Self = Self { status: "ok" };
+}
+
+/// The component can do its work.
+#[derive(Serialize)]
+#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
+pub(crate) struct Ready {
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::ok))]
+    redis: &'static str,
+    /// How long Redis took to answer, in milliseconds.
+    #[cfg_attr(not(target_family = "wasm"), schema(minimum = 0))]
+    latency_ms: f64,
+}
+
+impl Ready {
+    pub(crate) fn after(latency: Duration) -> Self {
+        let us = (latency.as_secs_f64() * 1_000_000.0).round();
+        Self {
+            redis: "ok",
+            latency_ms: us / 1000.0,
+        }
+    }
+}
+
+/// Whether this is a request that [`live`] answers.
+pub(crate) fn is_liveness(method: &Method, path: &str) -> bool {
+    matches!(path, "/healthz" | "/healthz/") && matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// `GET /healthz`: 200, without touching Redis.
+pub(crate) async fn live(request: Request) -> Result<Answer, Problem> {
+    alive(&request.uri)
+}
+
+/// What [`live`] answers, also where there is no context because the settings are wrong.
+pub(crate) fn alive(uri: &Uri) -> Result<Answer, Problem> {
+    refuse_parameters(uri)?;
+    Ok(response::json(&Live::ANSWER)?.into())
+}
+
+/// `GET /readyz`: 200 once Redis has answered a PING, else 503.
+pub(crate) async fn ready(request: Request) -> Result<Answer, Problem> {
+    refuse_parameters(&request.uri)?;
+    let began = Instant::now();
+    let redis = &request.context.redis;
+    let reply = redis.command("PING", &[], Repeat::Safe).await?;
+    match reply.as_slice() {
+        [RedisResult::Status(_)] => Ok(response::json(&Ready::after(began.elapsed()))?.into()),
+        _ => Err(RedisError::unexpected("not a reply of PING").into()),
+    }
+}

@@ -1,0 +1,168 @@
+//! Leases: a user's own lock and the named ones, held across requests by the holder of the token.
+
+use std::time::{Duration, Instant};
+
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::core::lock::{FencingToken, Grant, OwnerToken};
+#[cfg(not(target_family = "wasm"))]
+use crate::http::openapi::only;
+use crate::http::problem::{Problem, not_lock_owner};
+use crate::http::request::query::{self, Query};
+use crate::http::request::{Request, headers};
+use crate::http::response::{self, Answer, Response, empty};
+use crate::types::keys::LockKey;
+use crate::types::ttl::Ttl;
+
+/// A lease, as its owner sees it.
+#[derive(Serialize)]
+#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
+#[cfg_attr(not(target_family = "wasm"), schema(as = Lease))]
+pub(crate) struct GrantedLease<'a> {
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::secret_token))]
+    pub(crate) token: &'a str,
+    /// The number of this acquisition: greater than that of every earlier one of this lock.
+    #[cfg_attr(not(target_family = "wasm"), schema(minimum = 1))]
+    pub(crate) fencing_token: i64,
+    /// How long the lock lives without renewal, in seconds.
+    #[cfg_attr(not(target_family = "wasm"), schema(exclusive_minimum = 0))]
+    pub(crate) expires_in: f64,
+}
+
+/// A lock, as anybody sees it.
+#[derive(Serialize)]
+#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub(crate) enum LockState {
+    /// Somebody holds it.
+    Held {
+        #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::yes))]
+        held: bool,
+        /// The number of the holder's acquisition; null where a foreign client set the lock.
+        #[cfg_attr(not(target_family = "wasm"), schema(required))]
+        fencing_token: Option<i64>,
+        /// How long it has left, in seconds; null where it has no expiry.
+        #[cfg_attr(not(target_family = "wasm"), schema(required))]
+        expires_in: Option<f64>,
+    },
+    /// Nobody holds it.
+    Free {
+        #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::no))]
+        held: bool,
+    },
+}
+
+impl LockState {
+    pub(crate) const FREE: Self = Self::Free { held: false };
+
+    pub(crate) fn held(fencing_token: Option<i64>, expires_in: Option<f64>) -> Self {
+        Self::Held {
+            held: true,
+            fencing_token,
+            expires_in,
+        }
+    }
+}
+
+/// `POST lock`: acquires it, waiting up to `timeout`; with the token that has it already, renews it.
+pub(crate) async fn acquire(request: Request) -> Result<Answer, Problem> {
+    let mut query = Query::new(&request.uri);
+    let timeout = query.optional("timeout", query::timeout);
+    let expire = query.optional("expire", query::expire);
+    let key = lock_key(&mut query, &request);
+    let key = query.finish(key)?;
+    let brought = headers::brought_lock_token(&request.headers)?;
+    let token = brought.unwrap_or_else(OwnerToken::random);
+    let context = request.context;
+    let expire = expire.unwrap_or(context.instance.config.lock_expire);
+    let timeout = timeout.unwrap_or(Duration::ZERO);
+    let began = Instant::now();
+    let span = context.telemetry.trace.span("lock wait");
+    let locks = context.instance.locks(&context.redis);
+    let grant = locks.grant(&key, &token, timeout, expire).await;
+    context.telemetry.stopwatches.add_wait(began.elapsed());
+    let number = |grant: &Grant| grant.fencing_token.get();
+    span.acquired(grant.as_ref().ok().map(number)).ended(&grant);
+    let grant = grant?;
+    let mut response = lease(&token, grant.fencing_token, expire)?;
+    if !grant.renewed {
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    Ok(response.into())
+}
+
+/// `PUT lock`: renews it.
+pub(crate) async fn renew(request: Request) -> Result<Answer, Problem> {
+    let mut query = Query::new(&request.uri);
+    let expire = query.optional("expire", query::expire);
+    let key = lock_key(&mut query, &request);
+    let key = query.finish(key)?;
+    let token = headers::lock_token(&request.headers)?;
+    let context = request.context;
+    let expire = expire.unwrap_or(context.instance.config.lock_expire);
+    let locks = context.instance.locks(&context.redis);
+    let renewed = locks.renew(&key, &token, expire).await;
+    let fencing_token = renewed.map_err(not_lock_owner)?;
+    Ok(lease(&token, fencing_token, expire)?.into())
+}
+
+/// `DELETE lock`: gives it back.
+pub(crate) async fn release(request: Request) -> Result<Answer, Problem> {
+    let mut query = Query::new(&request.uri);
+    let key = lock_key(&mut query, &request);
+    let key = query.finish(key)?;
+    let token = headers::lock_token(&request.headers)?;
+    let context = request.context;
+    let locks = context.instance.locks(&context.redis);
+    locks.release(&key, &token).await.map_err(not_lock_owner)?;
+    Ok(empty(StatusCode::NO_CONTENT).into())
+}
+
+/// `GET lock`: its state, without the holder's token.
+pub(crate) async fn inspect(request: Request) -> Result<Answer, Problem> {
+    let mut query = Query::new(&request.uri);
+    let key = lock_key(&mut query, &request);
+    let key = query.finish(key)?;
+    let context = request.context;
+    let locks = context.instance.locks(&context.redis);
+    let state = match locks.inspect(&key).await? {
+        Some(holder) => LockState::held(
+            holder.fencing_token.map(FencingToken::get),
+            holder.remaining.map(|left| left.as_secs_f64()),
+        ),
+        None => LockState::FREE,
+    };
+    Ok(response::json(&state)?.into())
+}
+
+/// `users/{user_id}/lock` or `users/{user_id}/locks/{name}`.
+fn lock_key(query: &mut Query, request: &Request) -> Option<LockKey> {
+    let keys = &request.context.instance.keys;
+    let path = &request.path;
+    let user = query.path("user_id", path.user_id.as_deref(), query::user_id);
+    match &path.name {
+        None => user.map(|user| keys.user_lock(user)),
+        Some(name) => {
+            let name = query.path("name", Some(name), query::name);
+            Some(keys.named_lock(user?, &name?))
+        }
+    }
+}
+
+fn lease(
+    token: &OwnerToken,
+    fencing_token: FencingToken,
+    expire: Ttl,
+) -> Result<Response, Problem> {
+    let mut response = response::json(&GrantedLease {
+        token: token.as_str(),
+        fencing_token: fencing_token.get(),
+        expires_in: expire.as_duration().as_secs_f64(),
+    })?;
+    // The answer holds a secret.
+    let no_store = HeaderValue::from_static("no-store");
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, no_store);
+    Ok(response)
+}

@@ -1,0 +1,142 @@
+//! Users, read from the origin through the cache.
+
+use http::{HeaderValue, header};
+
+use crate::core::read_through::{FetchReason, ReadError, ReadThrough, Source, UserRead};
+use crate::http::problem::{Problem, origin_failure};
+use crate::http::request::query::{self, Query};
+use crate::http::request::{Request, conditions};
+use crate::http::response::{self, Answer};
+use crate::platform::origin::{CacheControl, Failure, UserSource};
+use crate::types::etag::Conditions;
+
+/// `GET user`: the origin's JSON, fetched once for all who ask.
+pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
+    let mut query = Query::new(&request.uri);
+    let expire = query.optional("expire", query::expire);
+    let conditions = conditions::parse(&request.headers).unwrap_or_else(|faults| {
+        query.also(faults);
+        Conditions::NONE
+    });
+    let user = query.path("user_id", request.path.user_id.as_deref(), query::user_id);
+    let user = query.finish(user)?;
+    let (context, headers) = (request.context, request.headers);
+    let config = &context.instance.config;
+    let origin = config.origin.clone().ok_or_else(Problem::no_origin)?;
+    let passthrough = origin.passthrough;
+    let anew = CacheControl::of(&headers).no_cache;
+    let id = context.telemetry.request_id.clone();
+    let reading = ReadThrough {
+        redis: context.redis.clone(),
+        keys: context.instance.keys.clone(),
+        telemetry: context.telemetry.clone(),
+        source: UserSource::new(origin, id, headers, config.max_body_bytes),
+        user,
+        expire,
+        cache_expire: config.cache_expire,
+    };
+    let read = if anew {
+        reading.read_anew().await
+    } else {
+        reading.read().await
+    };
+    match read {
+        Ok(read) => shown(&read, &conditions, passthrough),
+        Err(ReadError::Redis(error)) => Err(error.into()),
+        Err(ReadError::Origin(failed)) => {
+            let reason = reason_name(failed.reason);
+            let status = format!("edgelatch; fwd={reason}{}", fwd_status(&failed.failure));
+            let no_store = "no-store".to_owned();
+            Err(refused(failed.failure, passthrough, no_store, status)?)
+        }
+    }
+}
+
+/// The user, or a 304; where the origin does not know the user, its refusal.
+fn shown(read: &UserRead, conditions: &Conditions, passthrough: bool) -> Result<Answer, Problem> {
+    let (control, status) = (cache_control(read), cache_status(read));
+    if let Some(refusal) = read.reading.refusal() {
+        return Err(refused(refusal, passthrough, control, status)?);
+    }
+    let mut response = response::conditional(read.reading.body.clone(), conditions)?;
+    let headers = response.headers_mut();
+    headers.extend(response::cache_headers(control, status)?);
+    let age = HeaderValue::from(read.reading.age().as_secs());
+    headers.insert(header::AGE, age);
+    Ok(response.into())
+}
+
+/// The problem of a failed origin, with the headers of a cache.
+fn refused(
+    failure: Failure,
+    passthrough: bool,
+    control: String,
+    status: String,
+) -> Result<Problem, Problem> {
+    let problem = origin_failure(failure, passthrough);
+    let headers = response::cache_headers(control, status)?.into_iter();
+    Ok(headers.fold(problem, |problem, (name, value)| {
+        problem.with_header(name, value)
+    }))
+}
+
+/// What the caller may keep: nothing that this service may not keep. What is stale is to be asked
+/// for again.
+fn cache_control(read: &UserRead) -> String {
+    match (&read.source, read.reading.fresh_for()) {
+        (Source::Fetched { kept: false, .. }, _) => "no-store".to_owned(),
+        (_, left) => {
+            let seconds = left.map_or(0, |left| left.as_secs());
+            format!("private, max-age={seconds}")
+        }
+    }
+}
+
+/// `Cache-Status` (RFC 9211, section 2).
+fn cache_status(read: &UserRead) -> String {
+    let reading = &read.reading;
+    let ttl = match reading.fresh_for() {
+        Some(left) => left.as_secs().to_string(),
+        // Less than a second ago is a second ago: `-0` is no number of its own.
+        None => format!("-{}", reading.stale_for().as_secs().max(1)),
+    };
+    let answered = if reading.refusal().is_some() {
+        404
+    } else {
+        200
+    };
+    match &read.source {
+        Source::Cache => format!("edgelatch; hit; ttl={ttl}"),
+        Source::Collapsed(reason) => {
+            let reason = reason_name(*reason);
+            format!("edgelatch; fwd={reason}; collapsed; ttl={ttl}")
+        }
+        Source::Fetched { reason, kept } => {
+            let reason = reason_name(*reason);
+            let stored = if *kept {
+                format!("; stored; ttl={ttl}")
+            } else {
+                String::new()
+            };
+            format!("edgelatch; fwd={reason}; fwd-status={answered}{stored}")
+        }
+        Source::StaleIfError(failure) => {
+            let status = fwd_status(failure);
+            format!("edgelatch; fwd=stale{status}; ttl={ttl}; detail=stale-if-error")
+        }
+    }
+}
+
+fn fwd_status(failure: &Failure) -> String {
+    let status = failure.status();
+    status.map_or_else(String::new, |status| format!("; fwd-status={status}"))
+}
+
+/// The name of a reason in `Cache-Status` (RFC 9211, section 2.2).
+fn reason_name(reason: FetchReason) -> &'static str {
+    match reason {
+        FetchReason::Miss => "miss",
+        FetchReason::Stale => "stale",
+        FetchReason::Request => "request",
+    }
+}

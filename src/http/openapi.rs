@@ -1,0 +1,159 @@
+//! The OpenAPI 3.1 document of this service, made from its code: schemas are those of the very structs that are answered, bounds are
+//! the constants that the parsers use, and each problem in it is one that its constructor made. Native only; what is served is
+//! the committed `openapi.json`.
+//!
+//! Operations are written with utoipa's builders and not with `#[utoipa::path]`: an attribute can't render a problem with its
+//! constructor, and most of what an operation may answer it has in common with others. Four things that utoipa has no member for go
+//! in as extensions under their own names, which the builders write as they are: `summary` of the document, `required` of a
+//! header, and `not` of a name.
+//!
+//! `HEAD` and `OPTIONS` are not listed as operations: the first answers wherever `GET` is what that answers, the second what the list
+//! says already, and either would be one more method in every client that is generated from the document.
+//!
+//! A test compares this with the committed file and with the router; `cargo xtask openapi` writes the file anew.
+
+mod actions;
+mod cache;
+mod components;
+mod draft;
+mod headers;
+mod leases;
+pub(crate) mod only;
+mod parameters;
+mod service;
+mod users;
+
+use utoipa::openapi::OpenApiBuilder;
+use utoipa::openapi::extensions::Extensions;
+use utoipa::openapi::info::{Info, InfoBuilder, LicenseBuilder};
+use utoipa::openapi::path::{PathItem, Paths, PathsBuilder};
+use utoipa::openapi::tag::{Tag, TagBuilder};
+
+/// The document, as it is committed: indented, with a line break at its end.
+///
+/// # Errors
+/// Where it can't be written as JSON, which would be a fault of the code.
+pub fn document() -> Result<String, serde_json::Error> {
+    let document = OpenApiBuilder::new()
+        .info(info())
+        .paths(paths())
+        .components(Some(components::components()))
+        .tags(Some(tags()))
+        .build();
+    Ok(document.to_pretty_json()? + "\n")
+}
+
+fn info() -> Info {
+    let summary =
+        "Actions that never run twice at once for one user, leases, and a JSON cache, over HTTP";
+    InfoBuilder::new()
+        .title("edgelatch")
+        .version(env!("CARGO_PKG_VERSION"))
+        .extensions(Some(Extensions::from_iter([("summary", summary)])))
+        .description(Some(
+            "Every path answers with and without a slash at its end, `HEAD` wherever `GET` is, and `OPTIONS` with `Allow`; \
+             another method is 405 `method-not-allowed`, another path 404 `not-found`. Times are in seconds, decimals allowed: digits \
+             with an optional fraction, no exponent; finer than a millisecond is rounded up. Errors are RFC 9457 problem details; \
+             a 422 lists all faults at once, and a query parameter that an operation does not have is one.",
+        ))
+        .license(Some(
+            LicenseBuilder::new()
+                .name("Apache-2.0")
+                .identifier(Some("Apache-2.0"))
+                .build(),
+        ))
+        .build()
+}
+
+fn tags() -> Vec<Tag> {
+    [
+        ("actions", "The action of a user, never twice at once"),
+        ("leases", "Locks held across requests"),
+        ("cache", "JSON, kept for a while"),
+        ("users", "The origin's JSON, read through the cache"),
+        ("service", "Is it running, can it work, what can it do"),
+    ]
+    .map(|(name, description)| {
+        let tag = TagBuilder::new().name(name);
+        tag.description(Some(description)).build()
+    })
+    .to_vec()
+}
+
+fn paths() -> Paths {
+    let operations = [
+        actions::operations(),
+        leases::operations(),
+        cache::operations(),
+        users::operations(),
+        service::operations(),
+    ];
+    operations
+        .into_iter()
+        .flatten()
+        .fold(PathsBuilder::new(), |paths, (path, method, operation)| {
+            // A path that is there already gets one more method.
+            paths.path(path, PathItem::new(method, operation))
+        })
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_committed_document_is_the_one_that_the_code_makes() {
+        // Cargo runs tests in their package's folder.
+        let committed = std::fs::read_to_string("openapi.json").unwrap_or_default();
+        // As values: the order of members depends on serde_json's features, which another crate may choose.
+        let parse = |text: &str| serde_json::from_str::<Value>(text).ok();
+        assert!(
+            parse(&committed) == parse(&document().unwrap_or_default()),
+            "openapi.json is not what the code makes: run `cargo xtask openapi`"
+        );
+    }
+
+    /// That the methods are the same is tested over HTTP, by what `OPTIONS` answers.
+    #[test]
+    fn it_has_the_paths_that_the_router_has() {
+        let document: Value =
+            serde_json::from_str(&document().unwrap_or_default()).unwrap_or_default();
+        let paths = document["paths"].as_object().cloned().unwrap_or_default();
+        // These two are the documentation's own component.
+        let served_here = |path: &&str| !matches!(*path, "/docs" | "/openapi.json");
+        let documented: BTreeSet<&str> = paths
+            .keys()
+            .map(String::as_str)
+            .filter(served_here)
+            .collect();
+        let routes = crate::http::routes::ROUTES.iter();
+        let routed: BTreeSet<&str> = routes.map(|route| route.template).collect();
+        assert_eq!(documented, routed);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document: Value =
+            serde_json::from_str(&document().unwrap_or_default()).unwrap_or_default();
+        let mut open = vec![&document];
+        let mut count = 0;
+        while let Some(value) = open.pop() {
+            match value {
+                Value::Object(members) => {
+                    if let Some(Value::String(reference)) = members.get("$ref") {
+                        let pointer = reference.trim_start_matches('#');
+                        assert!(document.pointer(pointer).is_some(), "{reference}");
+                        count += 1;
+                    }
+                    open.extend(members.values());
+                }
+                Value::Array(items) => open.extend(items),
+                _ => {}
+            }
+        }
+        assert!(count > 50);
+    }
+}

@@ -1,0 +1,149 @@
+//! The user's own lock and the named ones: the same verbs on both.
+
+use std::time::Duration;
+
+use utoipa::openapi::content::Content;
+use utoipa::openapi::link::Link;
+use utoipa::openapi::path::HttpMethod;
+
+use super::components::{SOME_NUMBER, SOME_TOKEN};
+use super::draft::{Described, Draft, answer, content_of, link, shown};
+use crate::core::lock::LockError;
+use crate::http::handlers::locks::{GrantedLease, LockState};
+use crate::http::problem::Problem;
+
+/// Which lock a set of operations is about.
+#[derive(Clone, Copy)]
+struct Lock {
+    path: &'static str,
+    /// What the ids of its operations end with.
+    id: &'static str,
+    parameters: &'static [&'static str],
+}
+
+const OWN: Lock = Lock {
+    path: "/api/v1/users/{user_id}/lock",
+    id: "lock",
+    parameters: &["UserIdPath"],
+};
+
+const NAMED: Lock = Lock {
+    path: "/api/v1/users/{user_id}/locks/{name}",
+    id: "named_lock",
+    parameters: &["UserIdPath", "LockName"],
+};
+
+pub(super) fn operations() -> Vec<Described> {
+    [OWN, NAMED]
+        .into_iter()
+        .flat_map(|lock| [inspect(lock), acquire(lock), renew(lock), release(lock)])
+        .collect()
+}
+
+fn inspect(lock: Lock) -> Described {
+    let held = shown(&LockState::held(Some(SOME_NUMBER), Some(7.3)));
+    let foreign = shown(&LockState::held(None, None));
+    let examples = [
+        ("held", held),
+        ("held-by-a-foreign-client", foreign),
+        ("free", shown(&LockState::FREE)),
+    ];
+    let state = answer("Whether it is held", &[])
+        .content("application/json", content_of::<LockState>(&examples));
+    lock.draft(
+        HttpMethod::Get,
+        "inspect",
+        "Whether the lock is held, and for how long",
+    )
+    .reply(200, state)
+    .guarded()
+    .finish()
+}
+
+fn acquire(lock: Lock) -> Described {
+    let new = answer("It is yours", &["Cache-Control.secret"]);
+    let again = answer(
+        "It was yours already; its time begins anew",
+        &["Cache-Control.secret"],
+    );
+    let next = lock.next();
+    let new = next
+        .iter()
+        .fold(new, |new, (name, link)| new.link(*name, link.clone()));
+    lock.draft(HttpMethod::Post, "acquire", "Acquire the lock, and hold it across requests")
+        .describe(
+            "Waits up to `timeout` for it. The answer's token is what renews and releases it. A client may bring its own in \
+             `Lock-Token`: then acquiring again with the same one renews the lock, keeps the fencing token and answers 200.",
+        )
+        .parameters(&["LeaseTimeout", "LockExpire", "BroughtToken"])
+        .reply(201, new.content("application/json", granted()))
+        .reply(200, again.content("application/json", granted()))
+        .problem(LockError::Held { remaining: Some(Duration::from_secs(9)) })
+        .problem(Problem::lock_token_invalid())
+        .guarded()
+        .finish()
+}
+
+fn renew(lock: Lock) -> Described {
+    let renewed = answer(
+        "It is still yours; its time begins anew",
+        &["Cache-Control.secret"],
+    );
+    lock.draft(HttpMethod::Put, "renew", "Begin the lock's time anew")
+        .parameters(&["LockExpire", "LockToken"])
+        .reply(200, renewed.content("application/json", granted()))
+        .owners()
+}
+
+fn release(lock: Lock) -> Described {
+    lock.draft(HttpMethod::Delete, "release", "Give the lock back")
+        .parameters(&["LockToken"])
+        .reply(204, answer("It is free", &[]))
+        .owners()
+}
+
+fn granted() -> Content {
+    let lease = GrantedLease {
+        token: SOME_TOKEN,
+        fencing_token: SOME_NUMBER,
+        expires_in: 10.0,
+    };
+    content_of::<GrantedLease<'_>>(&[("lease", shown(&lease))])
+}
+
+impl Lock {
+    fn draft(self, method: HttpMethod, verb: &str, summary: &str) -> Draft {
+        let id = self.operation_id(verb);
+        Draft::new(method, self.path, &id, "leases", summary).parameters(self.parameters)
+    }
+
+    fn operation_id(self, verb: &str) -> String {
+        format!("{verb}_{}", self.id)
+    }
+
+    /// What the answer to an acquisition leads to.
+    fn next(self) -> Vec<(&'static str, Link)> {
+        let mut same = vec![("path.user_id", "$request.path.user_id")];
+        if self.parameters.contains(&"LockName") {
+            same.push(("path.name", "$request.path.name"));
+        }
+        let mut owned = same.clone();
+        owned.push(("header.Lock-Token", "$response.body#/token"));
+        vec![
+            ("inspect", link(&self.operation_id("inspect"), &same)),
+            ("renew", link(&self.operation_id("renew"), &owned)),
+            ("release", link(&self.operation_id("release"), &owned)),
+        ]
+    }
+}
+
+impl Draft {
+    /// What only the lock's owner may do.
+    fn owners(self) -> Described {
+        self.problem(Problem::lock_token_invalid())
+            .problem(Problem::not_lock_owner())
+            .problem(Problem::lock_token_required())
+            .guarded()
+            .finish()
+    }
+}

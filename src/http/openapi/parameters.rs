@@ -1,0 +1,210 @@
+//! Parameters, with bounds that are the constants of their parsers.
+
+use serde_json::{Value, json};
+use utoipa::Number;
+use utoipa::openapi::extensions::Extensions;
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{
+    AnyOfBuilder, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type,
+};
+use utoipa::openapi::{RefOr, Required};
+
+use super::components::SOME_TOKEN;
+use super::only;
+use crate::core::idempotency;
+use crate::types::name::{MAX_NAME, NAME_MARKS};
+use crate::types::ttl::{MAX_TTL_MS, MAX_WAIT_MS, MIN_TTL_MS};
+
+/// Parameters by the names that operations refer to them by.
+pub(super) fn parameters() -> Vec<(&'static str, ParameterBuilder)> {
+    let mut all = in_path();
+    all.extend(in_query());
+    all.extend(in_headers());
+    all
+}
+
+fn in_path() -> Vec<(&'static str, ParameterBuilder)> {
+    vec![
+        ("UserIdPath", path("user_id", USER, user_id(), 42)),
+        (
+            "LockName",
+            path("name", "The lock's name; not `.` or `..`", name(), "build"),
+        ),
+        (
+            "CacheKey",
+            path(
+                "key",
+                "The entry's name; not `.` or `..`",
+                name(),
+                "profile",
+            ),
+        ),
+    ]
+}
+
+fn in_query() -> Vec<(&'static str, ParameterBuilder)> {
+    vec![
+        (
+            "UserIdQuery",
+            query("user_id", USER, user_id(), 42).required(Required::True),
+        ),
+        (
+            "ActionTimeout",
+            query("timeout", ACTION_TIMEOUT, wait(), 0.25),
+        ),
+        ("LeaseTimeout", query("timeout", LEASE_TIMEOUT, wait(), 0)),
+        ("LockExpire", query("expire", LOCK_EXPIRE, ttl(), 10)),
+        ("CacheExpire", query("expire", CACHE_EXPIRE, ttl(), 60)),
+        ("PatchExpire", query("expire", PATCH_EXPIRE, ttl(), 60)),
+        ("UserExpire", query("expire", USER_EXPIRE, ttl(), 60)),
+    ]
+}
+
+fn in_headers() -> Vec<(&'static str, ParameterBuilder)> {
+    let key = only::visible(1, idempotency::MAX_KEY);
+    let token = only::lock_token;
+    vec![
+        (
+            "IdempotencyKey",
+            header("Idempotency-Key", KEY, key, "order-2026-11-24-0007"),
+        ),
+        (
+            "BroughtToken",
+            header("Lock-Token", BROUGHT_TOKEN, token(), SOME_TOKEN),
+        ),
+        (
+            "LockToken",
+            header("Lock-Token", LOCK_TOKEN, token(), SOME_TOKEN).required(Required::True),
+        ),
+        (
+            "CacheControl",
+            header("Cache-Control", CACHE_CONTROL, directives(), "no-cache"),
+        ),
+        ("IfMatch", header("If-Match", IF_MATCH, tags(), "*")),
+        (
+            "IfNoneMatch",
+            header("If-None-Match", IF_NONE_MATCH, tags(), SOME_TAGS),
+        ),
+    ]
+}
+
+const SOME_TAGS: &str =
+    r#""86f7e437faa5a7fce15d1ddcb9eaeaea377667b8", "e9d71f5ee7c92d6dc9e92ffdad17b8bd49418f98""#;
+const USER: &str = "The user: an integer, written canonically (`7`, not `007`)";
+const ACTION_TIMEOUT: &str =
+    "How long to wait for the lock, in seconds; `lock_timeout` (5) by default";
+const LEASE_TIMEOUT: &str = "How long to wait for the lock, in seconds; 0 by default";
+const LOCK_EXPIRE: &str =
+    "How long the lock lives without renewal, in seconds; `lock_expire` (10) by default";
+const CACHE_EXPIRE: &str = "How long the entry lives, in seconds; `cache_expire` (3600) by default";
+const PATCH_EXPIRE: &str = "How long the entry lives from now on, in seconds; by default it keeps the time that it has left";
+const USER_EXPIRE: &str = "How long what is read is kept at most, in seconds; by default as long as the origin says, else `cache_expire` (3600)";
+const CACHE_CONTROL: &str =
+    "With `no-cache` the origin is asked; nothing else of it counts (RFC 9111, section 5.2.1)";
+const KEY: &str =
+    "The first success under this key is kept for `idempotency_expire` (24 h) and replayed";
+const BROUGHT_TOKEN: &str = "A token of the client's own. Acquiring again with the same one renews instead of failing, so that a \
+    retry after a lost answer is safe. Without one, an answer lost on the way leaves a lease that nobody knows until it expires";
+const LOCK_TOKEN: &str = "The token that the lock was acquired with; without it: 428";
+const IF_MATCH: &str =
+    "Only if what is stored has one of these tags; `*`: only if something is stored";
+const IF_NONE_MATCH: &str =
+    "Only if what is stored has none of these tags; `*`: only if nothing is stored";
+
+fn path(
+    name: &str,
+    description: &str,
+    schema: impl Into<RefOr<Schema>>,
+    example: impl Into<Value>,
+) -> ParameterBuilder {
+    parameter(ParameterIn::Path, name, description, schema, example)
+}
+
+fn query(
+    name: &str,
+    description: &str,
+    schema: impl Into<RefOr<Schema>>,
+    example: impl Into<Value>,
+) -> ParameterBuilder {
+    parameter(ParameterIn::Query, name, description, schema, example)
+}
+
+fn header(
+    name: &str,
+    description: &str,
+    schema: impl Into<RefOr<Schema>>,
+    example: impl Into<Value>,
+) -> ParameterBuilder {
+    parameter(ParameterIn::Header, name, description, schema, example)
+}
+
+/// One that may be absent, unless it is in the path.
+fn parameter(
+    place: ParameterIn,
+    name: &str,
+    description: &str,
+    schema: impl Into<RefOr<Schema>>,
+    example: impl Into<Value>,
+) -> ParameterBuilder {
+    ParameterBuilder::new()
+        .parameter_in(place)
+        .required(Required::False)
+        .name(name)
+        .description(Some(description))
+        .schema(Some(schema))
+        .example(Some(example.into()))
+}
+
+fn user_id() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .minimum(Some(i64::MIN as isize))
+        .maximum(Some(i64::MAX as isize))
+        .build()
+}
+
+fn name() -> Object {
+    // A pattern without look-ahead, which not every engine has, can't leave out `.` and `..`: JSON Schema's `not` can, and utoipa
+    // has no member for it.
+    let not = Extensions::from_iter([("not", json!({ "enum": [".", ".."] }))]);
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(MAX_NAME))
+        .pattern(Some(format!("^[A-Za-z0-9{NAME_MARKS}]{{1,{MAX_NAME}}}$")))
+        .extensions(Some(not))
+        .build()
+}
+
+fn wait() -> Object {
+    seconds(0, MAX_WAIT_MS)
+}
+
+fn ttl() -> Object {
+    seconds(MIN_TTL_MS, MAX_TTL_MS)
+}
+
+fn seconds(min_ms: u64, max_ms: u64) -> Object {
+    let bound = |ms: u64| Some(Number::Float(ms as f64 / 1000.0));
+    ObjectBuilder::new()
+        .schema_type(Type::Number)
+        .minimum(bound(min_ms))
+        .maximum(bound(max_ms))
+        .build()
+}
+
+fn directives() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).build()
+}
+
+/// `*`, or entity tags with commas between (RFC 9110, section 13.1.1).
+fn tags() -> AnyOfBuilder {
+    let any = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(["*"]));
+    let listed = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(r#"^(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*$"#));
+    AnyOfBuilder::new().item(any).item(listed)
+}

@@ -1,0 +1,358 @@
+//! Everything that can be answered instead of a result, as RFC 9457 problem details.
+//!
+//! A handler returns a [`Problem`]; [`body`] renders it, where the request's path is known. What the
+//! caller gets to read is fixed here; the cause goes to the log and nowhere else.
+
+mod body;
+mod errors;
+mod of_origin;
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use body::Members;
+pub(crate) use errors::{not_lock_owner, origin_failure, patch_failure};
+pub(crate) use of_origin::OriginAnswer;
+
+/// A request that has no result, and why.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    pub(crate) status: StatusCode,
+    pub(crate) slug: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) detail: Box<str>,
+    pub(crate) errors: Vec<InputFault>,
+    /// `Retry-After`, in whole seconds.
+    pub(crate) retry_after: Option<u32>,
+    /// What the origin answered, where that is the problem.
+    pub(crate) origin: Option<Box<OriginAnswer>>,
+    /// For the log alone.
+    pub(crate) cause: Option<Box<str>>,
+    /// Further headers of the answer.
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// One fault of a request, in the shape that FastAPI gives them.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
+pub struct InputFault {
+    /// Where it is: `["query", "user_id"]`.
+    #[cfg_attr(not(target_family = "wasm"), schema(min_items = 2, max_items = 2))]
+    pub loc: [String; 2],
+    /// What is wrong, for a person.
+    pub msg: String,
+    /// What is wrong, for a program.
+    pub r#type: &'static str,
+}
+
+impl Problem {
+    /// A problem of a service's own. `slug` becomes `urn:edgelatch:<slug>`; `title` is the same for all of its kind,
+    /// `detail` is about this one. Both are shown to the caller.
+    pub fn new(
+        status: StatusCode,
+        slug: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            slug,
+            title,
+            detail: detail.into().into_boxed_str(),
+            errors: Vec::new(),
+            retry_after: None,
+            origin: None,
+            cause: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Adds what goes to the log with the request's id, and nowhere else.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl ToString) -> Self {
+        self.cause = Some(cause.to_string().into_boxed_str());
+        self
+    }
+
+    /// 401: the bearer token is missing or wrong (RFC 6750, section 3).
+    pub fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Authentication required",
+            "This needs the header `Authorization: Bearer <api_token>` with the right token",
+        )
+    }
+
+    /// 404: there is nothing at this path.
+    pub fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "Not found",
+            "There is nothing at this path",
+        )
+    }
+
+    /// 404: there is no such cache entry.
+    pub fn nothing_cached() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "Not found",
+            "There is no such entry: it was never stored, was deleted, or expired",
+        )
+    }
+
+    /// 404: there is a value, but it is not JSON. The caller is told of none; the log has why.
+    pub(crate) fn not_json_cached() -> Self {
+        Self::nothing_cached().caused_by("the value in Redis is not JSON")
+    }
+
+    /// 503: others kept writing in between.
+    pub(crate) fn too_contended() -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "redis-unavailable",
+                "Redis unavailable",
+                "Others kept changing this entry; nothing of this request was stored",
+            )
+        }
+    }
+
+    /// 405: the path does not take this method. The router adds `Allow`.
+    pub fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "Method not allowed",
+            "This path does not take this method; the header `Allow` lists those that it takes",
+        )
+    }
+
+    /// 422: parameters that break their rules, all of them.
+    pub fn invalid_request(errors: Vec<InputFault>) -> Self {
+        let detail = errors
+            .iter()
+            .map(|fault| format!("{} {}: {}", fault.loc[0], fault.loc[1], fault.msg))
+            .collect::<Vec<_>>()
+            .join("; ");
+        Self {
+            errors,
+            ..Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid-request",
+                "Invalid request",
+                detail,
+            )
+        }
+    }
+
+    /// 413: the body is longer than `max_body_bytes`.
+    pub fn body_too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "Body too large",
+            format!("The request body is longer than {limit} bytes"),
+        )
+    }
+
+    /// 413: what comes of a merge is longer than `max_body_bytes`, so that it could not have been put.
+    pub fn merged_too_large(limit: usize) -> Self {
+        Self {
+            detail: format!("The entry with this patch applied is longer than {limit} bytes; nothing was changed")
+                .into(),
+            ..Self::body_too_large(limit)
+        }
+    }
+
+    /// 415: the body says that it is not JSON.
+    pub fn unsupported_media_type() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "Unsupported media type",
+            "The body must be JSON: send `Content-Type: application/json` (with curl: `--json` instead of `-d`)",
+        )
+    }
+
+    /// 415: the body of a PATCH is not a merge patch.
+    pub fn not_a_merge_patch() -> Self {
+        Self {
+            detail: "The body must be a JSON merge patch: send `Content-Type: application/merge-patch+json`".into(),
+            ..Self::unsupported_media_type()
+        }
+    }
+
+    /// 400: the body is not JSON.
+    pub fn malformed_json(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "malformed-json",
+            "Malformed JSON",
+            detail,
+        )
+    }
+
+    /// 423: somebody else holds the lock (RFC 4918, section 11.3). `remaining` is `None` for a lock without expiry.
+    pub fn lock_held(remaining: Option<Duration>) -> Self {
+        Self {
+            retry_after: Some(retry_after_seconds(remaining)),
+            ..Self::new(
+                StatusCode::LOCKED,
+                "lock-held",
+                "Lock held",
+                COULD_NOT_ACQUIRE,
+            )
+        }
+    }
+
+    /// 409: the lock was lost while the action ran.
+    pub fn lock_lost() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "lock-lost",
+            "Lock lost",
+            "The lock expired or was taken while the action ran; the action was stopped and its result was not kept",
+        )
+    }
+
+    /// 409: the `Lock-Token` does not hold the lock, or no longer.
+    pub fn not_lock_owner() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "not-lock-owner",
+            "Not the lock's owner",
+            "This Lock-Token does not hold the lock: it expired, was given back, or is somebody else's",
+        )
+    }
+
+    /// 428: there is no `Lock-Token` (RFC 6585, section 3).
+    pub fn lock_token_required() -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_REQUIRED,
+            "lock-token-required",
+            "Lock-Token required",
+            "Send the token that the lock was acquired with in the header `Lock-Token`",
+        )
+    }
+
+    /// 400: the `Lock-Token` is malformed.
+    pub fn lock_token_invalid() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "lock-token-invalid",
+            "Lock-Token invalid",
+            "The header `Lock-Token` must be there once and hold 16 to 128 visible ASCII characters",
+        )
+    }
+
+    /// 409: the entry is written by actions alone.
+    pub fn reserved_key() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "reserved-key",
+            "Reserved key",
+            "`last-action` is written by actions; it can be read and deleted",
+        )
+    }
+
+    /// 412: `If-Match` or `If-None-Match` does not hold.
+    pub fn precondition_failed() -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "precondition-failed",
+            "Precondition failed",
+            "If-Match or If-None-Match does not hold for what is stored; nothing was changed",
+        )
+    }
+
+    /// 400: the `Idempotency-Key` is malformed.
+    pub fn idempotency_key_invalid() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "idempotency-key-invalid",
+            "Idempotency-Key invalid",
+            "The header `Idempotency-Key` must be there once and hold 1 to 255 visible ASCII characters",
+        )
+    }
+
+    /// 422: the `Idempotency-Key` belongs to another request.
+    pub fn idempotency_key_reused() -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency-key-reused",
+            "Idempotency-Key reused",
+            "This Idempotency-Key was used for a request with another body or another expire",
+        )
+    }
+
+    /// 500: the settings are wrong. Which ones, the log says.
+    pub fn misconfigured() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "misconfigured",
+            "Misconfigured",
+            "A variable of this service has a value that it can't take; its log names the variable",
+        )
+    }
+
+    /// 500: something that should not happen.
+    pub fn internal(cause: impl ToString) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Internal error",
+            "Something unforeseen went wrong; the log has the cause under this request's id",
+        )
+        .caused_by(cause)
+    }
+}
+
+/// What callers of the original service read when the lock was not had.
+pub const COULD_NOT_ACQUIRE: &str = "Could not acquire lock";
+
+/// When it is worth trying again: the holder's remaining time in whole seconds, rounded up, and at least 1; 1 where the
+/// holder's key has no expiry (RFC 9110, section 10.2.3).
+pub fn retry_after_seconds(remaining: Option<Duration>) -> u32 {
+    let seconds = remaining.map_or(1, |left| left.as_millis().div_ceil(1000).max(1));
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_rounded_up_and_at_least_one() {
+        for (ms, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (9_999, 10)] {
+            let remaining = Some(Duration::from_millis(ms));
+            assert_eq!(retry_after_seconds(remaining), seconds, "{ms} ms");
+        }
+        assert_eq!(retry_after_seconds(None), 1);
+    }
+
+    #[test]
+    fn the_cause_is_not_rendered() {
+        let body = Problem::internal("redis://:secret@host").body("/x");
+        let body = String::from_utf8_lossy(&body).into_owned();
+        assert!(!body.contains("secret"), "{body}");
+        assert!(
+            body.starts_with(r#"{"type":"urn:edgelatch:internal","title":"#),
+            "{body}"
+        );
+    }
+}

@@ -1,0 +1,34 @@
+//! What belongs to one request and to nothing else.
+
+use std::sync::Arc;
+
+use crate::instance::Instance;
+use crate::platform::redis::Redis;
+use crate::platform::telemetry::{Telemetry, Timings};
+
+/// One request's context. Clones are of the same request.
+#[derive(Clone)]
+pub(crate) struct RequestContext {
+    /// The settings and connections of the component instance.
+    pub(crate) instance: Arc<Instance>,
+    /// Redis, on this request's account.
+    pub(crate) redis: Redis,
+    /// What is measured and told of the request.
+    pub(crate) telemetry: Telemetry,
+}
+
+impl RequestContext {
+    /// The context of a request whose own span has begun.
+    pub(crate) fn new(instance: Arc<Instance>, telemetry: Telemetry) -> Self {
+        Self {
+            redis: instance.redis(),
+            instance,
+            telemetry,
+        }
+    }
+
+    /// How long the parts of the request took so far.
+    pub(crate) fn timings(&self) -> Timings {
+        self.telemetry.stopwatches.timings(self.redis.spent())
+    }
+}

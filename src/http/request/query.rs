@@ -1,0 +1,253 @@
+//! Query parameters, read strictly and all at once.
+//!
+//! A handler asks for each of its parameters and then for the end; every fault on the way is kept, so that the answer
+//! lists them all. Types and messages follow those of pydantic, which clients of FastAPI know.
+
+use std::time::Duration;
+
+use http::Uri;
+use percent_encoding::percent_decode_str;
+
+use crate::http::problem::{InputFault, Problem};
+use crate::types::name::Name;
+use crate::types::seconds::{SecondsError, display_seconds, parse_seconds};
+use crate::types::ttl::{MAX_TTL_MS, MAX_WAIT_MS, MIN_TTL_MS, Ttl};
+use crate::types::user_id::UserId;
+
+/// What is wrong with a value: a message for a person and a type for a program.
+pub(crate) type ValueFault = (String, &'static str);
+
+/// The parameters of one request.
+pub(crate) struct Query {
+    pairs: Vec<(String, String)>,
+    asked: Vec<&'static str>,
+    faults: Vec<InputFault>,
+}
+
+impl Query {
+    /// The parameters of a request, percent-decoded.
+    pub(crate) fn new(uri: &Uri) -> Self {
+        let query = uri.query().unwrap_or_default();
+        Self {
+            pairs: form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+            asked: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// A parameter that may be absent. `None` if it is, and if it is faulty.
+    pub(crate) fn optional<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, ValueFault>,
+    ) -> Option<T> {
+        self.asked.push(name);
+        let mut values = self
+            .pairs
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value);
+        let first = values.next()?;
+        let outcome = match values.next() {
+            Some(_) => Err((
+                "Parameter is given more than once".into(),
+                "multiple_values",
+            )),
+            None => parse(first),
+        };
+        outcome
+            .map_err(|fault| self.fault("query", name, fault))
+            .ok()
+    }
+
+    /// A segment of the path, percent-decoded. `None` if it is faulty; [`Query::finish`] takes it from there.
+    pub(crate) fn path<T>(
+        &mut self,
+        name: &'static str,
+        segment: Option<&str>,
+        parse: impl FnOnce(&str) -> Result<T, ValueFault>,
+    ) -> Option<T> {
+        let decoded = percent_decode_str(segment.unwrap_or_default()).decode_utf8_lossy();
+        parse(&decoded)
+            .map_err(|fault| self.fault("path", name, fault))
+            .ok()
+    }
+
+    /// Faults found elsewhere, to be listed with the others.
+    pub(crate) fn also(&mut self, faults: Vec<InputFault>) {
+        self.faults.extend(faults);
+    }
+
+    /// A parameter that must be there. `None` if it is faulty; [`Query::finish`] takes it from there.
+    pub(crate) fn required<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, ValueFault>,
+    ) -> Option<T> {
+        if self.pairs.iter().all(|(key, _)| key != name) {
+            self.fault("query", name, ("Field required".into(), "missing"));
+        }
+        self.optional(name, parse)
+    }
+
+    /// The end: every parameter that was not asked for is a fault too.
+    ///
+    /// # Errors
+    /// 422 with all faults, if there is any or `required` is `None`.
+    pub(crate) fn finish<T>(mut self, required: Option<T>) -> Result<T, Problem> {
+        let mut unknown: Vec<String> = Vec::new();
+        for (name, _) in &self.pairs {
+            if !self.asked.contains(&name.as_str()) && !unknown.contains(name) {
+                unknown.push(name.clone());
+            }
+        }
+        for name in unknown {
+            let known = match self.asked.as_slice() {
+                [] => "none".to_owned(),
+                asked => asked.join(", "),
+            };
+            let msg = format!("Extra inputs are not permitted; this route has: {known}");
+            self.fault("query", &name, (msg, "extra_forbidden"));
+        }
+        match required {
+            Some(value) if self.faults.is_empty() => Ok(value),
+            _ => Err(Problem::invalid_request(self.faults)),
+        }
+    }
+
+    fn fault(&mut self, place: &str, name: &str, (msg, r#type): ValueFault) {
+        self.faults.push(InputFault {
+            loc: [place.to_owned(), name.to_owned()],
+            msg,
+            r#type,
+        });
+    }
+}
+
+/// Reads a user id.
+///
+/// # Errors
+/// Where it is not a decimal integer that fits i64, written canonically.
+pub(crate) fn user_id(text: &str) -> Result<UserId, ValueFault> {
+    UserId::parse(text).ok_or_else(|| {
+        let msg = format!(
+            "Input should be a valid integer from {} to {}, without plus sign, leading zeros or spaces",
+            i64::MIN,
+            i64::MAX
+        );
+        (msg, "int_parsing")
+    })
+}
+
+/// Reads the name of a lock or of a cache entry.
+///
+/// # Errors
+/// Where it breaks the rule of names.
+pub(crate) fn name(text: &str) -> Result<Name, ValueFault> {
+    Name::parse(text).ok_or_else(|| {
+        let msg = "Input should be 1 to 128 of A-Z a-z 0-9 . _ ~ : - and not `.` or `..`";
+        (msg.to_owned(), "string_pattern_mismatch")
+    })
+}
+
+/// Reads how long to wait: seconds, 0 to 60.
+///
+/// # Errors
+/// Where it is no decimal number or outside of these bounds.
+pub(crate) fn timeout(text: &str) -> Result<Duration, ValueFault> {
+    parse_seconds(text, 0, MAX_WAIT_MS).map_err(|error| seconds_fault(error, 0, MAX_WAIT_MS))
+}
+
+/// Reads a time to live: seconds, 0.001 to 2 592 000.
+///
+/// # Errors
+/// Where it is no decimal number or outside of these bounds.
+pub(crate) fn expire(text: &str) -> Result<Ttl, ValueFault> {
+    Ttl::parse(text).map_err(|error| seconds_fault(error, MIN_TTL_MS, MAX_TTL_MS))
+}
+
+fn seconds_fault(error: SecondsError, min_ms: u64, max_ms: u64) -> ValueFault {
+    let (min, max) = (display_seconds(min_ms), display_seconds(max_ms));
+    match error {
+        SecondsError::NotANumber => (
+            format!(
+                "Input should be a valid number of seconds from {min} to {max}: digits with an optional fraction, as in 2.5"
+            ),
+            "float_parsing",
+        ),
+        SecondsError::TooSmall(_) => (
+            format!("Input should be greater than or equal to {min}"),
+            "greater_than_equal",
+        ),
+        SecondsError::TooLarge(_) => (
+            format!("Input should be less than or equal to {max}"),
+            "less_than_equal",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn faults(query: &str) -> Vec<(String, &'static str)> {
+        let Ok(uri) = format!("/x?{query}").parse::<Uri>() else {
+            return vec![("uri".to_owned(), "bad")];
+        };
+        let mut reader = Query::new(&uri);
+        let user = reader.required("user_id", user_id);
+        reader.optional("timeout", timeout);
+        reader.optional("expire", expire);
+        let problem = reader.finish(user).err();
+        let errors = problem.map(|problem| problem.errors).unwrap_or_default();
+        errors
+            .into_iter()
+            .map(|fault| (fault.loc[1].clone(), fault.r#type))
+            .collect()
+    }
+
+    #[test]
+    fn all_faults_are_listed_at_once() {
+        let listed = faults("user_id=x&timeout=61&expire=0&expire=1&colour=red&colour=blue");
+        let expected = [
+            ("user_id", "int_parsing"),
+            ("timeout", "less_than_equal"),
+            ("expire", "multiple_values"),
+            ("colour", "extra_forbidden"),
+        ];
+        let expected: Vec<_> = expected
+            .map(|(name, kind)| (name.to_owned(), kind))
+            .to_vec();
+        assert_eq!(listed, expected);
+        assert_eq!(faults(""), [("user_id".to_owned(), "missing")]);
+        assert_eq!(faults("user_id=42&timeout=0.25&expire=10"), []);
+    }
+
+    #[test]
+    fn values_are_percent_decoded_once() {
+        assert_eq!(faults("user_id=%34%32"), []);
+        assert_eq!(
+            faults("user_id=%2534"),
+            [("user_id".to_owned(), "int_parsing")]
+        );
+        // A plus is a space in a query, and neither belongs into an integer.
+        assert_eq!(
+            faults("user_id=+7"),
+            [("user_id".to_owned(), "int_parsing")]
+        );
+        assert_eq!(
+            faults("user_id=%2B7"),
+            [("user_id".to_owned(), "int_parsing")]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_makes_it_panic(query in "[ -~]{0,80}") {
+            let _ = faults(&query);
+        }
+    }
+}

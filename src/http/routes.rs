@@ -1,0 +1,177 @@
+//! Every route on one screen.
+
+use std::pin::Pin;
+use std::sync::OnceLock;
+
+use http::{HeaderValue, Method, StatusCode, header};
+use matchit::{InsertError, Router};
+
+use super::handlers::{actions, cache, health, locks, users};
+use super::problem::Problem;
+use super::request::{PathParameters, Request};
+use super::response::{Answer, empty};
+
+type Answering = Pin<Box<dyn Future<Output = Result<Answer, Problem>>>>;
+type Handler = fn(Request) -> Answering;
+
+macro_rules! to {
+    ($handler:path) => {
+        |request| Box::pin($handler(request))
+    };
+}
+
+/// A path, and who answers which method. `HEAD` is answered as `GET` is, and `OPTIONS` of itself.
+pub(crate) struct Route {
+    /// The path, with its parameters in braces.
+    pub(crate) template: &'static str,
+    methods: &'static [(Method, Handler)],
+}
+
+const LOCK: &[(Method, Handler)] = &[
+    (Method::GET, to!(locks::inspect)),
+    (Method::POST, to!(locks::acquire)),
+    (Method::PUT, to!(locks::renew)),
+    (Method::DELETE, to!(locks::release)),
+];
+const CACHE: &[(Method, Handler)] = &[
+    (Method::GET, to!(cache::get)),
+    (Method::PUT, to!(cache::put)),
+    (Method::PATCH, to!(cache::patch)),
+    (Method::DELETE, to!(cache::delete)),
+];
+
+/// What there is, and who answers it. Each answers with and without a slash at its end, and never with a redirect.
+#[rustfmt::skip]
+pub(crate) static ROUTES: &[Route] = &[
+    Route { template: "/api/v1/users/perform-action", methods: &[(Method::POST, to!(actions::perform))] },
+    Route { template: "/api/v1/users/attempt-action", methods: &[(Method::POST, to!(actions::attempt))] },
+    Route { template: "/api/v1/users/{user_id}", methods: &[(Method::GET, to!(users::get))] },
+    Route { template: "/api/v1/users/{user_id}/lock", methods: LOCK },
+    Route { template: "/api/v1/users/{user_id}/locks/{name}", methods: LOCK },
+    Route { template: "/api/v1/users/{user_id}/cache/{key}", methods: CACHE },
+    Route { template: "/healthz", methods: &[(Method::GET, to!(health::live))] },
+    Route { template: "/readyz", methods: &[(Method::GET, to!(health::ready))] },
+];
+
+/// The route of a path, and what is variable in it.
+pub(super) fn find(path: &str) -> Option<(&'static Route, PathParameters)> {
+    static ROUTER: OnceLock<Router<&'static Route>> = OnceLock::new();
+    // A test excludes that two routes are the same.
+    let router = ROUTER.get_or_init(|| router().unwrap_or_default());
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let found = router.at(path).ok()?;
+    let parameter = |name| found.params.get(name).map(str::to_owned);
+    let path = PathParameters {
+        user_id: parameter("user_id"),
+        name: parameter("name").or_else(|| parameter("key")),
+    };
+    Some((found.value, path))
+}
+
+fn router() -> Result<Router<&'static Route>, InsertError> {
+    let mut router = Router::new();
+    for route in ROUTES {
+        router.insert(route.template, route)?;
+    }
+    Ok(router)
+}
+
+impl Route {
+    /// Answers a request for this route.
+    ///
+    /// # Errors
+    /// The handler's; 405 where the route does not take the method.
+    pub(super) async fn answer(
+        &self,
+        method: &Method,
+        request: Request,
+    ) -> Result<Answer, Problem> {
+        let served = match *method {
+            Method::HEAD => &Method::GET,
+            ref method => method,
+        };
+        if let Some((_, handler)) = self.methods.iter().find(|(method, _)| method == served) {
+            return handler(request).await;
+        }
+        let allow = self.allow()?;
+        if *method != Method::OPTIONS {
+            return Err(Problem::method_not_allowed().with_header(header::ALLOW, allow));
+        }
+        let mut response = empty(StatusCode::NO_CONTENT);
+        response.headers_mut().insert(header::ALLOW, allow);
+        Ok(response.into())
+    }
+
+    /// The methods of the route (RFC 9110, section 10.2.1).
+    fn allow(&self) -> Result<HeaderValue, Problem> {
+        let mut all = Vec::new();
+        for (method, _) in self.methods {
+            all.push(method.as_str());
+            if *method == Method::GET {
+                all.push("HEAD");
+            }
+        }
+        all.push("OPTIONS");
+        HeaderValue::try_from(all.join(", ")).map_err(Problem::internal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_its_route_and_parameters() {
+        assert!(router().is_ok());
+        let found = |path| {
+            let (route, path) = find(path)?;
+            Some((route.template, path.user_id, path.name))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        for (path, template, user_id, name) in [
+            ("/healthz/", "/healthz", None, None),
+            (
+                "/api/v1/users/perform-action",
+                "/api/v1/users/perform-action",
+                None,
+                None,
+            ),
+            (
+                "/api/v1/users/7/",
+                "/api/v1/users/{user_id}",
+                some("7"),
+                None,
+            ),
+            (
+                "/api/v1/users/-7/lock/",
+                "/api/v1/users/{user_id}/lock",
+                some("-7"),
+                None,
+            ),
+            (
+                "/api/v1/users/7/locks/a%20b",
+                "/api/v1/users/{user_id}/locks/{name}",
+                some("7"),
+                some("a%20b"),
+            ),
+            (
+                "/api/v1/users/7/cache/k/",
+                "/api/v1/users/{user_id}/cache/{key}",
+                some("7"),
+                some("k"),
+            ),
+            // The handler says what is wrong with a user that is empty.
+            (
+                "/api/v1/users//lock",
+                "/api/v1/users/{user_id}/lock",
+                some(""),
+                None,
+            ),
+        ] {
+            assert_eq!(found(path), Some((template, user_id, name)), "{path}");
+        }
+        for path in ["/", "/healthz/x", "/healthz//", "//healthz", ""] {
+            assert_eq!(found(path), None, "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Where requests come in and answers go out: what holds for all of them, whatever their route.
+
+use super::access_log::AccessLog;
+use super::auth::authorize;
+use super::handlers::health;
+use super::problem::Problem;
+use super::request::{PathParameters, Request, RequestContext};
+use super::request_head::RequestHead;
+use super::response::{Answer, Response};
+use super::routes::{self, Route};
+use super::wasi;
+use crate::instance::Instance;
+use crate::platform::telemetry::{Span, Stopwatches, Telemetry, Timings};
+
+/// Answers a request.
+pub(crate) async fn serve(request: wasi::Request) -> Response {
+    let head = RequestHead::of(&request);
+    let span = Span::of_request(request.headers());
+    let instance = match Instance::current().await {
+        Ok(instance) => instance,
+        Err(cause) => return misconfigured(&head, span, cause),
+    };
+    let (route, path) = routes::find(head.path()).unzip();
+    let path = path.unwrap_or_default();
+    let context = RequestContext::new(
+        instance,
+        Telemetry {
+            request_id: head.id().clone(),
+            trace: span.trace(),
+            stopwatches: Stopwatches::default(),
+        },
+    );
+    let result = answer(&context, &head, route, path.clone(), request).await;
+    let config = &context.instance.config;
+    let log = AccessLog {
+        requests: config.log_requests,
+        key: config.log_key.as_deref(),
+        route: route.map(|route| route.template),
+        user_in_path: path.user_id.as_deref(),
+    };
+    head.finish(result, context.timings(), log, Some(span))
+}
+
+async fn answer(
+    context: &RequestContext,
+    head: &RequestHead,
+    route: Option<&'static Route>,
+    path: PathParameters,
+    request: wasi::Request,
+) -> Result<Answer, Problem> {
+    authorize(&context.instance.config, head.path(), request.headers())?;
+    let route = route.ok_or_else(Problem::not_found)?;
+    let (parts, body) = request.into_parts();
+    let request = Request {
+        context: context.clone(),
+        uri: parts.uri,
+        headers: parts.headers,
+        path,
+        body,
+    };
+    route.answer(&parts.method, request).await
+}
+
+/// Without settings there is nothing but a sign of life, which has nothing to do with them.
+fn misconfigured(head: &RequestHead, span: Span, cause: String) -> Response {
+    let result = if health::is_liveness(head.method(), head.path()) {
+        health::alive(head.uri())
+    } else {
+        Err(Problem::misconfigured().caused_by(cause))
+    };
+    head.finish(result, Timings::default(), AccessLog::CAUSES, Some(span))
+}

@@ -1,0 +1,8 @@
+//! What the host gives: Redis, the origin, settings, telemetry, time limits. This layer imports
+//! `types` alone.
+
+pub mod config;
+pub(crate) mod origin;
+pub mod redis;
+pub(crate) mod telemetry;
+pub mod time_limit;

@@ -1,0 +1,232 @@
+//! Reads variables one by one and says of each that is refused what it accepts.
+
+use std::time::Duration;
+
+use http::Uri;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{Fault, NO_ORIGIN, Origin};
+use crate::types::seconds::{display_seconds, parse_seconds};
+use crate::types::ttl::{MAX_TTL_MS, MIN_TTL_MS, Ttl};
+
+const PREFIX: &str = "at most 64 visible ASCII characters without `{` and `}`";
+const HOST: &str = "a host name, an IPv4 address or an IPv6 address in brackets";
+const ACTION_PATH: &str = "a path that begins with `/`, in visible ASCII without `?` and `#`, whose only braces are {user_id} and {action}";
+const USER_PATH: &str = "a path that begins with `/`, in visible ASCII without `?` and `#`, whose only braces are {user_id}";
+const ORIGIN: &str = "`http://host[:port]` or `https://host[:port]` without a path (`http://origin.invalid` means none)";
+
+/// Reads variable after variable and collects the faults. A refused variable yields a stand-in that is never used,
+/// since any fault refuses the whole.
+pub(super) struct Reader<F> {
+    lookup: F,
+    faults: Vec<Fault>,
+}
+
+impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
+    pub(super) fn new(lookup: F) -> Self {
+        Self {
+            lookup,
+            faults: Vec::new(),
+        }
+    }
+
+    /// `value`, which was read with this reader.
+    ///
+    /// # Errors
+    /// The faults, if there was any on the way.
+    pub(super) fn finish<T>(self, value: T) -> Result<T, Vec<Fault>> {
+        if self.faults.is_empty() {
+            Ok(value)
+        } else {
+            Err(self.faults)
+        }
+    }
+
+    pub(super) fn key_prefix(&mut self) -> String {
+        self.checked("key_prefix", PREFIX, is_prefix)
+    }
+
+    fn text(&mut self, variable: &'static str) -> String {
+        match (self.lookup)(variable) {
+            Some(text) => text,
+            None => {
+                self.refuse(variable, "declared in spin.toml");
+                String::new()
+            }
+        }
+    }
+
+    fn refuse(&mut self, variable: &'static str, accepts: impl Into<String>) {
+        // The first fault of a variable says enough; a variable that is missing fails every later check too.
+        if self.faults.iter().all(|fault| fault.variable != variable) {
+            self.faults.push(Fault {
+                variable,
+                accepts: accepts.into(),
+            });
+        }
+    }
+
+    fn checked(
+        &mut self,
+        variable: &'static str,
+        accepts: &str,
+        holds: fn(&str) -> bool,
+    ) -> String {
+        let text = self.text(variable);
+        if !holds(&text) {
+            self.refuse(variable, accepts);
+        }
+        text
+    }
+
+    pub(super) fn seconds(&mut self, variable: &'static str, min_ms: u64, max_ms: u64) -> Duration {
+        let text = self.text(variable);
+        parse_seconds(&text, min_ms, max_ms).unwrap_or_else(|_| {
+            let (min, max) = (display_seconds(min_ms), display_seconds(max_ms));
+            self.refuse(variable, format!("seconds from {min} to {max}"));
+            Duration::from_millis(max_ms)
+        })
+    }
+
+    pub(super) fn ttl(&mut self, variable: &'static str) -> Ttl {
+        let duration = self.seconds(variable, MIN_TTL_MS, MAX_TTL_MS);
+        // `seconds` has kept the bounds of a time to live, so the stand-in is never taken.
+        Ttl::new(duration).unwrap_or_else(|| Ttl::of_millis(MAX_TTL_MS))
+    }
+
+    pub(super) fn integer(&mut self, variable: &'static str, min: u64, max: u64) -> u64 {
+        let text = self.text(variable);
+        let canonical = text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse::<u64>() {
+            Ok(number) if canonical && (min..=max).contains(&number) => number,
+            _ => {
+                self.refuse(variable, format!("a whole number from {min} to {max}"));
+                max
+            }
+        }
+    }
+
+    pub(super) fn boolean(&mut self, variable: &'static str) -> bool {
+        match self.text(variable).as_str() {
+            "true" => true,
+            "false" => false,
+            _ => {
+                self.refuse(variable, "`true` or `false`");
+                false
+            }
+        }
+    }
+
+    /// `redis[s]://[user[:password]@]host:port/db`, user and password percent-encoded (RFC 3986, section 3.2.1):
+    /// they may hold any character.
+    pub(super) fn redis_address(&mut self) -> String {
+        let scheme = if self.boolean("redis_tls") {
+            "rediss"
+        } else {
+            "redis"
+        };
+        let host = self.checked("redis_host", HOST, is_host);
+        let port = self.integer("redis_port", 1, 65_535);
+        let db = self.integer("redis_db", 0, i64::MAX as u64);
+        let user = percent_encode(&self.text("redis_user"));
+        let password = percent_encode(&self.text("redis_pwd"));
+        let login = match (user.as_str(), password.as_str()) {
+            ("", "") => String::new(),
+            // A user without a password is one that ACL calls `nopass`: Redis takes any. With an empty one, Spin's client would
+            // not log in at all, and be the default user.
+            (user, "") => format!("{user}:nopass@"),
+            (user, password) => format!("{user}:{password}@"),
+        };
+        format!("{scheme}://{login}{host}:{port}/{db}")
+    }
+
+    /// What others must not learn; `None` where it is empty.
+    pub(super) fn secret(&mut self, variable: &'static str, accepts: &str) -> Option<String> {
+        let secret = self.checked(variable, accepts, |text| {
+            text.len() <= 1024 && text.bytes().all(|byte| byte.is_ascii_graphic())
+        });
+        (!secret.is_empty()).then_some(secret)
+    }
+
+    pub(super) fn origin(&mut self) -> Option<Origin> {
+        let base = self.text("origin");
+        let base = base.strip_suffix('/').unwrap_or(&base).to_owned();
+        let origin = Origin {
+            base: base.clone(),
+            action_path: self.checked("origin_action_path", ACTION_PATH, is_action_path),
+            user_path: self.checked("origin_user_path", USER_PATH, is_user_path),
+            timeout: self.seconds("origin_timeout", 1, 3_600_000),
+            passthrough: self.boolean("origin_passthrough"),
+            invalidate: self.boolean("origin_invalidate"),
+            stale_while_revalidate: self.seconds("stale_while_revalidate", 0, MAX_TTL_MS),
+            stale_if_error: self.seconds("stale_if_error", 0, MAX_TTL_MS),
+            negative_expire: self.ttl("negative_expire"),
+        };
+        if base == NO_ORIGIN {
+            return None;
+        }
+        if !is_origin(&base) {
+            self.refuse("origin", ORIGIN);
+        }
+        Some(origin)
+    }
+}
+
+fn is_prefix(text: &str) -> bool {
+    text.len() <= 64
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'{' && byte != b'}')
+}
+
+fn is_host(text: &str) -> bool {
+    if let Some(address) = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        return address.parse::<std::net::Ipv6Addr>().is_ok();
+    }
+    let name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    (1..=253).contains(&text.len()) && text.bytes().all(name)
+}
+
+fn is_origin(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else {
+        return false;
+    };
+    let Some(authority) = uri.authority() else {
+        return false;
+    };
+    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+    let port = authority.port().is_none() || authority.port_u16().is_some_and(|port| port > 0);
+    let bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !text.contains('#');
+    scheme && port && bare && is_host(authority.host()) && !authority.as_str().contains('@')
+}
+
+fn is_action_path(text: &str) -> bool {
+    is_path(&text.replace("{user_id}", "").replace("{action}", ""), text)
+}
+
+fn is_user_path(text: &str) -> bool {
+    is_path(&text.replace("{user_id}", ""), text)
+}
+
+/// `plain` is `text` without its placeholders.
+fn is_path(plain: &str, text: &str) -> bool {
+    text.starts_with('/')
+        && !text.starts_with("//")
+        && plain
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"{}?#\"<>\\^`|".contains(&byte))
+}
+
+/// Everything but RFC 3986's unreserved characters.
+const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+fn percent_encode(text: &str) -> String {
+    utf8_percent_encode(text, NOT_UNRESERVED).to_string()
+}

@@ -1,0 +1,273 @@
+//! The only caller of Spin's Redis: one shared connection per component instance, a time limit on every call, typed
+//! errors, scripts.
+//!
+//! Spin's `open` makes a new TCP connection and its `execute` pipelines whatever is sent over one, both without any
+//! limit of time (`crates/factor-outbound-redis` in Spin). So an instance opens one connection on first use, all its
+//! requests share it, and every call here races a timer. A connection that broke never works again: it is dropped, and
+//! the next command opens another. No blocking command may ever go over it, since every other request would wait behind.
+//!
+//! Against a cluster, a `MOVED` is followed to the node it names, if the component may connect to that. An `ASK` is not: it needs two
+//! commands in a row, and others' commands may come between them on a shared connection.
+
+mod cluster;
+mod error;
+mod link;
+mod listener;
+mod retry;
+pub(crate) mod script;
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
+
+use crate::platform::time_limit::{within, within_since};
+pub(crate) use error::Unanswered;
+pub use error::{Code, RedisError, RedisErrorKind};
+pub use link::Link;
+use link::Node;
+pub(crate) use listener::{Heard, Listener};
+pub use retry::Repeat;
+use retry::{Remedy, remedy};
+pub(crate) use script::script;
+pub use script::{Argument, Script};
+
+/// How often one call follows a `MOVED`.
+const MOST_REDIRECTIONS: usize = 3;
+
+/// A handle on the shared connection that adds up the time spent waiting for Redis. Clones add to the same sum: one
+/// handle and its clones belong to one request.
+#[derive(Clone)]
+pub struct Redis {
+    link: Arc<Link>,
+    timeout: Duration,
+    spent_us: Arc<AtomicU64>,
+}
+
+impl Redis {
+    /// A handle whose every call takes `timeout` at most, connecting and repeating included.
+    pub fn new(link: Arc<Link>, timeout: Duration) -> Self {
+        Self {
+            link,
+            timeout,
+            spent_us: Arc::default(),
+        }
+    }
+
+    /// How long every call may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// How long this handle and its clones have waited for Redis so far. Calls at the same time count each.
+    pub fn spent(&self) -> Duration {
+        Duration::from_micros(self.spent_us.load(Ordering::Relaxed))
+    }
+
+    /// Sends one command and returns its reply, flattened as Spin does it.
+    ///
+    /// A transport error is met once with a new connection where `repeat` allows it; a time-out never is.
+    ///
+    /// # Errors
+    /// [`RedisError`], after `timeout` at the latest.
+    ///
+    /// # Cancellation
+    /// Dropping the future drops the answer, not the command: once sent, it is carried out.
+    pub async fn command(
+        &self,
+        command: &str,
+        arguments: &[RedisParameter],
+        repeat: Repeat,
+    ) -> Result<Vec<RedisResult>, RedisError> {
+        let sent = Sent::default();
+        let key = match arguments.first() {
+            Some(RedisParameter::Binary(key)) => Some(key.as_slice()),
+            _ => None,
+        };
+        let parameters = || arguments.iter().map(copy).collect();
+        let call = self.repeating(key, command, &parameters, repeat, &sent);
+        let (reply, _) = self.limited(Instant::now(), &sent, call).await?;
+        Ok(reply)
+    }
+
+    /// Runs a script by its digest (`EVALSHA`), and where the server does not know it yet, by its text (`EVAL`, which
+    /// also teaches it).
+    ///
+    /// # Errors
+    /// As [`Redis::command`]; both tries share one `timeout`.
+    pub async fn script(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        arguments: &[Argument<'_>],
+        repeat: Repeat,
+    ) -> Result<Vec<RedisResult>, RedisError> {
+        let began = Instant::now();
+        let (reply, _) = self
+            .script_since(began, script, keys, arguments, repeat)
+            .await?;
+        Ok(reply)
+    }
+
+    /// As [`Redis::script`], called at `began`, which is now. Returns when the reply came, too: to ask for the time is a call of the
+    /// host, and those who need it need it both times.
+    pub(crate) async fn script_since(
+        &self,
+        began: Instant,
+        script: &Script,
+        keys: &[&str],
+        arguments: &[Argument<'_>],
+        repeat: Repeat,
+    ) -> Result<(Vec<RedisResult>, Instant), RedisError> {
+        let sent = Sent::default();
+        let key = keys.first().map(|key| key.as_bytes());
+        let call = async {
+            let by_digest = || script.by_digest(keys, arguments);
+            let outcome = self.repeating(key, "EVALSHA", &by_digest, repeat, &sent);
+            match outcome.await {
+                Err(error) if error.kind() == RedisErrorKind::Refused(Code::NoScript) => {
+                    let by_text = || script.by_text(keys, arguments);
+                    self.repeating(key, "EVAL", &by_text, repeat, &sent).await
+                }
+                outcome => outcome,
+            }
+        };
+        self.limited(began, &sent, call).await
+    }
+
+    /// Runs a script behind a command whose answer is missing, and waits up to `limit` for it.
+    ///
+    /// After a time-out the command may still be on its way, in this server's queue, say. Redis carries out what comes
+    /// over one connection in its order, so what is sent over the same one is carried out afterwards. After a broken
+    /// connection there is nothing to come after; then this is like [`Redis::script`].
+    ///
+    /// # Errors
+    /// As [`Redis::command`].
+    pub async fn script_after(
+        &self,
+        unanswered: Unanswered,
+        limit: Duration,
+        script: &Script,
+        keys: &[&str],
+        arguments: &[Argument<'_>],
+    ) -> Result<Vec<RedisResult>, RedisError> {
+        let Some(connection) = unanswered.connection else {
+            return self.script(script, keys, arguments, Repeat::Safe).await;
+        };
+        // By its text: whether the server knows the digest can't be learnt without waiting for it.
+        let parameters = script.by_text(keys, arguments);
+        match within(limit, connection.execute("EVAL", parameters)).await {
+            Some(reply) => reply.map_err(|error| RedisError::from_spin(error, true)),
+            None => Err(RedisError::timed_out(limit, true, None)),
+        }
+    }
+
+    /// Races a call that begins now, at `began`, against the time limit and keeps the account of the time spent. Returns when the reply
+    /// came, too.
+    async fn limited(
+        &self,
+        began: Instant,
+        sent: &Sent,
+        call: impl Future<Output = Result<Vec<RedisResult>, RedisError>>,
+    ) -> Result<(Vec<RedisResult>, Instant), RedisError> {
+        let outcome = within_since(began, self.timeout, call).await;
+        let ended = Instant::now();
+        let spent = ended.saturating_duration_since(began).as_micros() as u64;
+        self.spent_us.fetch_add(spent, Ordering::Relaxed);
+        let outcome = outcome.unwrap_or_else(|| {
+            let last = sent.take();
+            if let Some((node, connection)) = &last {
+                // It may be a black hole: others should not wait on it too. If it was merely slow, a new one costs little.
+                node.discard(connection);
+                self.link.forget(node);
+            }
+            let connection = last.map(|(_, connection)| connection);
+            let maybe_done = connection.is_some();
+            Err(RedisError::timed_out(self.timeout, maybe_done, connection))
+        });
+        Ok((outcome?, ended))
+    }
+
+    /// Sends a command to the node that has `key`, and after a transport error once more over a new connection. Each try has its
+    /// parameters made anew, since the host takes them.
+    async fn repeating(
+        &self,
+        key: Option<&[u8]>,
+        command: &str,
+        parameters: &dyn Fn() -> Vec<RedisParameter>,
+        repeat: Repeat,
+        sent: &Sent,
+    ) -> Result<Vec<RedisResult>, RedisError> {
+        let mut repeats = usize::from(repeat == Repeat::Safe);
+        let mut redirections = MOST_REDIRECTIONS;
+        let mut node = self.link.node_for(key);
+        loop {
+            let connection = node.connection(sent).await;
+            let connection = connection.inspect_err(|_| self.link.forget(&node))?;
+            sent.over(&node, &connection);
+            let error = match connection.execute(command, parameters()).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => RedisError::from_spin(error, true),
+            };
+            match remedy(error.kind()) {
+                Remedy::FollowRedirection if redirections > 0 => {
+                    redirections -= 1;
+                    let moved = error.moved().and_then(|moved| self.link.follow(&moved));
+                    node = moved.ok_or(error)?;
+                }
+                Remedy::RepeatOnNewConnection => {
+                    node.discard(&connection);
+                    self.link.forget(&node);
+                    if repeats == 0 {
+                        return Err(error);
+                    }
+                    repeats -= 1;
+                    node = self.link.node_for(key);
+                }
+                Remedy::ReconnectForOthers => {
+                    node.discard(&connection);
+                    self.link.forget(&node);
+                    return Err(error);
+                }
+                Remedy::FollowRedirection | Remedy::Nothing => return Err(error),
+            }
+        }
+    }
+}
+
+/// What one call has sent so far, to be read after it was cut short.
+#[derive(Default)]
+struct Sent(Mutex<Option<(Arc<Node>, Arc<Connection>)>>);
+
+impl Sent {
+    fn over(&self, node: &Arc<Node>, connection: &Arc<Connection>) {
+        *self.slot() = Some((Arc::clone(node), Arc::clone(connection)));
+    }
+
+    /// The node and the connection to which the last command went, if any went at all.
+    fn take(&self) -> Option<(Arc<Node>, Arc<Connection>)> {
+        self.slot().take()
+    }
+
+    fn any(&self) -> bool {
+        self.slot().is_some()
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<(Arc<Node>, Arc<Connection>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes as a parameter of a command.
+pub fn binary(bytes: &[u8]) -> RedisParameter {
+    RedisParameter::Binary(bytes.to_vec())
+}
+
+fn copy(parameter: &RedisParameter) -> RedisParameter {
+    match parameter {
+        RedisParameter::Int64(number) => RedisParameter::Int64(*number),
+        RedisParameter::Binary(bytes) => RedisParameter::Binary(bytes.clone()),
+    }
+}

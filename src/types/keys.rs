@@ -1,0 +1,193 @@
+//! The key layout: every Redis key is built here.
+//!
+//! The lock of a user is `user:{id}:lock`, the key of the FastAPI service that this one grew out of,
+//! so that both exclude each other on one Redis. Every other key of that user carries the lock's key
+//! as its hash tag
+//! (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags>), so that
+//! one script may touch all of them in one slot of a Redis Cluster. No name can hold a brace, so no
+//! two of these keys collide.
+//!
+//! | key | holds |
+//! |---|---|
+//! | `user:{id}:lock`, `user:{id}:lock:{name}` | the owner's token while the lock is held |
+//! | `{lock}:fence` | the last fencing token, its acquisition and its owner |
+//! | `{lock}:queue` | the waiters, in order of arrival |
+//! | `{lock}:wake:{call}` | the signal for one waiter |
+//! | `{lock}:ended:{id}` | the proof that a release or commit happened |
+//! | `{lock}:cache:{name}` | a cache entry |
+//! | `{lock}:idem:{hash}` | the stored answer to an idempotent request |
+//! | `{lock}:origin` and what begins with it | a reading from the origin, its outcome and its lock |
+//!
+//! `{lock}` stands for the lock's key in braces. What the values look like is said where they are
+//! written: `core/lock/formats.lua`, `core/cache.rs`, `core/idempotency.rs` and
+//! `core/read_through/reading.rs`.
+
+use super::name::{LAST_ACTION, Name};
+use super::user_id::UserId;
+
+/// The keys of one lock.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LockKey {
+    lock: String,
+    fence: String,
+    queue: String,
+    wake_prefix: String,
+    ended_prefix: String,
+}
+
+impl LockKey {
+    fn new(lock: String) -> Self {
+        let tag = format!("{{{lock}}}");
+        Self::under(lock, &tag)
+    }
+
+    /// The lock at the key `lock`, with its other keys under `tag`.
+    fn under(lock: String, tag: &str) -> Self {
+        Self {
+            lock,
+            fence: format!("{tag}:fence"),
+            queue: format!("{tag}:queue"),
+            wake_prefix: format!("{tag}:wake:"),
+            ended_prefix: format!("{tag}:ended:"),
+        }
+    }
+
+    /// The key that holds the owner's token while the lock is held.
+    pub fn lock(&self) -> &str {
+        &self.lock
+    }
+
+    /// The key that remembers the last fencing token.
+    pub fn fence(&self) -> &str {
+        &self.fence
+    }
+
+    /// The key of the waiters, in order of arrival.
+    pub(crate) fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// What the key of every waiter's signal begins with; the waiter's call follows. Scripts get it
+    /// so, since they find out whom to wake.
+    pub(crate) fn wake_prefix(&self) -> &str {
+        &self.wake_prefix
+    }
+
+    /// The key of the signal for the waiter with this call.
+    pub(crate) fn wake(&self, call: &str) -> String {
+        format!("{}{call}", self.wake_prefix)
+    }
+
+    /// The key of the proof that the release or commit with this id happened.
+    pub(crate) fn ended(&self, id: &str) -> String {
+        format!("{}{id}", self.ended_prefix)
+    }
+}
+
+/// Builds keys under one prefix.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// Keys that all begin with `prefix` (inside the hash tag, where there is one). The prefix must not hold `{`
+    /// or `}`: the configuration refuses such a one.
+    pub fn new(prefix: impl Into<String>) -> Self {
+        Self {
+            prefix: prefix.into(),
+        }
+    }
+
+    /// The user's own lock: the one that actions take.
+    pub fn user_lock(&self, user: UserId) -> LockKey {
+        LockKey::new(self.user_lock_key(user))
+    }
+
+    /// Another lock of the user, by name.
+    pub fn named_lock(&self, user: UserId, name: &Name) -> LockKey {
+        LockKey::new(format!("{}:{name}", self.user_lock_key(user)))
+    }
+
+    /// An entry of the user's cache.
+    pub fn cache(&self, user: UserId, name: &Name) -> String {
+        format!("{{{}}}:cache:{name}", self.user_lock_key(user))
+    }
+
+    /// Where the result of the user's last action is kept: the cache entry `last-action`.
+    pub fn last_action(&self, user: UserId) -> String {
+        format!("{{{}}}:cache:{LAST_ACTION}", self.user_lock_key(user))
+    }
+
+    /// Where the answer to an idempotent request is kept; `hash` is of its path and key.
+    pub(crate) fn idempotent(&self, user: UserId, hash: &str) -> String {
+        format!("{{{}}}:idem:{hash}", self.user_lock_key(user))
+    }
+
+    /// What was read of the user from the origin.
+    pub(crate) fn read_through(&self, user: UserId) -> String {
+        format!("{{{}}}:origin", self.user_lock_key(user))
+    }
+
+    /// What came of the last reading where there was nothing to keep.
+    pub(crate) fn read_outcome(&self, user: UserId) -> String {
+        format!("{{{}}}:origin:outcome", self.user_lock_key(user))
+    }
+
+    /// The lock of whoever is reading the user from the origin. No lock of a client's can have this name.
+    pub(crate) fn read_lock(&self, user: UserId) -> LockKey {
+        let tag = format!("{{{}}}:origin", self.user_lock_key(user));
+        LockKey::under(format!("{tag}:lock"), &tag)
+    }
+
+    fn user_lock_key(&self, user: UserId) -> String {
+        format!("{}user:{user}:lock", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn keys_are_those_of_the_design() {
+        let keys = Keys::new("p-");
+        let user = UserId::new(42);
+        let lock = keys.user_lock(user);
+        assert_eq!(lock.lock(), "p-user:42:lock");
+        assert_eq!(lock.fence(), "{p-user:42:lock}:fence");
+        assert_eq!(keys.last_action(user), "{p-user:42:lock}:cache:last-action");
+        let named = Name::parse("build").map(|name| keys.named_lock(user, &name));
+        assert_eq!(
+            named.as_ref().map(LockKey::lock),
+            Some("p-user:42:lock:build")
+        );
+        assert_eq!(
+            named.as_ref().map(LockKey::fence),
+            Some("{p-user:42:lock:build}:fence")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn different_locks_never_share_a_key(
+            (a, b) in (any::<i64>(), any::<i64>()),
+            (x, y) in ("[A-Za-z0-9._~:-]{1,12}", "[A-Za-z0-9._~:-]{1,12}"),
+        ) {
+            let keys = Keys::new("");
+            let (Some(x), Some(y)) = (Name::parse(&x), Name::parse(&y)) else { return Ok(()) };
+            let (a, b) = (UserId::new(a), UserId::new(b));
+            let all = [
+                keys.user_lock(a), keys.user_lock(b), keys.named_lock(a, &x), keys.named_lock(b, &y),
+            ];
+            let owners = [(a, None), (b, None), (a, Some(&x)), (b, Some(&y))];
+            for i in 0..4 {
+                for j in 0..4 {
+                    prop_assert_eq!(all[i] == all[j], owners[i] == owners[j]);
+                    prop_assert!(all[i].lock() != all[j].fence());
+                }
+            }
+        }
+    }
+}

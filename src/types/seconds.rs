@@ -1,0 +1,129 @@
+//! Durations as people write them: decimal seconds, read exactly.
+//!
+//! Owns the one grammar for durations, of query parameters and of variables alike: digits with an optional
+//! `.digits`. No sign, no exponent, no unit. The value is compared with its bounds as it was written and only
+//! then rounded up to a whole millisecond, the finest time that Redis keeps.
+
+use std::time::Duration;
+
+/// Why a text is not a duration within its bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecondsError {
+    /// Not digits with an optional `.digits`.
+    NotANumber,
+    /// Below the least value allowed (milliseconds).
+    TooSmall(u64),
+    /// Above the greatest value allowed (milliseconds).
+    TooLarge(u64),
+}
+
+/// Reads decimal seconds between `min_ms` and `max_ms` (milliseconds, both included).
+///
+/// A value finer than a millisecond is rounded up, so that what was asked for is never cut short.
+///
+/// # Errors
+/// [`SecondsError`] says whether the text is no number or which bound it breaks. Leading zeros and any number of
+/// digits are accepted; nothing overflows.
+pub fn parse_seconds(text: &str, min_ms: u64, max_ms: u64) -> Result<Duration, SecondsError> {
+    let (whole, fraction) = match text.split_once('.') {
+        Some((whole, fraction)) if is_digits(fraction) => (whole, fraction),
+        Some(_) => return Err(SecondsError::NotANumber),
+        None => (text, ""),
+    };
+    if !is_digits(whole) {
+        return Err(SecondsError::NotANumber);
+    }
+    // A number too long for u64 is beyond every bound that this service has.
+    let Some(floor_ms) = floor_millis(whole, fraction) else {
+        return Err(SecondsError::TooLarge(max_ms));
+    };
+    let finer = fraction.bytes().skip(3).any(|digit| digit != b'0');
+    if floor_ms < min_ms {
+        return Err(SecondsError::TooSmall(min_ms));
+    }
+    if floor_ms > max_ms || (floor_ms == max_ms && finer) {
+        return Err(SecondsError::TooLarge(max_ms));
+    }
+    Ok(Duration::from_millis(floor_ms + u64::from(finer)))
+}
+
+/// Milliseconds as decimal seconds without trailing zeros, for messages.
+pub fn display_seconds(ms: u64) -> String {
+    let text = format!("{}.{:03}", ms / 1000, ms % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn floor_millis(whole: &str, fraction: &str) -> Option<u64> {
+    let seconds: u64 = match whole.trim_start_matches('0') {
+        "" => 0,
+        digits => digits.parse().ok()?,
+    };
+    let thousandths = fraction
+        .bytes()
+        .chain(std::iter::repeat(b'0'))
+        .take(3)
+        .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    seconds.checked_mul(1000)?.checked_add(thousandths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::ttl::{MAX_TTL_MS, Ttl};
+    use proptest::prelude::*;
+
+    fn ttl_ms(text: &str) -> Result<u64, SecondsError> {
+        Ttl::parse(text).map(Ttl::as_millis)
+    }
+
+    #[test]
+    fn bounds_are_checked_as_written_and_before_rounding() {
+        assert_eq!(ttl_ms("0.001"), Ok(1));
+        assert_eq!(ttl_ms("0.0011"), Ok(2));
+        assert_eq!(ttl_ms("0.0009"), Err(SecondsError::TooSmall(1)));
+        assert_eq!(ttl_ms("2592000"), Ok(MAX_TTL_MS));
+        assert_eq!(ttl_ms("2592000.000"), Ok(MAX_TTL_MS));
+        assert_eq!(
+            ttl_ms("2592000.0000001"),
+            Err(SecondsError::TooLarge(MAX_TTL_MS))
+        );
+    }
+
+    #[test]
+    fn only_digits_with_optional_decimals_are_numbers() {
+        for text in [
+            "", ".", "1.", ".5", "-1", "+1", "1e3", "NaN", "inf", " 1", "1 ", "1_0", "0x1", "١",
+            "1.2.3", "1,5",
+        ] {
+            assert_eq!(ttl_ms(text), Err(SecondsError::NotANumber), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics_and_never_leaves_its_bounds(text in "\\PC{0,40}|[0-9]{1,40}(\\.[0-9]{1,40})?") {
+            if let Ok(value) = parse_seconds(&text, 5, 60_000) {
+                prop_assert!((5..=60_000).contains(&(value.as_millis() as u64)));
+            }
+        }
+
+        #[test]
+        fn whole_milliseconds_survive_a_round_trip(ms in 1u64..=MAX_TTL_MS) {
+            prop_assert_eq!(ttl_ms(&display_seconds(ms)), Ok(ms));
+        }
+
+        #[test]
+        fn rounds_up_and_by_less_than_a_millisecond(seconds in 0u64..1000, digits in "[0-9]{4,12}") {
+            let text = format!("{seconds}.{digits}");
+            if let Ok(ms) = ttl_ms(&text) {
+                let floor = seconds * 1000 + digits[..3].parse::<u64>().unwrap_or(0);
+                let exact = digits[3..].bytes().all(|digit| digit == b'0');
+                prop_assert_eq!(ms, floor + u64::from(!exact));
+            }
+        }
+    }
+}
