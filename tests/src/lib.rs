@@ -16,6 +16,7 @@ mod cluster;
 mod collector;
 mod fake_redis;
 mod fastapi;
+pub mod imports;
 mod launch;
 mod monitor;
 mod origin;
