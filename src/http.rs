@@ -8,10 +8,13 @@ mod handlers;
 #[cfg(not(target_family = "wasm"))]
 pub mod openapi;
 pub mod problem;
+mod replies;
 pub mod request;
 mod request_head;
 pub mod response;
 mod routes;
+#[cfg(not(target_family = "wasm"))]
+mod schemas;
 mod serve;
 pub mod wasi;
 

@@ -7,19 +7,18 @@
 //! Kleppmann, *How to do distributed locking*, 2016).
 //!
 //! Those who wait are served in the order in which they came: whoever gives a lock back hands it to the one who has waited longest.
-//! They look now and then all the same ([`waiting`]), and that alone would be correct.
+//! They look now and then all the same ([`poll_interval`]), and that alone would be correct.
 
+mod acquire;
 mod lease;
 mod poll_interval;
 mod scripts;
 mod token;
-mod waiting;
 
 use std::fmt;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use lease::AcquisitionTimes;
 pub use lease::{Lease, Record};
 pub use token::OwnerToken;
 #[cfg(not(target_family = "wasm"))]
@@ -30,6 +29,9 @@ use crate::types::error_code::ErrorCode;
 use crate::types::keys::LockKey;
 use crate::types::ttl::Ttl;
 use scripts::{Attempt, LockHeld, OwnedLock};
+
+/// The original service's words for a lock that was not acquired.
+pub const COULD_NOT_ACQUIRE: &str = "Could not acquire lock";
 
 /// The number of one acquisition: greater than that of every earlier acquisition of the same lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,39 +175,6 @@ impl Locks {
         }
     }
 
-    /// As [`Locks::acquire`] at `began`, which is now, unless there is a value at the Redis key `result`, in the lock's hash slot: then that is returned,
-    /// also while somebody else holds the lock. It is looked for in the same step as the lock, at every try.
-    ///
-    /// # Errors
-    /// As [`Locks::try_acquire`].
-    ///
-    /// # Cancellation
-    /// As [`Locks::try_acquire`].
-    pub async fn acquire_unless_done(
-        &self,
-        began: Instant,
-        key: &LockKey,
-        timeout: Duration,
-        ttl: Ttl,
-        result: Option<&str>,
-    ) -> Result<Acquisition, LockError> {
-        let owned = self.owned(key, OwnerToken::random(), ttl);
-        let outcome = waiting::acquire(&owned, began, timeout, result).await?;
-        match outcome.attempt {
-            Attempt::Acquired(number) | Attempt::Renewed(number) => {
-                let times = AcquisitionTimes {
-                    began,
-                    sent: outcome.sent,
-                    answered: outcome.answered,
-                };
-                let lease = Lease::new(owned, number, times, self.max_hold);
-                Ok(Acquisition::Lease(lease))
-            }
-            Attempt::Held(LockHeld { remaining, .. }) => Err(LockError::Held { remaining }),
-            Attempt::ResultExists(result) => Ok(Acquisition::ResultExists(result)),
-        }
-    }
-
     /// Runs `work` under the lock: takes it as [`Locks::acquire`] does, renews it as [`Lease::keep_during`] does, and gives
     /// it back. `work` gets the fencing token.
     ///
@@ -259,7 +228,7 @@ impl Locks {
         ttl: Ttl,
     ) -> Result<Grant, LockError> {
         let owned = self.owned(key, token.clone(), ttl);
-        let outcome = waiting::acquire(&owned, Instant::now(), timeout, None).await?;
+        let outcome = acquire::acquire(&owned, Instant::now(), timeout, None).await?;
         match outcome.attempt {
             Attempt::Acquired(fencing_token) => Ok(Grant {
                 fencing_token,

@@ -11,7 +11,6 @@ use http::Uri;
 use serde::Serialize;
 use sha1::Sha1;
 
-use super::request_head::RequestHead;
 use crate::platform::telemetry::{Timings, log};
 use crate::types::user_id::UserId;
 
@@ -68,33 +67,43 @@ struct Line<'a> {
     cause: Option<String>,
 }
 
-/// Writes the line of a request, if it has one.
-pub(super) fn write(
-    head: &RequestHead,
-    status: u16,
-    outcome: &'static str,
-    cause: Option<&str>,
-    timings: Timings,
-    access_log: &AccessLog<'_>,
-) {
-    if !access_log.requests && cause.is_none() {
-        return;
+/// A request that has its answer.
+pub(super) struct Answered<'a> {
+    pub(super) request_id: &'a str,
+    pub(super) trace_id: Option<&'a str>,
+    pub(super) method: &'a str,
+    pub(super) uri: &'a Uri,
+    pub(super) status: u16,
+    /// What the request came to.
+    pub(super) outcome: &'static str,
+    pub(super) elapsed: Duration,
+    pub(super) timings: Timings,
+    /// Why it failed, for the log alone.
+    pub(super) cause: Option<&'a str>,
+}
+
+impl AccessLog<'_> {
+    /// Writes the line of a request, if it has one.
+    pub(super) fn write(&self, request: &Answered<'_>) {
+        if !self.requests && request.cause.is_none() {
+            return;
+        }
+        log::write(&Line {
+            time: log::now(),
+            request_id: request.request_id,
+            trace_id: request.trace_id,
+            method: request.method,
+            route: self.route,
+            user: self.user(request.uri),
+            status: request.status,
+            outcome: request.outcome,
+            total_ms: ms(request.elapsed),
+            wait_ms: ms(request.timings.wait),
+            redis_ms: ms(request.timings.redis),
+            action_ms: ms(request.timings.action),
+            cause: request.cause.map(log::one_line),
+        });
     }
-    log::write(&Line {
-        time: log::now(),
-        request_id: head.id().as_str(),
-        trace_id: head.trace_id(),
-        method: head.method().as_str(),
-        route: access_log.route,
-        user: access_log.user(head.uri()),
-        status,
-        outcome,
-        total_ms: ms(head.elapsed()),
-        wait_ms: ms(timings.wait),
-        redis_ms: ms(timings.redis),
-        action_ms: ms(timings.action),
-        cause: cause.map(log::one_line),
-    });
 }
 
 /// The user that a request is about, as its path or its query says.

@@ -18,7 +18,6 @@ mod components;
 mod draft;
 mod headers;
 mod leases;
-pub(crate) mod only;
 mod parameters;
 mod service;
 mod users;

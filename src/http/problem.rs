@@ -12,6 +12,8 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
+use crate::core::lock::COULD_NOT_ACQUIRE;
+
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use body::Members;
 pub(crate) use errors::{not_lock_owner, origin_failure, patch_failure};
@@ -321,9 +323,6 @@ impl Problem {
         .caused_by(cause)
     }
 }
-
-/// What callers of the original service read when the lock was not had.
-pub const COULD_NOT_ACQUIRE: &str = "Could not acquire lock";
 
 /// When it is worth trying again: the holder's remaining time in whole seconds, rounded up, and at least 1; 1 where the
 /// holder's key has no expiry (RFC 9110, section 10.2.3).

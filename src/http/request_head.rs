@@ -1,11 +1,11 @@
 //! What is left of a request when its answer is finished: its line in the log, its span, and the
 //! headers that name it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{Method, Request, Uri};
 
-use super::access_log::{self, AccessLog};
+use super::access_log::{AccessLog, Answered};
 use super::common_headers;
 use super::problem::Problem;
 use super::request::headers;
@@ -55,16 +55,6 @@ impl RequestHead {
         &self.id
     }
 
-    /// The trace that the caller says the request belongs to.
-    pub(crate) fn trace_id(&self) -> Option<&str> {
-        self.trace_id.as_deref()
-    }
-
-    /// How long ago the request began.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.began.elapsed()
-    }
-
     /// Logs the request, renders its problem if it has one, and adds what every answer carries.
     pub fn answer(&self, result: Result<Answer, Problem>, log: AccessLog<'_>) -> Response {
         self.finish(result, Timings::default(), log, None)
@@ -97,7 +87,17 @@ impl RequestHead {
                 request_id: self.id.as_str(),
             });
         }
-        access_log::write(self, status, outcome, cause.as_deref(), timings, &log);
+        log.write(&Answered {
+            request_id: self.id.as_str(),
+            trace_id: self.trace_id.as_deref(),
+            method: self.method.as_str(),
+            uri: &self.uri,
+            status,
+            outcome,
+            elapsed: self.began.elapsed(),
+            timings,
+            cause: cause.as_deref(),
+        });
         common_headers::add(&mut response, &self.id, timings);
         if self.method == Method::HEAD {
             // It has the length that the body of a GET would have (RFC 9110, section 9.3.2).

@@ -48,3 +48,61 @@ impl Ttl {
         Duration::from_millis(self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::seconds::display_seconds;
+    use proptest::prelude::*;
+
+    fn ttl_ms(text: &str) -> Result<u64, SecondsError> {
+        Ttl::parse(text).map(Ttl::as_millis)
+    }
+
+    #[test]
+    fn bounds_are_checked_as_written_and_before_rounding() {
+        assert_eq!(ttl_ms("0.001"), Ok(1));
+        assert_eq!(ttl_ms("0.0011"), Ok(2));
+        assert_eq!(ttl_ms("0.0009"), Err(SecondsError::TooSmall(1)));
+        assert_eq!(ttl_ms("2592000"), Ok(MAX_TTL_MS));
+        assert_eq!(ttl_ms("2592000.000"), Ok(MAX_TTL_MS));
+        assert_eq!(
+            ttl_ms("2592000.0000001"),
+            Err(SecondsError::TooLarge(MAX_TTL_MS))
+        );
+    }
+
+    #[test]
+    fn only_digits_with_optional_decimals_are_numbers() {
+        for text in [
+            "", ".", "1.", ".5", "-1", "+1", "1e3", "NaN", "inf", " 1", "1 ", "1_0", "0x1", "١",
+            "1.2.3", "1,5",
+        ] {
+            assert_eq!(ttl_ms(text), Err(SecondsError::NotANumber), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics_and_never_leaves_its_bounds(text in "\\PC{0,40}|[0-9]{1,40}(\\.[0-9]{1,40})?") {
+            if let Ok(value) = parse_seconds(&text, 5, 60_000) {
+                prop_assert!((5..=60_000).contains(&(value.as_millis() as u64)));
+            }
+        }
+
+        #[test]
+        fn whole_milliseconds_survive_a_round_trip(ms in 1u64..=MAX_TTL_MS) {
+            prop_assert_eq!(ttl_ms(&display_seconds(ms)), Ok(ms));
+        }
+
+        #[test]
+        fn rounds_up_and_by_less_than_a_millisecond(seconds in 0u64..1000, digits in "[0-9]{4,12}") {
+            let text = format!("{seconds}.{digits}");
+            if let Ok(ms) = ttl_ms(&text) {
+                let floor = seconds * 1000 + digits[..3].parse::<u64>().unwrap_or(0);
+                let exact = digits[3..].bytes().all(|digit| digit == b'0');
+                prop_assert_eq!(ms, floor + u64::from(!exact));
+            }
+        }
+    }
+}

@@ -10,13 +10,14 @@ use serde_json::value::RawValue;
 use crate::action::{self, Action, ActionError};
 use crate::core::actions::{ActionRequest, PerformError, Performed};
 use crate::core::idempotency::Idempotency;
-use crate::core::lock::LockError;
-#[cfg(not(target_family = "wasm"))]
-use crate::http::openapi::only;
-use crate::http::problem::{COULD_NOT_ACQUIRE, Problem, retry_after_seconds};
+use crate::core::lock::{COULD_NOT_ACQUIRE, LockError};
+use crate::http::problem::{Problem, retry_after_seconds};
+use crate::http::replies;
 use crate::http::request::query::{self, Query};
 use crate::http::request::{Request, RequestContext, body, headers};
-use crate::http::response::{self, Answer, Outcome};
+use crate::http::response::{Answer, Outcome};
+#[cfg(not(target_family = "wasm"))]
+use crate::http::schemas;
 use crate::platform::telemetry::Span;
 use crate::types::header_names::FENCING_TOKEN;
 
@@ -27,10 +28,10 @@ const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 #[derive(Serialize)]
 #[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
 pub(crate) struct Success<'a> {
-    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::success))]
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = schemas::success))]
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::result))]
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = schemas::result))]
     result: Option<&'a RawValue>,
 }
 
@@ -38,9 +39,9 @@ pub(crate) struct Success<'a> {
 #[derive(Serialize)]
 #[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
 pub(crate) struct Failed {
-    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::failed))]
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = schemas::failed))]
     status: &'static str,
-    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::could_not_acquire))]
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = schemas::could_not_acquire))]
     detail: &'static str,
 }
 
@@ -76,7 +77,7 @@ pub(crate) async fn attempt(request: Request) -> Result<Answer, Problem> {
     match call.perform().await {
         Ok(performed) => Ok(success(performed)),
         Err(PerformError::Lock(LockError::Held { remaining })) => {
-            let mut response = response::json(&Failed::ANSWER)?;
+            let mut response = replies::json(&Failed::ANSWER)?;
             let seconds = HeaderValue::from(retry_after_seconds(remaining));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
             Ok(Answer {
@@ -151,7 +152,7 @@ impl Call {
 }
 
 fn success(performed: Performed) -> Answer {
-    let mut response = response::json_bytes(performed.answer);
+    let mut response = replies::json_bytes(performed.answer);
     let headers = response.headers_mut();
     let waited = performed.waited.as_millis() as u64;
     headers.insert(FENCING_TOKEN, HeaderValue::from(performed.fencing_token));

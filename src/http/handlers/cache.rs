@@ -5,9 +5,10 @@ use serde_json::value::RawValue;
 
 use crate::core::cache::{CacheEntry, Expiry, Stored, Written};
 use crate::http::problem::{Problem, patch_failure};
+use crate::http::replies;
 use crate::http::request::query::{self, Query};
 use crate::http::request::{Request, body, conditions};
-use crate::http::response::{self, Answer, Response, empty};
+use crate::http::response::{Answer, Response, empty};
 use crate::types::etag::{Conditions, ETag};
 use crate::types::name::{LAST_ACTION, Name};
 use crate::types::user_id::UserId;
@@ -71,7 +72,7 @@ pub(crate) async fn patch(request: Request) -> Result<Answer, Problem> {
         .await
         .map_err(|error| patch_failure(error, max_bytes))?;
     let json = merged.get().as_bytes();
-    let mut response = response::json_bytes(json.to_vec());
+    let mut response = replies::json_bytes(json.to_vec());
     add_etag(&mut response, json);
     Ok(response.into())
 }
@@ -109,7 +110,7 @@ fn writable(name: &Name) -> Result<(), Problem> {
 /// The entry with the headers of a cache, or a 304.
 fn shown(entry: CacheEntry, conditions: &Conditions) -> Result<Answer, Problem> {
     let seconds = entry.remaining.map(|left| left.as_secs());
-    let mut response = response::conditional(entry.json.into(), conditions)?;
+    let mut response = replies::conditional(entry.json.into(), conditions)?;
     let (control, status) = match seconds {
         Some(left) => (
             format!("private, max-age={left}"),
@@ -117,7 +118,7 @@ fn shown(entry: CacheEntry, conditions: &Conditions) -> Result<Answer, Problem> 
         ),
         None => ("private".to_owned(), "edgelatch; hit".to_owned()),
     };
-    let headers = response::cache_headers(control, status)?;
+    let headers = replies::cache_headers(control, status)?;
     response.headers_mut().extend(headers);
     Ok(response.into())
 }

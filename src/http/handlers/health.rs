@@ -6,18 +6,19 @@ use http::{Method, Uri};
 use serde::Serialize;
 use spin_sdk::redis::RedisResult;
 
-#[cfg(not(target_family = "wasm"))]
-use crate::http::openapi::only;
 use crate::http::problem::Problem;
+use crate::http::replies;
 use crate::http::request::{Request, refuse_parameters};
-use crate::http::response::{self, Answer};
+use crate::http::response::Answer;
+#[cfg(not(target_family = "wasm"))]
+use crate::http::schemas;
 use crate::platform::redis::{RedisError, Repeat};
 
 /// The component is running.
 #[derive(Serialize)]
 #[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
 pub(crate) struct Live {
-    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::ok))]
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = schemas::ok))]
     status: &'static str,
 }
 
@@ -29,7 +30,7 @@ impl Live {
 #[derive(Serialize)]
 #[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
 pub(crate) struct Ready {
-    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::ok))]
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = schemas::ok))]
     redis: &'static str,
     /// How long Redis took to answer, in milliseconds.
     #[cfg_attr(not(target_family = "wasm"), schema(minimum = 0))]
@@ -59,7 +60,7 @@ pub(crate) async fn live(request: Request) -> Result<Answer, Problem> {
 /// What [`live`] answers, also where there is no context because the settings are wrong.
 pub(crate) fn alive(uri: &Uri) -> Result<Answer, Problem> {
     refuse_parameters(uri)?;
-    Ok(response::json(&Live::ANSWER)?.into())
+    Ok(replies::json(&Live::ANSWER)?.into())
 }
 
 /// `GET /readyz`: 200 once Redis has answered a PING, else 503.
@@ -69,7 +70,7 @@ pub(crate) async fn ready(request: Request) -> Result<Answer, Problem> {
     let redis = &request.context.redis;
     let reply = redis.command("PING", &[], Repeat::Safe).await?;
     match reply.as_slice() {
-        [RedisResult::Status(_)] => Ok(response::json(&Ready::after(began.elapsed()))?.into()),
+        [RedisResult::Status(_)] => Ok(replies::json(&Ready::after(began.elapsed()))?.into()),
         _ => Err(RedisError::unexpected("not a reply of PING").into()),
     }
 }

@@ -6,12 +6,13 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::core::lock::{FencingToken, Grant, OwnerToken};
-#[cfg(not(target_family = "wasm"))]
-use crate::http::openapi::only;
 use crate::http::problem::{Problem, not_lock_owner};
+use crate::http::replies;
 use crate::http::request::query::{self, Query};
 use crate::http::request::{Request, headers};
-use crate::http::response::{self, Answer, Response, empty};
+use crate::http::response::{Answer, Response, empty};
+#[cfg(not(target_family = "wasm"))]
+use crate::http::schemas;
 use crate::types::keys::LockKey;
 use crate::types::ttl::Ttl;
 
@@ -20,7 +21,7 @@ use crate::types::ttl::Ttl;
 #[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
 #[cfg_attr(not(target_family = "wasm"), schema(as = Lease))]
 pub(crate) struct GrantedLease<'a> {
-    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::secret_token))]
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = schemas::secret_token))]
     pub(crate) token: &'a str,
     /// The number of this acquisition: greater than that of every earlier one of this lock.
     #[cfg_attr(not(target_family = "wasm"), schema(minimum = 1))]
@@ -37,7 +38,7 @@ pub(crate) struct GrantedLease<'a> {
 pub(crate) enum LockState {
     /// Somebody holds it.
     Held {
-        #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::yes))]
+        #[cfg_attr(not(target_family = "wasm"), schema(schema_with = schemas::yes))]
         held: bool,
         /// The number of the holder's acquisition; null where a foreign client set the lock.
         #[cfg_attr(not(target_family = "wasm"), schema(required))]
@@ -48,7 +49,7 @@ pub(crate) enum LockState {
     },
     /// Nobody holds it.
     Free {
-        #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::no))]
+        #[cfg_attr(not(target_family = "wasm"), schema(schema_with = schemas::no))]
         held: bool,
     },
 }
@@ -133,7 +134,7 @@ pub(crate) async fn inspect(request: Request) -> Result<Answer, Problem> {
         ),
         None => LockState::FREE,
     };
-    Ok(response::json(&state)?.into())
+    Ok(replies::json(&state)?.into())
 }
 
 /// `users/{user_id}/lock` or `users/{user_id}/locks/{name}`.
@@ -155,7 +156,7 @@ fn lease(
     fencing_token: FencingToken,
     expire: Ttl,
 ) -> Result<Response, Problem> {
-    let mut response = response::json(&GrantedLease {
+    let mut response = replies::json(&GrantedLease {
         token: token.as_str(),
         fencing_token: fencing_token.get(),
         expires_in: expire.as_duration().as_secs_f64(),

@@ -4,9 +4,10 @@ use http::{HeaderValue, header};
 
 use crate::core::read_through::{FetchReason, ReadError, ReadThrough, Source, UserRead};
 use crate::http::problem::{Problem, origin_failure};
+use crate::http::replies;
 use crate::http::request::query::{self, Query};
 use crate::http::request::{Request, conditions};
-use crate::http::response::{self, Answer};
+use crate::http::response::Answer;
 use crate::platform::origin::{CacheControl, Failure, UserSource};
 use crate::types::etag::Conditions;
 
@@ -58,9 +59,9 @@ fn shown(read: &UserRead, conditions: &Conditions, passthrough: bool) -> Result<
     if let Some(refusal) = read.reading.refusal() {
         return Err(refused(refusal, passthrough, control, status)?);
     }
-    let mut response = response::conditional(read.reading.body.clone(), conditions)?;
+    let mut response = replies::conditional(read.reading.body.clone(), conditions)?;
     let headers = response.headers_mut();
-    headers.extend(response::cache_headers(control, status)?);
+    headers.extend(replies::cache_headers(control, status)?);
     let age = HeaderValue::from(read.reading.age().as_secs());
     headers.insert(header::AGE, age);
     Ok(response.into())
@@ -74,7 +75,7 @@ fn refused(
     status: String,
 ) -> Result<Problem, Problem> {
     let problem = origin_failure(failure, passthrough);
-    let headers = response::cache_headers(control, status)?.into_iter();
+    let headers = replies::cache_headers(control, status)?.into_iter();
     Ok(headers.fold(problem, |problem, (name, value)| {
         problem.with_header(name, value)
     }))

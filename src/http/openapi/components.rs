@@ -6,10 +6,10 @@ use utoipa::openapi::schema::{AdditionalProperties, Components, ComponentsBuilde
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::headers::headers;
-use super::only;
 use super::parameters::parameters;
 use crate::http::handlers::{actions, health, locks};
 use crate::http::problem;
+use crate::http::schemas;
 
 /// The name of the security scheme.
 pub(super) const API_TOKEN: &str = "apiToken";
@@ -58,7 +58,7 @@ fn schemas() -> Vec<(String, RefOr<Schema>)> {
         of::<locks::LockState>(),
         of::<health::Live>(),
         of::<health::Ready>(),
-        ("Json".to_owned(), only::json("Any JSON").into()),
+        ("Json".to_owned(), schemas::json("Any JSON").into()),
     ]
 }
 

@@ -10,8 +10,8 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{RefOr, Required};
 
 use super::components::SOME_TOKEN;
-use super::only;
 use crate::core::idempotency;
+use crate::http::schemas;
 use crate::types::name::{MAX_NAME, NAME_MARKS};
 use crate::types::ttl::{MAX_TTL_MS, MAX_WAIT_MS, MIN_TTL_MS};
 
@@ -61,8 +61,8 @@ fn in_query() -> Vec<(&'static str, ParameterBuilder)> {
 }
 
 fn in_headers() -> Vec<(&'static str, ParameterBuilder)> {
-    let key = only::visible(1, idempotency::MAX_KEY);
-    let token = only::lock_token;
+    let key = schemas::visible(1, idempotency::MAX_KEY);
+    let token = schemas::lock_token;
     vec![
         (
             "IdempotencyKey",

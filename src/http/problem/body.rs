@@ -5,9 +5,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{InputFault, OriginAnswer, Problem};
-#[cfg(not(target_family = "wasm"))]
-use crate::http::openapi::only;
 use crate::http::response::{Body, Response, empty};
+#[cfg(not(target_family = "wasm"))]
+use crate::http::schemas;
 
 /// The members of `application/problem+json` (RFC 9457, section 3.1).
 #[derive(Serialize)]
@@ -41,7 +41,7 @@ pub(crate) struct Members<'a> {
     origin_status: Option<u16>,
     /// What the origin answered, if that is JSON; of more than 2 KB the beginning, as a string.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = only::origin_body))]
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = schemas::origin_body))]
     origin_body: Option<&'a RawValue>,
 }
 

@@ -5,8 +5,7 @@
 use serde_json::Value;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
-use crate::core::lock::TOKEN_LENGTHS;
-use crate::http::problem::COULD_NOT_ACQUIRE;
+use crate::core::lock::{COULD_NOT_ACQUIRE, TOKEN_LENGTHS};
 
 fn word(kind: Type, value: impl Into<Value>) -> Object {
     ObjectBuilder::new()

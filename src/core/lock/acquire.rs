@@ -1,4 +1,4 @@
-//! Waiting for a lock that somebody else has.
+//! Acquiring a lock, and waiting while somebody else has it.
 //!
 //! The holder's release hands the lock to the longest waiter and signals it: a waiter blocks on a key
 //! of its own (`BLPOP`), on a connection that no other request uses meanwhile. Signals can be lost,
@@ -8,11 +8,49 @@
 
 use std::time::{Duration, Instant};
 
-use super::LockError;
-use super::poll_interval;
+use super::lease::{AcquisitionTimes, Lease};
 use super::scripts::{Attempt, LockHeld, OwnedLock, Try};
+use super::token::OwnerToken;
+use super::{Acquisition, LockError, Locks, poll_interval};
 use crate::platform::redis::{Heard, Listener};
+use crate::types::keys::LockKey;
 use crate::types::random;
+use crate::types::ttl::Ttl;
+
+impl Locks {
+    /// As [`Locks::acquire`] at `began`, which is now, unless there is a value at the Redis key `result`, in the lock's hash slot: then that is returned,
+    /// also while somebody else holds the lock. It is looked for in the same step as the lock, at every try.
+    ///
+    /// # Errors
+    /// As [`Locks::try_acquire`].
+    ///
+    /// # Cancellation
+    /// As [`Locks::try_acquire`].
+    pub async fn acquire_unless_done(
+        &self,
+        began: Instant,
+        key: &LockKey,
+        timeout: Duration,
+        ttl: Ttl,
+        result: Option<&str>,
+    ) -> Result<Acquisition, LockError> {
+        let owned = self.owned(key, OwnerToken::random(), ttl);
+        let outcome = acquire(&owned, began, timeout, result).await?;
+        match outcome.attempt {
+            Attempt::Acquired(number) | Attempt::Renewed(number) => {
+                let times = AcquisitionTimes {
+                    began,
+                    sent: outcome.sent,
+                    answered: outcome.answered,
+                };
+                let lease = Lease::new(owned, number, times, self.max_hold);
+                Ok(Acquisition::Lease(lease))
+            }
+            Attempt::Held(LockHeld { remaining, .. }) => Err(LockError::Held { remaining }),
+            Attempt::ResultExists(result) => Ok(Acquisition::ResultExists(result)),
+        }
+    }
+}
 
 /// The end of a wait.
 pub(super) struct LastAttempt {
