@@ -3,5 +3,5 @@
 use std::io::Write as _;
 
 fn main() -> std::io::Result<()> {
-    std::io::stdout().write_all(edgelatch::openapi::document()?.as_bytes())
+    std::io::stdout().write_all(edgelatch::http::openapi::document()?.as_bytes())
 }
