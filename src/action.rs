@@ -1,9 +1,9 @@
 //! The work that is done under the lock: **the file to replace when you build your own service on
 //! this one.**
 //!
-//! [`run`] is called with the user's lock held. While it runs, the lock is renewed; what it returns is
-//! kept as the user's `last-action` and answered as `result`, if the lock was held to the end. Nothing
-//! else needs to change. For instance:
+//! [`run`] is called with the user's lock held. While it runs, the lock is renewed; what it returns
+//! is kept as the user's `last-action` and answered as `result`, if the lock was held to the end.
+//! Nothing else needs to change. For instance:
 //!
 //! ```text
 //! pub async fn run(action: Action<'_>) -> Result<Option<Box<RawValue>>, ActionError> {
@@ -15,9 +15,9 @@
 //! }
 //! ```
 //!
-//! - The future is **dropped** when the lock is lost (expired, taken by another, `max_hold` used up):
-//!   put what must not be half done in one call of the store, and let that store refuse a fencing
-//!   token smaller than the greatest it has seen.
+//! - The future is **dropped** when the lock is lost (expired, taken by another, `max_hold` used
+//!   up): put what must not be half done in one call of the store, and let that store refuse a
+//!   fencing token smaller than the greatest it has seen.
 //! - An [`ActionError`] is answered as a problem; then the lock is given back and nothing is kept.
 //! - It must not panic: a panic ends every request of the component instance.
 
@@ -45,7 +45,8 @@ pub struct Action<'a> {
     pub fencing_token: FencingToken,
     /// The id of the request.
     pub request_id: &'a RequestId,
-    /// The request's headers, among them what the caller may use to log in here: pass on none that you don't name.
+    /// The request's headers, among them what the caller may use to log in here: pass on none that
+    /// you don't name.
     pub headers: &'a HeaderMap,
     /// The settings.
     pub config: &'a Config,
@@ -95,8 +96,8 @@ impl ActionError {
     }
 
     /// A problem of your own. `code` becomes `urn:edgelatch:<code>`; `title` is the same for all of
-    /// its kind, `detail` is about this one. All are shown to the caller. A `status` that is none is
-    /// answered as 500.
+    /// its kind, `detail` is about this one. All are shown to the caller. A `status` that is none
+    /// is answered as 500.
     pub fn rejected(
         status: u16,
         code: &'static str,

@@ -1,5 +1,5 @@
-//! The promises of this service, without HTTP: actions under a lock, leases, the JSON cache, readings
-//! from the origin. Errors are enums of this layer; `http` makes problems of them.
+//! The promises of this service, without HTTP: actions under a lock, leases, the JSON cache,
+//! readings from the origin. Errors are enums of this layer; `http` makes problems of them.
 
 pub(crate) mod actions;
 pub mod cache;

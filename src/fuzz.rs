@@ -1,7 +1,8 @@
-//! Every parser at the edge, fed with anything: that it never panics, and what must hold whatever it is given.
+//! Every parser at the edge, fed with anything: that it never panics, and what must hold whatever
+//! it is given.
 //!
-//! `cargo test` replays the corpus (`src/__fuzz__/`) and tries some thousand more inputs; `cargo bolero test` looks for them with
-//! libFuzzer, for as long as it is let.
+//! `cargo test` replays the corpus (`src/__fuzz__/`) and tries some thousand more inputs; `cargo
+//! bolero test` looks for them with libFuzzer, for as long as it is let.
 
 use bolero::check;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
@@ -84,7 +85,8 @@ fn conditions_are_read_or_refused() {
         let tag = ETag::of(input);
         for name in [header::IF_MATCH, header::IF_NONE_MATCH] {
             if let Ok(conditions) = conditions::parse(&headers(name, input)) {
-                // Without anything there, `If-None-Match` always holds; what holds with a tag is not asked of a digest.
+                // Without anything there, `If-None-Match` always holds; what holds with a tag is
+                // not asked of a digest.
                 assert!(conditions.none_match_holds(None));
                 let _ = conditions.match_holds(Some(&tag));
             }

@@ -1,5 +1,6 @@
-//! The composition root: what all requests of one component instance share, the settings and the link
-//! to Redis, and how the parts are put together for a request. It holds nothing of any request.
+//! The composition root: what all requests of one component instance share, the settings and the
+//! link to Redis, and how the parts are put together for a request. It holds nothing of any
+//! request.
 //!
 //! The variables are read when an instance begins and again every few seconds, so a value rotated
 //! through a variables provider takes effect without a restart, also in an instance that is never

@@ -1,5 +1,5 @@
-//! edgelatch: actions that never run twice at once for one user, leases, and a JSON cache, over HTTP,
-//! as one WebAssembly component on [Spin](https://spinframework.dev) in front of Redis.
+//! edgelatch: actions that never run twice at once for one user, leases, and a JSON cache, over
+//! HTTP, as one WebAssembly component on [Spin](https://spinframework.dev) in front of Redis.
 //!
 //! To build a service of your own on it, replace [`action`], or use [`core::lock::Locks`] and
 //! [`core::cache::JsonCache`] from a component of yours:

@@ -1,5 +1,5 @@
-//! Actions: one at a time for each user, with a result that is committed only if the lock was held to
-//! the end.
+//! Actions: one at a time for each user, with a result that is committed only if the lock was held
+//! to the end.
 //!
 //! [`Actions::perform`] is the whole of it: take the lock, run the work, commit the result and give
 //! the lock back. The work is the caller's closure.
@@ -97,8 +97,8 @@ impl Actions {
     /// returned and `work` is not called.
     ///
     /// # Errors
-    /// [`PerformError`]. After [`PerformError::Work`] the lock is free. After a lost answer of Redis
-    /// the commit may have happened.
+    /// [`PerformError`]. After [`PerformError::Work`] the lock is free. After a lost answer of
+    /// Redis the commit may have happened.
     ///
     /// # Cancellation
     /// Dropping the future drops `work` and gives the lock back in the background.
@@ -177,9 +177,9 @@ impl Actions {
         result
     }
 
-    /// After a failure: gives the lock back, since the caller may try again at once, and makes stale
-    /// what was read of the user, who may have changed all the same. Both run concurrently, so a dead
-    /// Redis costs one timeout. What fails here expires.
+    /// After a failure: gives the lock back, since the caller may try again at once, and makes
+    /// stale what was read of the user, who may have changed all the same. Both run concurrently,
+    /// so a dead Redis costs one timeout. What fails here expires.
     async fn give_up(&self, user: UserId, lease: Lease) {
         let invalidation = async {
             if self.invalidates {

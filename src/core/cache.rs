@@ -1,8 +1,9 @@
 //! The JSON cache: values of one user, kept in Redis for a while.
 //!
-//! A value is the JSON's bytes under its key, nothing around them: `redis-cli GET` shows them, and what another program
-//! writes there is served. Entity tags are made of these bytes, so that a condition is compared where the write happens, in one
-//! step. What is there but is not JSON counts as absent for whoever reads, and as present for whoever writes.
+//! A value is the JSON's bytes under its key, nothing around them: `redis-cli GET` shows them, and
+//! what another program writes there is served. Entity tags are made of these bytes, so that a
+//! condition is compared where the write happens, in one step. What is there but is not JSON counts
+//! as absent for whoever reads, and as present for whoever writes.
 
 pub(crate) mod merge_patch;
 mod patch;
@@ -150,11 +151,13 @@ impl JsonCache {
         }
     }
 
-    /// Stores JSON, if the conditions hold when it is stored. That `json` is JSON is the caller's to see to.
+    /// Stores JSON, if the conditions hold when it is stored. That `json` is JSON is the caller's
+    /// to see to.
     ///
     /// # Errors
-    /// [`CacheError::PreconditionFailed`] if they do not; [`CacheError::Redis`] if Redis fails: where it did not answer, the value
-    /// may have been stored. A write is never repeated on its own.
+    /// [`CacheError::PreconditionFailed`] if they do not; [`CacheError::Redis`] if Redis fails:
+    /// where it did not answer, the value may have been stored. A write is never repeated on its
+    /// own.
     ///
     /// # Cancellation
     /// A future dropped half-way may have stored the value.
@@ -189,8 +192,8 @@ impl JsonCache {
         }
     }
 
-    /// Stores JSON for `ttl`, only if what is there has the tag `current`, or if nothing is there where that is `None`. Returns
-    /// whether it did.
+    /// Stores JSON for `ttl`, only if what is there has the tag `current`, or if nothing is there
+    /// where that is `None`. Returns whether it did.
     ///
     /// # Errors
     /// As [`JsonCache::set`], but for the conditions.
@@ -216,8 +219,8 @@ impl JsonCache {
     /// Removes an entry, if the conditions hold; returns whether there was one.
     ///
     /// # Errors
-    /// [`CacheError::PreconditionFailed`] if they do not; [`CacheError::Redis`] if Redis fails: where it did not answer, the entry
-    /// may be gone.
+    /// [`CacheError::PreconditionFailed`] if they do not; [`CacheError::Redis`] if Redis fails:
+    /// where it did not answer, the entry may be gone.
     pub async fn delete(
         &self,
         user: UserId,
@@ -242,8 +245,9 @@ impl JsonCache {
         }
     }
 
-    /// The value of an entry as a type of yours. `None` if there is none, or if what is there is no JSON for a `T` (written by
-    /// something else, or by an earlier version): a cache may forget, so that is a miss.
+    /// The value of an entry as a type of yours. `None` if there is none, or if what is there is no
+    /// JSON for a `T` (written by something else, or by an earlier version): a cache may forget, so
+    /// that is a miss.
     ///
     /// # Errors
     /// If Redis fails.

@@ -1,8 +1,9 @@
 //! Idempotent requests: the first success is kept and replayed, without doing anything again
 //! (draft-ietf-httpapi-idempotency-key-header, and what Stripe does).
 //!
-//! This file owns what identifies a request and how its answer is stored. The answer is stored by the
-//! lock's commit and looked for by the lock's acquisition, so neither can come apart from the action.
+//! This file owns what identifies a request and how its answer is stored. The answer is stored by
+//! the lock's commit and looked for by the lock's acquisition, so neither can come apart from the
+//! action.
 
 use crate::types::digest::sha1_hex_of_lines;
 use crate::types::error_code::ErrorCode;

@@ -1,13 +1,15 @@
 //! The lock: acquire, wait, renew, commit, release.
 //!
-//! One Redis key per lock, set only if absent and with an expiry, holding its owner's random token; every change
-//! compares that token and acts in one script (<https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/>).
-//! Each acquisition also has a fencing token, a number that only ever grows, for whatever the work writes to: a store
-//! that refuses a smaller number than it has seen is safe even from a holder that was paused beyond its expiry (Martin
-//! Kleppmann, *How to do distributed locking*, 2016).
+//! One Redis key per lock, set only if absent and with an expiry, holding its owner's random token;
+//! every change compares that token and acts in one script
+//! (<https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/>). Each acquisition
+//! also has a fencing token, a number that only ever grows, for whatever the work writes to: a
+//! store that refuses a smaller number than it has seen is safe even from a holder that was paused
+//! beyond its expiry (Martin Kleppmann, *How to do distributed locking*, 2016).
 //!
-//! Those who wait are served in the order in which they came: whoever gives a lock back hands it to the one who has waited longest.
-//! They look now and then all the same ([`poll_interval`]), and that alone would be correct.
+//! Those who wait are served in the order in which they came: whoever gives a lock back hands it to
+//! the one who has waited longest. They look now and then all the same ([`poll_interval`]), and
+//! that alone would be correct.
 
 mod acquire;
 mod lease;
@@ -53,7 +55,8 @@ impl fmt::Display for FencingToken {
 /// Why there is no lock, or no longer.
 #[derive(Debug, Clone)]
 pub enum LockError {
-    /// Somebody else holds it, also after any waiting; `remaining` until it expires, `None` if it never does.
+    /// Somebody else holds it, also after any waiting; `remaining` until it expires, `None` if it
+    /// never does.
     Held {
         /// The holder's time left when last seen.
         remaining: Option<Duration>,
@@ -133,8 +136,9 @@ pub struct Locks {
 }
 
 impl Locks {
-    /// Locks in the Redis behind `redis`. `max_hold` bounds how long [`Lease::keep_during`] renews a lock, counted from its
-    /// acquisition; a lock whose time to live is longer than that is not renewed at all.
+    /// Locks in the Redis behind `redis`. `max_hold` bounds how long [`Lease::keep_during`] renews
+    /// a lock, counted from its acquisition; a lock whose time to live is longer than that is not
+    /// renewed at all.
     pub fn new(redis: Redis, max_hold: Duration) -> Self {
         Self { redis, max_hold }
     }
@@ -142,17 +146,20 @@ impl Locks {
     /// Tries once to take the lock for `ttl`.
     ///
     /// # Errors
-    /// [`LockError::Held`] if somebody else has it, [`LockError::Redis`] if Redis fails; never [`LockError::Lost`]. Where
-    /// the answer of Redis was lost and the lock may have been taken, a task in the background gives it back.
+    /// [`LockError::Held`] if somebody else has it, [`LockError::Redis`] if Redis fails; never
+    /// [`LockError::Lost`]. Where the answer of Redis was lost and the lock may have been taken, a
+    /// task in the background gives it back.
     ///
     /// # Cancellation
-    /// A future dropped half-way may leave the lock taken until `ttl` has passed, and where it waited, for a second when its turn comes.
+    /// A future dropped half-way may leave the lock taken until `ttl` has passed, and where it
+    /// waited, for a second when its turn comes.
     pub async fn try_acquire(&self, key: &LockKey, ttl: Ttl) -> Result<Lease, LockError> {
         self.acquire(key, Duration::ZERO, ttl).await
     }
 
-    /// Takes the lock for `ttl`, waiting for it up to `timeout`: tries at once, then in the order in which those who wait have come, each
-    /// as soon as it is handed the lock, and a last time when `timeout` has passed.
+    /// Takes the lock for `ttl`, waiting for it up to `timeout`: tries at once, then in the order
+    /// in which those who wait have come, each as soon as it is handed the lock, and a last time
+    /// when `timeout` has passed.
     ///
     /// # Errors
     /// As [`Locks::try_acquire`].
@@ -175,13 +182,14 @@ impl Locks {
         }
     }
 
-    /// Runs `work` under the lock: takes it as [`Locks::acquire`] does, renews it as [`Lease::keep_during`] does, and gives
-    /// it back. `work` gets the fencing token.
+    /// Runs `work` under the lock: takes it as [`Locks::acquire`] does, renews it as
+    /// [`Lease::keep_during`] does, and gives it back. `work` gets the fencing token.
     ///
     /// # Errors
-    /// [`LockError::Held`] or [`LockError::Redis`] if the lock was not had: then `work` was not called.
-    /// [`LockError::Lost`] if it was lost on the way: then `work` was stopped where it was, or had ended and its last part may
-    /// not have been alone. That the lock could not be given back because Redis failed is no error: it expires.
+    /// [`LockError::Held`] or [`LockError::Redis`] if the lock was not had: then `work` was not
+    /// called. [`LockError::Lost`] if it was lost on the way: then `work` was stopped where it was,
+    /// or had ended and its last part may not have been alone. That the lock could not be given
+    /// back because Redis failed is no error: it expires.
     ///
     /// # Cancellation
     /// Dropping the future drops `work` and gives the lock back in the background.
@@ -210,13 +218,14 @@ impl Locks {
         }
     }
 
-    /// Takes the lock for `token`, to be held across requests, waiting up to `timeout` as [`Locks::acquire`] does. Where the token
-    /// has the lock already, its time to live begins anew and its fencing token stays.
+    /// Takes the lock for `token`, to be held across requests, waiting up to `timeout` as
+    /// [`Locks::acquire`] does. Where the token has the lock already, its time to live begins anew
+    /// and its fencing token stays.
     ///
     /// # Errors
-    /// [`LockError::Held`] if somebody else has it, [`LockError::Redis`] if Redis fails. Where the answer of Redis was lost and
-    /// the lock may have been taken, it is given back in the background, but not from a token that a client brought: it may be
-    /// trying again with it.
+    /// [`LockError::Held`] if somebody else has it, [`LockError::Redis`] if Redis fails. Where the
+    /// answer of Redis was lost and the lock may have been taken, it is given back in the
+    /// background, but not from a token that a client brought: it may be trying again with it.
     ///
     /// # Cancellation
     /// A future dropped half-way may leave the lock taken until `ttl` has passed.
@@ -248,7 +257,8 @@ impl Locks {
     /// Begins the time to live of a lock that `token` holds anew.
     ///
     /// # Errors
-    /// [`LockError::Lost`] if the token does not hold it, [`LockError::Redis`] if Redis fails: it may have been renewed or not.
+    /// [`LockError::Lost`] if the token does not hold it, [`LockError::Redis`] if Redis fails: it
+    /// may have been renewed or not.
     ///
     /// # Cancellation
     /// A future dropped half-way may have renewed the lock.
@@ -265,8 +275,8 @@ impl Locks {
     /// Gives back a lock that `token` holds.
     ///
     /// # Errors
-    /// [`LockError::Lost`] if the token does not hold it: then nothing is touched. [`LockError::Redis`] if Redis fails: it may
-    /// have been given back or not.
+    /// [`LockError::Lost`] if the token does not hold it: then nothing is touched.
+    /// [`LockError::Redis`] if Redis fails: it may have been given back or not.
     ///
     /// # Cancellation
     /// A future dropped half-way may have given the lock back.

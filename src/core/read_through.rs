@@ -1,11 +1,11 @@
 //! Reads users from the origin through Redis: one fetch at a time per user, however many instances
 //! and hosts ask; stale while revalidating, and stale if error (RFC 5861).
 //!
-//! A request that finds no fresh reading takes the lock of the user's fetch, fetches, and commits the
-//! result in the step that gives the lock back. The others poll Redis until the fetch has ended: with
-//! a reading, with a failure that they share, or with an answer that may not be kept; then each
-//! fetches for itself. An action deletes the lock of a fetch under way, so a reading from before the
-//! change is not kept after it.
+//! A request that finds no fresh reading takes the lock of the user's fetch, fetches, and commits
+//! the result in the step that gives the lock back. The others poll Redis until the fetch has
+//! ended: with a reading, with a failure that they share, or with an answer that may not be kept;
+//! then each fetches for itself. An action deletes the lock of a fetch under way, so a reading from
+//! before the change is not kept after it.
 
 mod fetch;
 mod lookup;
@@ -103,8 +103,8 @@ pub(crate) struct ReadThrough {
 }
 
 impl ReadThrough {
-    /// The user as it is kept, if that may be served: fresh, or stale while it is refreshed by a task
-    /// that outlives the request's answer; else as the origin has it.
+    /// The user as it is kept, if that may be served: fresh, or stale while it is refreshed by a
+    /// task that outlives the request's answer; else as the origin has it.
     ///
     /// # Errors
     /// If the origin fails and there is nothing to serve instead, or if Redis fails.
@@ -156,8 +156,8 @@ impl ReadThrough {
         let timeout = self.source.origin().timeout;
         let deadline = began + timeout;
         let mut backoff = Backoff::new();
-        // The fetch that was under way when this request came. Its end is of use, unless the request
-        // wants a fetch that began later.
+        // The fetch that was under way when this request came. Its end is of use, unless the
+        // request wants a fetch that began later.
         let mut since = (lookup.fetching > 0).then_some(lookup.fetching);
         loop {
             let of_use = |number: i64| {

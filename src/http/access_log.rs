@@ -1,8 +1,8 @@
 //! The access log: one line of JSON on stderr for a request, its failure's cause included.
 //!
-//! Owns what stands in a line, and what may not: no path, since it names users, no header, no body, no
-//! parameter. A user is a keyed hash, and left out without a key: there are so few ids that anybody
-//! could try them all on a hash without one.
+//! Owns what stands in a line, and what may not: no path, since it names users, no header, no body,
+//! no parameter. A user is a keyed hash, and left out without a key: there are so few ids that
+//! anybody could try them all on a hash without one.
 
 use std::time::Duration;
 

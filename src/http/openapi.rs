@@ -1,16 +1,19 @@
-//! The OpenAPI 3.1 document of this service, made from its code: schemas are those of the very structs that are answered, bounds are
-//! the constants that the parsers use, and each problem in it is one that its constructor made. Native only; what is served is
-//! the committed `openapi.json`.
+//! The OpenAPI 3.1 document of this service, made from its code: schemas are those of the very
+//! structs that are answered, bounds are the constants that the parsers use, and each problem in it
+//! is one that its constructor made. Native only; what is served is the committed `openapi.json`.
 //!
-//! Operations are written with utoipa's builders and not with `#[utoipa::path]`: an attribute can't render a problem with its
-//! constructor, and most of what an operation may answer it has in common with others. Four things that utoipa has no member for go
-//! in as extensions under their own names, which the builders write as they are: `summary` of the document, `required` of a
-//! header, and `not` of a name.
+//! Operations are written with utoipa's builders and not with `#[utoipa::path]`: an attribute can't
+//! render a problem with its constructor, and most of what an operation may answer it has in common
+//! with others. Four things that utoipa has no member for go in as extensions under their own
+//! names, which the builders write as they are: `summary` of the document, `required` of a header,
+//! and `not` of a name.
 //!
-//! `HEAD` and `OPTIONS` are not listed as operations: the first answers wherever `GET` is what that answers, the second what the list
-//! says already, and either would be one more method in every client that is generated from the document.
+//! `HEAD` and `OPTIONS` are not listed as operations: the first answers wherever `GET` is what that
+//! answers, the second what the list says already, and either would be one more method in every
+//! client that is generated from the document.
 //!
-//! A test compares this with the committed file and with the router; `cargo xtask openapi` writes the file anew.
+//! A test compares this with the committed file and with the router; `cargo xtask openapi` writes
+//! the file anew.
 
 mod actions;
 mod cache;
@@ -107,7 +110,8 @@ mod tests {
     fn the_committed_document_is_the_one_that_the_code_makes() {
         // Cargo runs tests in their package's folder.
         let committed = std::fs::read_to_string("openapi.json").unwrap_or_default();
-        // As values: the order of members depends on serde_json's features, which another crate may choose.
+        // As values: the order of members depends on serde_json's features, which another crate may
+        // choose.
         let parse = |text: &str| serde_json::from_str::<Value>(text).ok();
         assert!(
             parse(&committed) == parse(&document().unwrap_or_default()),

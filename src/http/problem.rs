@@ -1,7 +1,7 @@
 //! Everything that can be answered instead of a result, as RFC 9457 problem details.
 //!
-//! A handler returns a [`Problem`]; [`body`] renders it, where the request's path is known. What the
-//! caller gets to read is fixed here; the cause goes to the log and nowhere else.
+//! A handler returns a [`Problem`]; [`body`] renders it, where the request's path is known. What
+//! the caller gets to read is fixed here; the cause goes to the log and nowhere else.
 
 mod body;
 mod errors;
@@ -51,8 +51,8 @@ pub struct InputFault {
 }
 
 impl Problem {
-    /// A problem of a service's own. `slug` becomes `urn:edgelatch:<slug>`; `title` is the same for all of its kind,
-    /// `detail` is about this one. Both are shown to the caller.
+    /// A problem of a service's own. `slug` becomes `urn:edgelatch:<slug>`; `title` is the same for
+    /// all of its kind, `detail` is about this one. Both are shown to the caller.
     pub fn new(
         status: StatusCode,
         slug: &'static str,
@@ -172,7 +172,8 @@ impl Problem {
         )
     }
 
-    /// 413: what comes of a merge is longer than `max_body_bytes`, so that it could not have been put.
+    /// 413: what comes of a merge is longer than `max_body_bytes`, so that it could not have been
+    /// put.
     pub fn merged_too_large(limit: usize) -> Self {
         Self {
             detail: format!("The entry with this patch applied is longer than {limit} bytes; nothing was changed")
@@ -209,7 +210,8 @@ impl Problem {
         )
     }
 
-    /// 423: somebody else holds the lock (RFC 4918, section 11.3). `remaining` is `None` for a lock without expiry.
+    /// 423: somebody else holds the lock (RFC 4918, section 11.3). `remaining` is `None` for a lock
+    /// without expiry.
     pub fn lock_held(remaining: Option<Duration>) -> Self {
         Self {
             retry_after: Some(retry_after_seconds(remaining)),
@@ -324,8 +326,8 @@ impl Problem {
     }
 }
 
-/// When it is worth trying again: the holder's remaining time in whole seconds, rounded up, and at least 1; 1 where the
-/// holder's key has no expiry (RFC 9110, section 10.2.3).
+/// When it is worth trying again: the holder's remaining time in whole seconds, rounded up, and at
+/// least 1; 1 where the holder's key has no expiry (RFC 9110, section 10.2.3).
 pub fn retry_after_seconds(remaining: Option<Duration>) -> u32 {
     let seconds = remaining.map_or(1, |left| left.as_millis().div_ceil(1000).max(1));
     u32::try_from(seconds).unwrap_or(u32::MAX)

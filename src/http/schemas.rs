@@ -1,6 +1,8 @@
-//! Members whose schema says more than their type: words that are the only ones, and patterns made of the parsers' constants.
+//! Members whose schema says more than their type: words that are the only ones, and patterns made
+//! of the parsers' constants.
 //!
-//! A word that is the only one is an `enum` of one, which is JSON Schema's `const` and which older tools know too.
+//! A word that is the only one is an `enum` of one, which is JSON Schema's `const` and which older
+//! tools know too.
 
 use serde_json::Value;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};

@@ -1,7 +1,8 @@
 //! Between the requests and answers of `wasi:http` and those of the `http` crate.
 //!
-//! The SDK has conversions of its own, for bodies of any kind. These know that an answer is there as a whole and that most requests
-//! have no body, and make fewer calls of the host: five instead of eleven for the head of a request.
+//! The SDK has conversions of its own, for bodies of any kind. These know that an answer is there
+//! as a whole and that most requests have no body, and make fewer calls of the host: five instead
+//! of eleven for the head of a request.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -30,11 +31,13 @@ pub enum ReadBodyError {
     Failed(ErrorCode),
 }
 
-/// How much room is made for a body before any of it is there, in bytes at most. What is announced may never come.
+/// How much room is made for a body before any of it is there, in bytes at most. What is announced
+/// may never come.
 const FIRST_ROOM: usize = 128 << 10;
 
 impl RequestBody {
-    /// Reads the body: of the length that its `Content-Length` announces, or to its end. Where that is 0, nothing is asked of the host.
+    /// Reads the body: of the length that its `Content-Length` announces, or to its end. Where that
+    /// is 0, nothing is asked of the host.
     ///
     /// # Errors
     /// Where it is longer than `limit` bytes, or can't be read.
@@ -59,7 +62,8 @@ impl RequestBody {
                 return Err(ReadBodyError::TooLong);
             }
             if announced == Some(body.len()) {
-                // What follows is the end: to be told so is two more calls of the host, with a wait each.
+                // What follows is the end: to be told so is two more calls of the host, with a wait
+                // each.
                 return Ok(body.into());
             }
             if result == StreamResult::Dropped {
@@ -100,7 +104,8 @@ pub fn request(request: types::Request) -> Result<Request, ErrorCode> {
     Ok(request)
 }
 
-/// Hands over an answer. Its body is on its way before its head is, so that the host has both when it begins to send.
+/// Hands over an answer. Its body is on its way before its head is, so that the host has both when
+/// it begins to send.
 ///
 /// # Errors
 /// Where a header is one that the host does not let through.
@@ -125,7 +130,8 @@ pub async fn response(response: Response) -> Result<types::Response, ErrorCode> 
         let (mut contents, content) = wit_stream::new();
         let (response, _) = types::Response::new(fields, Some(content), no_trailers);
         let sending = async {
-            // The host reads both by then, so the second write ends at once; begun together, each would end with a call of its own.
+            // The host reads both by then, so the second write ends at once; begun together, each
+            // would end with a call of its own.
             drop(contents.write_all(body.into()).await);
             drop(contents);
             drop(trailers.write(Ok(None)).await);

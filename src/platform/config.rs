@@ -1,7 +1,7 @@
 //! Spin variables, read and validated in one place.
 //!
-//! [`Config::from_variables`] is pure: texts in, settings or a list of faults out. A fault names the variable and what
-//! it accepts, never the value, which may be a secret.
+//! [`Config::from_variables`] is pure: texts in, settings or a list of faults out. A fault names
+//! the variable and what it accepts, never the value, which may be a secret.
 
 mod reader;
 mod variables;
@@ -14,8 +14,8 @@ use crate::types::ttl::{MAX_TTL_MS, MAX_WAIT_MS, MIN_TTL_MS, Ttl};
 use reader::Reader;
 pub(crate) use variables::Variables;
 
-/// The origin that stands for none: `allowed_outbound_hosts` takes no empty entry, and `.invalid` never resolves
-/// (RFC 2606, section 2).
+/// The origin that stands for none: `allowed_outbound_hosts` takes no empty entry, and `.invalid`
+/// never resolves (RFC 2606, section 2).
 pub const NO_ORIGIN: &str = "http://origin.invalid";
 
 /// Every variable that the component reads, as `spin.toml` names them.
@@ -90,13 +90,16 @@ pub struct Origin {
     pub user_path: String,
     /// How long the origin may take for its whole answer.
     pub timeout: Duration,
-    /// Whether its failures (4xx and 5xx) are answered as they are, and not as problems of this service.
+    /// Whether its failures (4xx and 5xx) are answered as they are, and not as problems of this
+    /// service.
     pub passthrough: bool,
     /// Whether an action makes what was read of its user stale.
     pub invalidate: bool,
-    /// How long what was read is served after its expiry while it is fetched anew, where the origin does not say.
+    /// How long what was read is served after its expiry while it is fetched anew, where the origin
+    /// does not say.
     pub stale_while_revalidate: Duration,
-    /// How long it is served after its expiry while the origin is down, where the origin does not say.
+    /// How long it is served after its expiry while the origin is down, where the origin does not
+    /// say.
     pub stale_if_error: Duration,
     /// How long it is remembered that the origin knows no such user, or failed.
     pub negative_expire: Ttl,

@@ -1,7 +1,8 @@
 //! The backend behind this service: forwards an action to it, and reads a user from it.
 //!
-//! Redirects are not followed: `wasi:http` does not, and its host would not let them leave the origin. Headers are not copied but
-//! named, so neither the caller's `Authorization` nor any hop-by-hop header (RFC 9110, section 7.6.1) is passed on.
+//! Redirects are not followed: `wasi:http` does not, and its host would not let them leave the
+//! origin. Headers are not copied but named, so neither the caller's `Authorization` nor any
+//! hop-by-hop header (RFC 9110, section 7.6.1) is passed on.
 
 mod cache_control;
 mod exchange;

@@ -1,13 +1,15 @@
-//! The only caller of Spin's Redis: one shared connection per component instance, a time limit on every call, typed
-//! errors, scripts.
+//! The only caller of Spin's Redis: one shared connection per component instance, a time limit on
+//! every call, typed errors, scripts.
 //!
-//! Spin's `open` makes a new TCP connection and its `execute` pipelines whatever is sent over one, both without any
-//! limit of time (`crates/factor-outbound-redis` in Spin). So an instance opens one connection on first use, all its
-//! requests share it, and every call here races a timer. A connection that broke never works again: it is dropped, and
-//! the next command opens another. No blocking command may ever go over it, since every other request would wait behind.
+//! Spin's `open` makes a new TCP connection and its `execute` pipelines whatever is sent over one,
+//! both without any limit of time (`crates/factor-outbound-redis` in Spin). So an instance opens
+//! one connection on first use, all its requests share it, and every call here races a timer. A
+//! connection that broke never works again: it is dropped, and the next command opens another. No
+//! blocking command may ever go over it, since every other request would wait behind.
 //!
-//! Against a cluster, a `MOVED` is followed to the node it names, if the component may connect to that. An `ASK` is not: it needs two
-//! commands in a row, and others' commands may come between them on a shared connection.
+//! Against a cluster, a `MOVED` is followed to the node it names, if the component may connect to
+//! that. An `ASK` is not: it needs two commands in a row, and others' commands may come between
+//! them on a shared connection.
 
 mod cluster;
 mod error;
@@ -37,8 +39,8 @@ pub use script::{Argument, Script};
 /// How often one call follows a `MOVED`.
 const MOST_REDIRECTIONS: usize = 3;
 
-/// A handle on the shared connection that adds up the time spent waiting for Redis. Clones add to the same sum: one
-/// handle and its clones belong to one request.
+/// A handle on the shared connection that adds up the time spent waiting for Redis. Clones add to
+/// the same sum: one handle and its clones belong to one request.
 #[derive(Clone)]
 pub struct Redis {
     link: Arc<Link>,
@@ -61,14 +63,16 @@ impl Redis {
         self.timeout
     }
 
-    /// How long this handle and its clones have waited for Redis so far. Calls at the same time count each.
+    /// How long this handle and its clones have waited for Redis so far. Calls at the same time
+    /// count each.
     pub fn spent(&self) -> Duration {
         Duration::from_micros(self.spent_us.load(Ordering::Relaxed))
     }
 
     /// Sends one command and returns its reply, flattened as Spin does it.
     ///
-    /// A transport error is met once with a new connection where `repeat` allows it; a time-out never is.
+    /// A transport error is met once with a new connection where `repeat` allows it; a time-out
+    /// never is.
     ///
     /// # Errors
     /// [`RedisError`], after `timeout` at the latest.
@@ -92,8 +96,8 @@ impl Redis {
         Ok(reply)
     }
 
-    /// Runs a script by its digest (`EVALSHA`), and where the server does not know it yet, by its text (`EVAL`, which
-    /// also teaches it).
+    /// Runs a script by its digest (`EVALSHA`), and where the server does not know it yet, by its
+    /// text (`EVAL`, which also teaches it).
     ///
     /// # Errors
     /// As [`Redis::command`]; both tries share one `timeout`.
@@ -111,8 +115,8 @@ impl Redis {
         Ok(reply)
     }
 
-    /// As [`Redis::script`], called at `began`, which is now. Returns when the reply came, too: to ask for the time is a call of the
-    /// host, and those who need it need it both times.
+    /// As [`Redis::script`], called at `began`, which is now. Returns when the reply came, too: to
+    /// ask for the time is a call of the host, and those who need it need it both times.
     pub(crate) async fn script_since(
         &self,
         began: Instant,
@@ -139,9 +143,10 @@ impl Redis {
 
     /// Runs a script behind a command whose answer is missing, and waits up to `limit` for it.
     ///
-    /// After a time-out the command may still be on its way, in this server's queue, say. Redis carries out what comes
-    /// over one connection in its order, so what is sent over the same one is carried out afterwards. After a broken
-    /// connection there is nothing to come after; then this is like [`Redis::script`].
+    /// After a time-out the command may still be on its way, in this server's queue, say. Redis
+    /// carries out what comes over one connection in its order, so what is sent over the same one
+    /// is carried out afterwards. After a broken connection there is nothing to come after; then
+    /// this is like [`Redis::script`].
     ///
     /// # Errors
     /// As [`Redis::command`].
@@ -164,8 +169,8 @@ impl Redis {
         }
     }
 
-    /// Races a call that begins now, at `began`, against the time limit and keeps the account of the time spent. Returns when the reply
-    /// came, too.
+    /// Races a call that begins now, at `began`, against the time limit and keeps the account of
+    /// the time spent. Returns when the reply came, too.
     async fn limited(
         &self,
         began: Instant,
@@ -179,7 +184,8 @@ impl Redis {
         let outcome = outcome.unwrap_or_else(|| {
             let last = sent.take();
             if let Some((node, connection)) = &last {
-                // It may be a black hole: others should not wait on it too. If it was merely slow, a new one costs little.
+                // It may be a black hole: others should not wait on it too. If it was merely slow,
+                // a new one costs little.
                 node.discard(connection);
                 self.link.forget(node);
             }
@@ -190,8 +196,8 @@ impl Redis {
         Ok((outcome?, ended))
     }
 
-    /// Sends a command to the node that has `key`, and after a transport error once more over a new connection. Each try has its
-    /// parameters made anew, since the host takes them.
+    /// Sends a command to the node that has `key`, and after a transport error once more over a new
+    /// connection. Each try has its parameters made anew, since the host takes them.
     async fn repeating(
         &self,
         key: Option<&[u8]>,

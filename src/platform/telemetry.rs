@@ -1,8 +1,8 @@
 //! What is measured and told of a request: its timings, its lines in the log, its spans.
 //!
-//! Spans exist with the feature `otel` alone, for the host to export (`wasi:otel/tracing`). Without it
-//! the span types are empty, and so are their functions. A span may say what a line of the log may
-//! say, and no more. Sampling, batching and sending are the host's business. The interface is
+//! Spans exist with the feature `otel` alone, for the host to export (`wasi:otel/tracing`). Without
+//! it the span types are empty, and so are their functions. A span may say what a line of the log
+//! may say, and no more. Sampling, batching and sending are the host's business. The interface is
 //! experimental: Spin 4.1 has it only with `--experimental-wasi-otel`.
 
 pub(crate) mod log;

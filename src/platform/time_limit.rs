@@ -1,9 +1,10 @@
 //! Limits of time, with one timer for all requests of a component instance.
 //!
-//! Every command to Redis has a limit, and next to none reaches it. A timer of its own for each would be set, waited on, cancelled and
-//! dropped for nothing, and each of these is a call of the host: together they were a sixth to a fifth of what an action cost. So a
-//! limit is noted here, and one task sleeps for all of them. It lives in whichever request began it, and goes on behind that request's answer,
-//! for 10 to 100 ms after the last limit is gone.
+//! Every command to Redis has a limit, and next to none reaches it. A timer of its own for each
+//! would be set, waited on, cancelled and dropped for nothing, and each of these is a call of the
+//! host: together they were a sixth to a fifth of what an action cost. So a limit is noted here,
+//! and one task sleeps for all of them. It lives in whichever request began it, and goes on behind
+//! that request's answer, for 10 to 100 ms after the last limit is gone.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -13,8 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// How long the watch sleeps at first, and twice as long each time that there is something left to watch. So long it outlives the
-/// last limit, and keeps its instance from being idle.
+/// How long the watch sleeps at first, and twice as long each time that there is something left to
+/// watch. So long it outlives the last limit, and keeps its instance from being idle.
 const FIRST_SLEEP: Duration = Duration::from_millis(10);
 
 /// How long it sleeps at most.

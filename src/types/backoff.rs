@@ -1,9 +1,11 @@
-//! When to look again for what nobody signals: the end of another's fetch, or a chance to write an entry that others keep changing. Pure
-//! arithmetic, no clock and no random source of its own. Those who wait for a lock are signalled: [`crate::lock`] has pauses of its own.
+//! When to look again for what nobody signals: the end of another's fetch, or a chance to write an
+//! entry that others keep changing. Pure arithmetic, no clock and no random source of its own.
+//! Those who wait for a lock are signalled: [`crate::lock`] has pauses of its own.
 //!
-//! Short first pauses catch what ends at once, growing ones spare Redis, and the jitter keeps those that came together from asking
-//! together ("decorrelation", as in the AWS Architecture Blog's *Exponential Backoff And Jitter*, here with half of each pause fixed
-//! so that both the delay and the load have a bound).
+//! Short first pauses catch what ends at once, growing ones spare Redis, and the jitter keeps those
+//! that came together from asking together ("decorrelation", as in the AWS Architecture Blog's
+//! *Exponential Backoff And Jitter*, here with half of each pause fixed so that both the delay and
+//! the load have a bound).
 
 use std::time::Duration;
 
@@ -27,8 +29,8 @@ impl Backoff {
         }
     }
 
-    /// The next pause: between half of the current bound and the bound itself, which then grows by half up to
-    /// 100 ms. `random` is any 64 random bits.
+    /// The next pause: between half of the current bound and the bound itself, which then grows by
+    /// half up to 100 ms. `random` is any 64 random bits.
     pub(crate) fn next_pause(&mut self, random: u64) -> Duration {
         let half = self.upper_us / 2;
         let pause = half + random % (self.upper_us - half + 1);

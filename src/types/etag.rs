@@ -6,7 +6,8 @@ use http::HeaderValue;
 
 use super::digest::sha1_hex;
 
-/// A strong entity tag: the SHA-1 of the stored bytes, in hexadecimal digits. Redis can compute the same one.
+/// A strong entity tag: the SHA-1 of the stored bytes, in hexadecimal digits. Redis can compute the
+/// same one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ETag(String);
 

@@ -10,7 +10,8 @@ const MAX_DEPTH: usize = 128;
 /// The JSON text in `bytes`, as it stands there but for the space around it.
 ///
 /// # Errors
-/// With line and column, where it is not JSON, is not UTF-8, nests deeper than 128, or has a number beyond f64.
+/// With line and column, where it is not JSON, is not UTF-8, nests deeper than 128, or has a number
+/// beyond f64.
 pub(crate) fn parse(bytes: &[u8]) -> Result<&RawValue, serde_json::Error> {
     check(bytes)?;
     serde_json::from_slice(bytes)
@@ -45,7 +46,8 @@ impl<'de> DeserializeSeed<'de> for Check {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
-        // Unlike `deserialize_ignored_any`, this decodes strings and numbers, and so refuses what can't be decoded.
+        // Unlike `deserialize_ignored_any`, this decodes strings and numbers, and so refuses what
+        // can't be decoded.
         reader.deserialize_any(self)
     }
 }

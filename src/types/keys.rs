@@ -1,11 +1,11 @@
 //! The key layout: every Redis key is built here.
 //!
-//! The lock of a user is `user:{id}:lock`, the key of the FastAPI service that this one grew out of,
-//! so that both exclude each other on one Redis. Every other key of that user carries the lock's key
-//! as its hash tag
-//! (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags>), so that
-//! one script may touch all of them in one slot of a Redis Cluster. No name can hold a brace, so no
-//! two of these keys collide.
+//! The lock of a user is `user:{id}:lock`, the key of the FastAPI service that this one grew out
+//! of, so that both exclude each other on one Redis. Every other key of that user carries the
+//! lock's key as its hash tag
+//! (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags>), so
+//! that one script may touch all of them in one slot of a Redis Cluster. No name can hold a brace,
+//! so no two of these keys collide.
 //!
 //! | key | holds |
 //! |---|---|
@@ -91,8 +91,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Keys that all begin with `prefix` (inside the hash tag, where there is one). The prefix must not hold `{`
-    /// or `}`: the configuration refuses such a one.
+    /// Keys that all begin with `prefix` (inside the hash tag, where there is one). The prefix must
+    /// not hold `{` or `}`: the configuration refuses such a one.
     pub fn new(prefix: impl Into<String>) -> Self {
         Self {
             prefix: prefix.into(),
@@ -134,7 +134,8 @@ impl Keys {
         format!("{{{}}}:origin:outcome", self.user_lock_key(user))
     }
 
-    /// The lock of whoever is reading the user from the origin. No lock of a client's can have this name.
+    /// The lock of whoever is reading the user from the origin. No lock of a client's can have this
+    /// name.
     pub(crate) fn read_lock(&self, user: UserId) -> LockKey {
         let tag = format!("{{{}}}:origin", self.user_lock_key(user));
         LockKey::under(format!("{tag}:lock"), &tag)

@@ -12,7 +12,8 @@ static DRAWN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// 128 random bits as 32 hexadecimal digits, fit for what must not be guessed.
 pub(crate) fn hex128() -> String {
-    // As numbers, and without `format!`, which is slow at single digits: there are three of these for each action.
+    // As numbers, and without `format!`, which is slow at single digits: there are three of these
+    // for each action.
     let (mut text, halves) = (String::with_capacity(32), [bits64(), bits64()]);
     for half in halves {
         for place in (0..16).rev() {

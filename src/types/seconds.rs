@@ -1,8 +1,8 @@
 //! Durations as people write them: decimal seconds, read exactly.
 //!
-//! Owns the one grammar for durations, of query parameters and of variables alike: digits with an optional
-//! `.digits`. No sign, no exponent, no unit. The value is compared with its bounds as it was written and only
-//! then rounded up to a whole millisecond, the finest time that Redis keeps.
+//! Owns the one grammar for durations, of query parameters and of variables alike: digits with an
+//! optional `.digits`. No sign, no exponent, no unit. The value is compared with its bounds as it
+//! was written and only then rounded up to a whole millisecond, the finest time that Redis keeps.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ pub enum SecondsError {
 /// A value finer than a millisecond is rounded up, so that what was asked for is never cut short.
 ///
 /// # Errors
-/// [`SecondsError`] says whether the text is no number or which bound it breaks. Leading zeros and any number of
-/// digits are accepted; nothing overflows.
+/// [`SecondsError`] says whether the text is no number or which bound it breaks. Leading zeros and
+/// any number of digits are accepted; nothing overflows.
 pub fn parse_seconds(text: &str, min_ms: u64, max_ms: u64) -> Result<Duration, SecondsError> {
     let (whole, fraction) = match text.split_once('.') {
         Some((whole, fraction)) if is_digits(fraction) => (whole, fraction),

@@ -18,7 +18,8 @@ pub const MAX_WAIT_MS: u64 = 60_000;
 pub struct Ttl(u64);
 
 impl Ttl {
-    /// A time to live from a duration, rounded up to a millisecond. `None` outside of 1 ms to 30 days.
+    /// A time to live from a duration, rounded up to a millisecond. `None` outside of 1 ms to 30
+    /// days.
     pub fn new(duration: Duration) -> Option<Self> {
         let ms = duration.as_nanos().div_ceil(1_000_000);
         let ms = u64::try_from(ms).ok()?;

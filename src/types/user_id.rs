@@ -12,11 +12,12 @@ impl UserId {
         Self(id)
     }
 
-    /// Reads a decimal integer that fits i64, written canonically: `7`, `-7`, but not `+7`, `007` or `-0`.
-    /// `None` for anything else.
+    /// Reads a decimal integer that fits i64, written canonically: `7`, `-7`, but not `+7`, `007`
+    /// or `-0`. `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let id: i64 = text.parse().ok()?;
-        // Two spellings of one number would be one user to us and two to anybody who compares texts.
+        // Two spellings of one number would be one user to us and two to anybody who compares
+        // texts.
         (id.to_string() == text).then_some(Self(id))
     }
 }

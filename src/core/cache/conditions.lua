@@ -1,4 +1,5 @@
--- Conditions on what is there, as in RFC 9110, section 13: '' is no condition, '*' is anything, else tags with spaces between.
+-- Conditions on what is there, as in RFC 9110, section 13: '' is no condition, '*' is anything,
+-- else tags with spaces between.
 
 local function tag_of(key)
   local kind = redis.call('TYPE', key).ok

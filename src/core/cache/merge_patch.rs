@@ -1,16 +1,18 @@
 //! JSON merge patch (RFC 7396) on JSON texts.
 //!
-//! What a patch does not touch keeps its bytes: order, spelling of numbers however long, escapes. A library that merges parsed
-//! values would round a number with more digits than an f64 has.
+//! What a patch does not touch keeps its bytes: order, spelling of numbers however long, escapes. A
+//! library that merges parsed values would round a number with more digits than an f64 has.
 
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-/// Members of an object in their order. `None` is one that was removed: taking it out would move all that follow.
+/// Members of an object in their order. `None` is one that was removed: taking it out would move
+/// all that follow.
 type Members = IndexMap<String, Option<Box<RawValue>>>;
 
-/// Applies `patch` to `target`, both JSON nested at most as deep as [`crate::types::json::parse`] allows.
+/// Applies `patch` to `target`, both JSON nested at most as deep as [`crate::types::json::parse`]
+/// allows.
 ///
 /// # Errors
 /// None for such texts.

@@ -1,10 +1,10 @@
 //! Acquiring a lock, and waiting while somebody else has it.
 //!
-//! The holder's release hands the lock to the longest waiter and signals it: a waiter blocks on a key
-//! of its own (`BLPOP`), on a connection that no other request uses meanwhile. Signals can be lost,
-//! and strangers send none, so each waiter also polls ([`poll_interval`]). A signal only makes it look
-//! sooner: polling alone is correct. A waiter that was handed the lock and died costs the others the
-//! second that it had to claim it.
+//! The holder's release hands the lock to the longest waiter and signals it: a waiter blocks on a
+//! key of its own (`BLPOP`), on a connection that no other request uses meanwhile. Signals can be
+//! lost, and strangers send none, so each waiter also polls ([`poll_interval`]). A signal only
+//! makes it look sooner: polling alone is correct. A waiter that was handed the lock and died costs
+//! the others the second that it had to claim it.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,9 @@ use crate::types::random;
 use crate::types::ttl::Ttl;
 
 impl Locks {
-    /// As [`Locks::acquire`] at `began`, which is now, unless there is a value at the Redis key `result`, in the lock's hash slot: then that is returned,
-    /// also while somebody else holds the lock. It is looked for in the same step as the lock, at every try.
+    /// As [`Locks::acquire`] at `began`, which is now, unless there is a value at the Redis key
+    /// `result`, in the lock's hash slot: then that is returned, also while somebody else holds the
+    /// lock. It is looked for in the same step as the lock, at every try.
     ///
     /// # Errors
     /// As [`Locks::try_acquire`].

@@ -1,5 +1,5 @@
--- Writes results and gives the lock back in one step, to the longest waiter, if the token still holds
--- the lock under its fencing token.
+-- Writes results and gives the lock back in one step, to the longest waiter, if the token still
+-- holds the lock under its fencing token.
 --
 -- KEYS[1] the lock              ARGV[1]          the token
 -- KEYS[2] its fence             ARGV[2]          its fencing token
@@ -11,9 +11,9 @@
 --
 -- Returns 1, or 0 when the lock has expired or is somebody else's.
 --
--- The first result holds the fencing token, so no other commit writes the same bytes: where the lock
--- is gone and the bytes are there, this call repeats a commit whose answer was lost. Where the lock
--- was handed on, others may have written there since: then the proof tells.
+-- The first result holds the fencing token, so no other commit writes the same bytes: where the
+-- lock is gone and the bytes are there, this call repeats a commit whose answer was lost. Where the
+-- lock was handed on, others may have written there since: then the proof tells.
 
 local FIRST_RESULT = 5
 

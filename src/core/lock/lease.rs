@@ -17,8 +17,8 @@ use crate::types::ttl::Ttl;
 pub struct Record<'a> {
     /// The Redis key, in the lock's hash slot.
     pub key: &'a str,
-    /// The bytes. Those of the first record must hold the fencing token: a commit that is repeated after a lost answer knows
-    /// itself by them.
+    /// The bytes. Those of the first record must hold the fencing token: a commit that is repeated
+    /// after a lost answer knows itself by them.
     pub value: &'a [u8],
     /// How long they are kept.
     pub ttl: Ttl,
@@ -35,13 +35,15 @@ pub(super) struct AcquisitionTimes {
     pub(super) answered: Instant,
 }
 
-/// A lock that is ours until it expires or is given back. Dropping it gives it back in the background.
+/// A lock that is ours until it expires or is given back. Dropping it gives it back in the
+/// background.
 pub struct Lease {
     owned: OwnedLock,
     fencing_token: FencingToken,
     began: Instant,
     acquired_at: Instant,
-    /// Up to when the lock is surely ours: counted from before the last call that set its expiry was sent.
+    /// Up to when the lock is surely ours: counted from before the last call that set its expiry
+    /// was sent.
     valid_until: Instant,
     /// When `max_hold` is used up; with a longer time to live, when that is.
     hold_until: Instant,
@@ -86,11 +88,13 @@ impl Lease {
         self.acquired_at
     }
 
-    /// Runs `work` while the lock is kept: renewed at every third of its time to live, for `max_hold` at most.
+    /// Runs `work` while the lock is kept: renewed at every third of its time to live, for
+    /// `max_hold` at most.
     ///
     /// # Errors
-    /// [`LockError::Lost`] as soon as the lock is known to be lost, or can no longer be known to be ours, or `max_hold` is
-    /// used up: `work` is dropped where it is. A renewal that Redis fails to answer is repeated for as long as the lock lives.
+    /// [`LockError::Lost`] as soon as the lock is known to be lost, or can no longer be known to be
+    /// ours, or `max_hold` is used up: `work` is dropped where it is. A renewal that Redis fails to
+    /// answer is repeated for as long as the lock lives.
     ///
     /// # Cancellation
     /// Dropping the future drops `work`; the lease stays as it is.
@@ -133,8 +137,8 @@ impl Lease {
     /// Begins the lock's time to live anew.
     ///
     /// # Errors
-    /// [`LockError::Lost`] if it had expired or is somebody else's; [`LockError::Redis`] if Redis failed: it may have been
-    /// renewed or not.
+    /// [`LockError::Lost`] if it had expired or is somebody else's; [`LockError::Redis`] if Redis
+    /// failed: it may have been renewed or not.
     ///
     /// # Cancellation
     /// A future dropped half-way may have renewed the lock.
@@ -151,8 +155,9 @@ impl Lease {
     /// Gives the lock back.
     ///
     /// # Errors
-    /// [`LockError::Lost`] if it had expired or is somebody else's: then nothing is touched. [`LockError::Redis`] if Redis
-    /// failed: then it is tried once more in the background, and the lock's expiry is the backstop.
+    /// [`LockError::Lost`] if it had expired or is somebody else's: then nothing is touched.
+    /// [`LockError::Redis`] if Redis failed: then it is tried once more in the background, and the
+    /// lock's expiry is the backstop.
     ///
     /// # Cancellation
     /// A future dropped half-way gives the lock back in the background.
@@ -161,12 +166,13 @@ impl Lease {
         self.settle(reply)
     }
 
-    /// Writes `records`, removes what is at the Redis keys `removed` (in the lock's hash slot), and gives the lock back, in one
-    /// step, only if the lock is still ours.
+    /// Writes `records`, removes what is at the Redis keys `removed` (in the lock's hash slot), and
+    /// gives the lock back, in one step, only if the lock is still ours.
     ///
     /// # Errors
-    /// [`LockError::Lost`] if it had expired or is somebody else's: then nothing is changed. [`LockError::Redis`] if Redis
-    /// failed: if it refused, nothing is changed; if it did not answer, all of it may have happened.
+    /// [`LockError::Lost`] if it had expired or is somebody else's: then nothing is changed.
+    /// [`LockError::Redis`] if Redis failed: if it refused, nothing is changed; if it did not
+    /// answer, all of it may have happened.
     ///
     /// # Cancellation
     /// A future dropped half-way may have written the records; the lock is given back in any case.

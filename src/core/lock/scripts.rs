@@ -65,8 +65,9 @@ pub(super) struct OwnedLock {
 }
 
 impl OwnedLock {
-    /// Tries once to take the lock, unless there is a value at `result`. `call` tells this acquisition from others with the
-    /// same token; `began` is now. Returns when the answer came, too.
+    /// Tries once to take the lock, unless there is a value at `result`. `call` tells this
+    /// acquisition from others with the same token; `began` is now. Returns when the answer came,
+    /// too.
     pub(super) async fn acquire(
         &self,
         began: Instant,
@@ -120,8 +121,8 @@ impl OwnedLock {
         Ok((attempt, answered))
     }
 
-    /// Begins the lock's time to live anew; `None` if it is not the token's, or no longer held under the fencing token `given`,
-    /// where that is known.
+    /// Begins the lock's time to live anew; `None` if it is not the token's, or no longer held
+    /// under the fencing token `given`, where that is known.
     pub(super) async fn renew(
         &self,
         given: Option<FencingToken>,
@@ -150,8 +151,8 @@ impl OwnedLock {
         yes_or_no(&reply.await?)
     }
 
-    /// Writes the records, removes other keys, and gives the lock back; `false` if it is not the token's, or no longer held under
-    /// the fencing token `given`, and then nothing is changed.
+    /// Writes the records, removes other keys, and gives the lock back; `false` if it is not the
+    /// token's, or no longer held under the fencing token `given`, and then nothing is changed.
     pub(super) async fn commit(
         &self,
         given: FencingToken,
@@ -203,7 +204,8 @@ impl OwnedLock {
         ]
     }
 
-    /// A repetition is sent within the time limit of the call, and its answer is not waited for beyond that.
+    /// A repetition is sent within the time limit of the call, and its answer is not waited for
+    /// beyond that.
     fn proof_ttl(&self) -> Argument<'static> {
         Argument::millis(self.redis.timeout() + Duration::from_secs(1))
     }

@@ -1,5 +1,5 @@
--- What the lock's scripts share. KEYS[1] is the lock, KEYS[2] its fence, KEYS[3], where there is one,
--- its queue; ARGV[1] is the owner's token.
+-- What the lock's scripts share. KEYS[1] is the lock, KEYS[2] its fence, KEYS[3], where there is
+-- one, its queue; ARGV[1] is the owner's token.
 
 -- How long a waiter that is handed the lock has to claim it, in milliseconds. It is longer than the
 -- longest time between two looks of a waiter, so a lost signal costs nobody their turn.
@@ -37,8 +37,8 @@ local function next_fencing_token(last)
   return math.max(last + 1, now())
 end
 
--- A fence lives for longer than its lock, whose time to live is `ttl` milliseconds: without it nobody
--- would know whose fencing token is whose.
+-- A fence lives for longer than its lock, whose time to live is `ttl` milliseconds: without it
+-- nobody would know whose fencing token is whose.
 local function set_fence(number, call, owner, ttl)
   redis.call('SET', KEYS[2], fence_value(number, call, owner), 'PX', math.max(FENCE_TTL, 2 * ttl))
 end
@@ -65,8 +65,8 @@ local function pass_on(wake_prefix)
   return false
 end
 
--- The fence of a lock that was handed on names the new owner, so the proof that the last one ended is
--- kept at a key of its own, for as long as a repetition of the call may come.
+-- The fence of a lock that was handed on names the new owner, so the proof that the last one ended
+-- is kept at a key of its own, for as long as a repetition of the call may come.
 local function leave_proof(key, ttl)
   redis.pcall('SET', key, '1', 'PX', ttl)
 end

@@ -9,12 +9,13 @@ use crate::platform::origin::{Answer, Defaults, Failure, Freshness};
 use crate::platform::telemetry::log;
 use crate::types::ttl::{MAX_TTL_MS, Ttl};
 
-/// How long the lock of a fetch lives without renewal: how long the others wait for an instance that died.
+/// How long the lock of a fetch lives without renewal: how long the others wait for an instance
+/// that died.
 const LOCK_TTL_MS: u64 = 3000;
 
 impl ReadThrough {
-    /// Fetches under the lock and keeps what came of it; `None` if the lock was lost meanwhile, since the user has changed, or
-    /// because it was held for too long.
+    /// Fetches under the lock and keeps what came of it; `None` if the lock was lost meanwhile,
+    /// since the user has changed, or because it was held for too long.
     pub(super) async fn fetch(
         &self,
         mut lease: Lease,
@@ -117,8 +118,8 @@ impl ReadThrough {
         }
     }
 
-    /// Keeps an entry and gives the lock back; returns whether it is kept. It is an answer all the same where the lock was lost, or
-    /// where Redis fails.
+    /// Keeps an entry and gives the lock back; returns whether it is kept. It is an answer all the
+    /// same where the lock was lost, or where Redis fails.
     async fn keep(&self, lease: Lease, reading: &Reading) -> bool {
         let reading_key = self.keys.read_through(self.user);
         let outcome_key = self.keys.read_outcome(self.user);

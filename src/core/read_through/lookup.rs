@@ -52,8 +52,9 @@ impl ReadThrough {
     }
 }
 
-/// After an action that has changed a user, or may have: what was read before is not served before the origin was asked again, but
-/// for when it is down. Best done in the action's own commit, where that is known to have succeeded: see [`invalidated_by_action`].
+/// After an action that has changed a user, or may have: what was read before is not served before
+/// the origin was asked again, but for when it is down. Best done in the action's own commit, where
+/// that is known to have succeeded: see [`invalidated_by_action`].
 ///
 /// # Errors
 /// If Redis fails.
@@ -65,8 +66,8 @@ pub(crate) async fn outdate(redis: &Redis, keys: &Keys, user: UserId) -> Result<
     Ok(())
 }
 
-/// The keys to remove in the step that commits a change of a user: what was read, and the lock of a fetch under way, which then
-/// keeps nothing.
+/// The keys to remove in the step that commits a change of a user: what was read, and the lock of a
+/// fetch under way, which then keeps nothing.
 pub(crate) fn invalidated_by_action(keys: &Keys, user: UserId) -> [String; 2] {
     [
         keys.read_through(user),

@@ -1,5 +1,5 @@
--- After a write whose end is not known: what was read may be wrong, so nobody is served it before the origin was asked again, but
--- for when the origin is down.
+-- After a write whose end is not known: what was read may be wrong, so nobody is served it before
+-- the origin was asked again, but for when the origin is down.
 --
 -- KEYS[1] what was read
 -- KEYS[2] the lock of whoever is reading: what that reads may be from before the write

@@ -1,6 +1,8 @@
-//! What is kept in Redis of a reading: a line of JSON that says what it is, and the origin's bytes after it.
+//! What is kept in Redis of a reading: a line of JSON that says what it is, and the origin's bytes
+//! after it.
 //!
-//! Freshness is not a date but what is left of the key's own time to live, so that no two clocks are compared.
+//! Freshness is not a date but what is left of the key's own time to live, so that no two clocks
+//! are compared.
 
 use std::time::Duration;
 
@@ -186,7 +188,8 @@ impl ReadingMeta {
 }
 
 impl FetchOutcome {
-    /// Reads what is in Redis, and under which fencing token it came about; `None` for what is no outcome.
+    /// Reads what is in Redis, and under which fencing token it came about; `None` for what is no
+    /// outcome.
     pub(super) fn read(bytes: &[u8]) -> Option<(i64, Self)> {
         let (meta, body) = parts::<OutcomeMeta>(bytes)?;
         let kind = match meta.kind {
@@ -235,7 +238,8 @@ fn parts<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Option<(T, &'a [u8])> {
 }
 
 fn joined(meta: &impl Serialize, body: &[u8]) -> Vec<u8> {
-    // Numbers and strings under string keys always serialize, and JSON in one line holds no line break.
+    // Numbers and strings under string keys always serialize, and JSON in one line holds no line
+    // break.
     let mut bytes = serde_json::to_vec(meta).unwrap_or_default();
     bytes.push(b'\n');
     bytes.extend_from_slice(body);

@@ -66,7 +66,8 @@ impl LockState {
     }
 }
 
-/// `POST lock`: acquires it, waiting up to `timeout`; with the token that has it already, renews it.
+/// `POST lock`: acquires it, waiting up to `timeout`; with the token that has it already, renews
+/// it.
 pub(crate) async fn acquire(request: Request) -> Result<Answer, Problem> {
     let mut query = Query::new(&request.uri);
     let timeout = query.optional("timeout", query::timeout);

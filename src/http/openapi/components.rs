@@ -1,4 +1,5 @@
-//! Schemas and the security scheme, and with them the parameters and headers, that operations refer to.
+//! Schemas and the security scheme, and with them the parameters and headers, that operations refer
+//! to.
 
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;

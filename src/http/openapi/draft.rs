@@ -1,4 +1,5 @@
-//! An operation while it is being described: utoipa's builder, and the problems that are gathered by status.
+//! An operation while it is being described: utoipa's builder, and the problems that are gathered
+//! by status.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -135,7 +136,8 @@ impl Draft {
     }
 }
 
-/// An answer with these headers, by their names among the components, and those that every answer has.
+/// An answer with these headers, by their names among the components, and those that every answer
+/// has.
 pub(super) fn answer(description: &str, headers: &[&str]) -> ResponseBuilder {
     let everywhere = ["X-Request-Id", "Server-Timing"];
     let response = ResponseBuilder::new().description(description);

@@ -165,8 +165,8 @@ fn user_id() -> Object {
 }
 
 fn name() -> Object {
-    // A pattern without look-ahead, which not every engine has, can't leave out `.` and `..`: JSON Schema's `not` can, and utoipa
-    // has no member for it.
+    // A pattern without look-ahead, which not every engine has, can't leave out `.` and `..`: JSON
+    // Schema's `not` can, and utoipa has no member for it.
     let not = Extensions::from_iter([("not", json!({ "enum": [".", ".."] }))]);
     ObjectBuilder::new()
         .schema_type(Type::String)

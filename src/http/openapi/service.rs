@@ -1,4 +1,5 @@
-//! The service itself: is it running, can it work, what can it do. The last two are served by the documentation's own component.
+//! The service itself: is it running, can it work, what can it do. The last two are served by the
+//! documentation's own component.
 
 use std::time::Duration;
 

@@ -38,7 +38,8 @@ impl Problem {
         )
     }
 
-    /// 502: the origin answered with a failure, or with something that is no answer, or could not be reached.
+    /// 502: the origin answered with a failure, or with something that is no answer, or could not
+    /// be reached.
     pub fn origin_failed(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::BAD_GATEWAY,

@@ -1,4 +1,5 @@
-//! Request bodies: bounded, then typed, then parsed, in the order in which the contract reports them (413, 415, 400).
+//! Request bodies: bounded, then typed, then parsed, in the order in which the contract reports
+//! them (413, 415, 400).
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
@@ -8,11 +9,13 @@ use crate::http::wasi::{ReadBodyError, RequestBody};
 use crate::types::json;
 use crate::types::media_type::{is_json, is_merge_patch};
 
-/// Reads a JSON body of at most `limit` bytes; `None` if there is none. The bytes are those that were sent.
+/// Reads a JSON body of at most `limit` bytes; `None` if there is none. The bytes are those that
+/// were sent.
 ///
 /// # Errors
-/// 413 where it is longer, found out by its `Content-Length` before anything is read, else at the first byte too many; 415
-/// where its `Content-Type` is not JSON (absent is read as JSON); 400 where it is not JSON, or ends before its announced length.
+/// 413 where it is longer, found out by its `Content-Length` before anything is read, else at the
+/// first byte too many; 415 where its `Content-Type` is not JSON (absent is read as JSON); 400
+/// where it is not JSON, or ends before its announced length.
 pub(crate) async fn json(
     headers: &HeaderMap,
     body: RequestBody,
@@ -32,7 +35,8 @@ pub(crate) async fn json(
 /// Reads a merge patch of at most `limit` bytes (RFC 7396).
 ///
 /// # Errors
-/// As [`json`], but for the type, which must be `application/merge-patch+json` or absent; and 400 without a body.
+/// As [`json`], but for the type, which must be `application/merge-patch+json` or absent; and 400
+/// without a body.
 pub(crate) async fn merge_patch(
     headers: &HeaderMap,
     body: RequestBody,

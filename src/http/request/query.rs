@@ -1,7 +1,8 @@
 //! Query parameters, read strictly and all at once.
 //!
-//! A handler asks for each of its parameters and then for the end; every fault on the way is kept, so that the answer
-//! lists them all. Types and messages follow those of pydantic, which clients of FastAPI know.
+//! A handler asks for each of its parameters and then for the end; every fault on the way is kept,
+//! so that the answer lists them all. Types and messages follow those of pydantic, which clients of
+//! FastAPI know.
 
 use std::time::Duration;
 
@@ -62,7 +63,8 @@ impl Query {
             .ok()
     }
 
-    /// A segment of the path, percent-decoded. `None` if it is faulty; [`Query::finish`] takes it from there.
+    /// A segment of the path, percent-decoded. `None` if it is faulty; [`Query::finish`] takes it
+    /// from there.
     pub(crate) fn path<T>(
         &mut self,
         name: &'static str,
@@ -80,7 +82,8 @@ impl Query {
         self.faults.extend(faults);
     }
 
-    /// A parameter that must be there. `None` if it is faulty; [`Query::finish`] takes it from there.
+    /// A parameter that must be there. `None` if it is faulty; [`Query::finish`] takes it from
+    /// there.
     pub(crate) fn required<T>(
         &mut self,
         name: &'static str,

@@ -15,8 +15,8 @@ const ACTION_PATH: &str = "a path that begins with `/`, in visible ASCII without
 const USER_PATH: &str = "a path that begins with `/`, in visible ASCII without `?` and `#`, whose only braces are {user_id}";
 const ORIGIN: &str = "`http://host[:port]` or `https://host[:port]` without a path (`http://origin.invalid` means none)";
 
-/// Reads variable after variable and collects the faults. A refused variable yields a stand-in that is never used,
-/// since any fault refuses the whole.
+/// Reads variable after variable and collects the faults. A refused variable yields a stand-in that
+/// is never used, since any fault refuses the whole.
 pub(super) struct Reader<F> {
     lookup: F,
     faults: Vec<Fault>,
@@ -57,7 +57,8 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
     }
 
     fn refuse(&mut self, variable: &'static str, accepts: impl Into<String>) {
-        // The first fault of a variable says enough; a variable that is missing fails every later check too.
+        // The first fault of a variable says enough; a variable that is missing fails every later
+        // check too.
         if self.faults.iter().all(|fault| fault.variable != variable) {
             self.faults.push(Fault {
                 variable,
@@ -117,8 +118,8 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
         }
     }
 
-    /// `redis[s]://[user[:password]@]host:port/db`, user and password percent-encoded (RFC 3986, section 3.2.1):
-    /// they may hold any character.
+    /// `redis[s]://[user[:password]@]host:port/db`, user and password percent-encoded (RFC 3986,
+    /// section 3.2.1): they may hold any character.
     pub(super) fn redis_address(&mut self) -> String {
         let scheme = if self.boolean("redis_tls") {
             "rediss"
@@ -132,8 +133,8 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
         let password = percent_encode(&self.text("redis_pwd"));
         let login = match (user.as_str(), password.as_str()) {
             ("", "") => String::new(),
-            // A user without a password is one that ACL calls `nopass`: Redis takes any. With an empty one, Spin's client would
-            // not log in at all, and be the default user.
+            // A user without a password is one that ACL calls `nopass`: Redis takes any. With an
+            // empty one, Spin's client would not log in at all, and be the default user.
             (user, "") => format!("{user}:nopass@"),
             (user, password) => format!("{user}:{password}@"),
         };

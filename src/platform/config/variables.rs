@@ -11,8 +11,8 @@ mod bindings {
     wit_bindgen::generate!({ path: "wit", world: "configuration", generate_all });
 }
 
-/// All variables in the order of [`VARIABLES`]; `None` for one that `spin.toml` does not give to the
-/// component.
+/// All variables in the order of [`VARIABLES`]; `None` for one that `spin.toml` does not give to
+/// the component.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Variables(Vec<Option<String>>);
 

@@ -1,8 +1,10 @@
-//! `Cache-Control` (RFC 9111, section 5.2; RFC 5861) and how long an answer may be kept by it: pure, no clock but the one it is given.
+//! `Cache-Control` (RFC 9111, section 5.2; RFC 5861) and how long an answer may be kept by it:
+//! pure, no clock but the one it is given.
 //!
-//! This service is a shared cache in the sense of the RFC, since what it keeps of a user is served to everybody who asks it for that
-//! user: so `s-maxage` goes before `max-age`, and `private` is not kept. The RFC's estimate of a lifetime from `Last-Modified` is left
-//! out: where the origin says nothing, the settings do.
+//! This service is a shared cache in the sense of the RFC, since what it keeps of a user is served
+//! to everybody who asks it for that user: so `s-maxage` goes before `max-age`, and `private` is
+//! not kept. The RFC's estimate of a lifetime from `Last-Modified` is left out: where the origin
+//! says nothing, the settings do.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +18,8 @@ const MAX_SECONDS: u64 = 1 << 31;
 pub(crate) struct CacheControl {
     /// Not to be kept at all.
     pub(crate) no_store: bool,
-    /// Of an answer: not to be served without asking the origin. Of a request: the origin is to be asked.
+    /// Of an answer: not to be served without asking the origin. Of a request: the origin is to be
+    /// asked.
     pub(crate) no_cache: bool,
     /// For one recipient alone.
     private: bool,
@@ -29,8 +32,9 @@ pub(crate) struct CacheControl {
 }
 
 impl CacheControl {
-    /// Reads the header, all of its lines. Unknown directives are skipped; a number that is none counts as 0, and of several the
-    /// least, so that what is unclear is stale (RFC 9111, section 4.2.1).
+    /// Reads the header, all of its lines. Unknown directives are skipped; a number that is none
+    /// counts as 0, and of several the least, so that what is unclear is stale (RFC 9111, section
+    /// 4.2.1).
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut directives = Self::default();
         for value in headers.get_all(header::CACHE_CONTROL) {
@@ -107,7 +111,8 @@ pub(crate) struct Defaults {
 
 /// How the answer with these headers, which came at `now`, may be kept; `None` if it may not.
 ///
-/// An answer that is stale at once (`max-age=0`) is kept only where the origin itself allows it to be served stale.
+/// An answer that is stale at once (`max-age=0`) is kept only where the origin itself allows it to
+/// be served stale.
 pub(crate) fn freshness(
     headers: &HeaderMap,
     defaults: &Defaults,
@@ -143,7 +148,8 @@ pub(crate) fn freshness(
     (!freshness.total().is_zero()).then_some(freshness)
 }
 
-/// The lifetime by `Expires` (RFC 9111, section 5.3): a date that is none, `0` for one, is in the past.
+/// The lifetime by `Expires` (RFC 9111, section 5.3): a date that is none, `0` for one, is in the
+/// past.
 fn until_expires(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let date = |name| {
         let text = headers.get(name)?.to_str().ok()?;

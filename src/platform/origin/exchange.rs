@@ -62,7 +62,8 @@ impl Answer {
 
 /// Sends the request and reads the whole answer, of at most `max` bytes, within `limit`.
 ///
-/// Sent again, after growing pauses, only where there was no connection to send it over, so that the origin never sees a request twice.
+/// Sent again, after growing pauses, only where there was no connection to send it over, so that
+/// the origin never sees a request twice.
 ///
 /// # Errors
 /// Whatever is not a 2xx, or not whole.

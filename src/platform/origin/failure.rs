@@ -101,7 +101,8 @@ impl Failure {
         }
     }
 
-    /// Whether the origin is down, in the sense of RFC 5861 (section 4): it can't be reached, is too slow, or answers with a 5xx.
+    /// Whether the origin is down, in the sense of RFC 5861 (section 4): it can't be reached, is
+    /// too slow, or answers with a 5xx.
     pub(crate) fn is_down(&self) -> bool {
         match self.kind {
             FailureKind::Down | FailureKind::TimedOut => true,

@@ -44,7 +44,8 @@ pub(crate) struct Moved {
 }
 
 impl Moved {
-    /// Reads `<slot> <host>:<port>`. `None` where the node does not know the other's host, or for anything else.
+    /// Reads `<slot> <host>:<port>`. `None` where the node does not know the other's host, or for
+    /// anything else.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (slot, node) = text.trim().split_once(' ')?;
         let slot = slot.parse().ok().filter(|slot| *slot < SLOTS)?;

@@ -1,8 +1,8 @@
 //! What can go wrong with Redis, told apart by code.
 //!
 //! Spin hands every failure over as one text, which is the `Display` of the `redis` crate's error
-//! (`crates/factor-outbound-redis/src/host.rs` in Spin). Its shapes are few and fixed, and this file is the only one
-//! that knows them:
+//! (`crates/factor-outbound-redis/src/host.rs` in Spin). Its shapes are few and fixed, and this
+//! file is the only one that knows them:
 //!
 //! | shape | example |
 //! |---|---|
@@ -35,7 +35,8 @@ pub struct RedisError {
 pub enum RedisErrorKind {
     /// No connection could be made, or it broke: the command may or may not have been carried out.
     Unreachable,
-    /// No answer within `redis_timeout`: the command may or may not have been carried out, or may yet be.
+    /// No answer within `redis_timeout`: the command may or may not have been carried out, or may
+    /// yet be.
     TimedOut,
     /// The server answered with an error that begins with this code; nothing was carried out.
     Refused(Code),
@@ -142,7 +143,8 @@ impl RedisError {
         Moved::parse(place)
     }
 
-    /// The command that may have been carried out although its answer is missing, to send something behind it.
+    /// The command that may have been carried out although its answer is missing, to send something
+    /// behind it.
     pub fn unanswered(&self) -> Option<Unanswered> {
         self.is_ambiguous().then(|| Unanswered {
             connection: self.connection.clone(),

@@ -1,5 +1,5 @@
-//! The connections that all requests of one component instance share: one, and against a cluster one for each node that a `MOVED`
-//! has named.
+//! The connections that all requests of one component instance share: one, and against a cluster
+//! one for each node that a `MOVED` has named.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,7 +22,8 @@ pub struct Link {
 #[derive(Default)]
 struct Others {
     nodes: Vec<Arc<Node>>,
-    /// For each slot, the place in `nodes` of the one that has it, counted from 1; with 0, the first node has it or knows who has.
+    /// For each slot, the place in `nodes` of the one that has it, counted from 1; with 0, the
+    /// first node has it or knows who has.
     slots: Vec<u16>,
 }
 
@@ -30,7 +31,8 @@ struct Others {
 pub(super) struct Node {
     address: String,
     current: Mutex<Option<Arc<Connection>>>,
-    /// Held while a connection is being opened, so that a burst of first requests opens one and not sixteen.
+    /// Held while a connection is being opened, so that a burst of first requests opens one and not
+    /// sixteen.
     opening: futures::lock::Mutex<()>,
     /// Connections on which nobody blocks at the moment.
     idle: Mutex<Vec<Connection>>,
@@ -56,7 +58,8 @@ impl Link {
         Arc::clone(known.unwrap_or(&self.first))
     }
 
-    /// Notes that a slot has moved, and returns the node that has it. `None` where there are too many of them.
+    /// Notes that a slot has moved, and returns the node that has it. `None` where there are too
+    /// many of them.
     pub(super) fn follow(&self, moved: &Moved) -> Option<Arc<Node>> {
         let address = cluster::address_of(&self.first.address, &moved.node)?;
         let mut others = self.others();
@@ -79,7 +82,8 @@ impl Link {
         others.nodes.get(place).cloned()
     }
 
-    /// Forgets which slots a node was said to have: another may have taken over. The first node knows.
+    /// Forgets which slots a node was said to have: another may have taken over. The first node
+    /// knows.
     pub(super) fn forget(&self, node: &Arc<Node>) {
         let mut others = self.others();
         let place = others
@@ -134,7 +138,8 @@ impl Node {
         Ok(connection)
     }
 
-    /// Forgets a connection, unless another has taken its place. Requests that still wait on it keep it until then.
+    /// Forgets a connection, unless another has taken its place. Requests that still wait on it
+    /// keep it until then.
     pub(super) fn discard(&self, connection: &Arc<Connection>) {
         let mut slot = self.slot();
         if slot

@@ -14,7 +14,8 @@ const GRACE: Duration = Duration::from_millis(20);
 /// How long to pause where there is no blocking: Redis refuses it, or no connection can be had.
 const WITHOUT_SIGNAL: Duration = Duration::from_millis(100);
 
-/// The most connections that are kept for the next ones who wait: as many as wait in an instance at once.
+/// The most connections that are kept for the next ones who wait: as many as wait in an instance at
+/// once.
 const MOST_IDLE: usize = 16;
 
 impl Redis {
@@ -48,8 +49,8 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Returns when there is a signal, or after `limit`; a signal that was sent before counts. Where Redis can't be listened to it
-    /// returns after a while of at most 100 ms.
+    /// Returns when there is a signal, or after `limit`; a signal that was sent before counts.
+    /// Where Redis can't be listened to it returns after a while of at most 100 ms.
     ///
     /// # Cancellation
     /// Dropping the future loses a signal that comes later; its list expires.

@@ -76,7 +76,8 @@ impl Argument<'static> {
     }
 }
 
-/// The script in these files, one behind the other, without what is for readers alone: neither the component nor Redis carries that.
+/// The script in these files, one behind the other, without what is for readers alone: neither the
+/// component nor Redis carries that.
 macro_rules! script {
     ($($file:literal),+ $(,)?) => {{
         const SOURCE: &[u8] = concat!($(include_str!($file)),+).as_bytes();
@@ -87,8 +88,8 @@ macro_rules! script {
 }
 pub(crate) use script;
 
-/// Lua without the lines that are comments and without indentation, and its length. A comment behind code and a string over several lines
-/// are not told from code; none of the scripts has any.
+/// Lua without the lines that are comments and without indentation, and its length. A comment
+/// behind code and a string over several lines are not told from code; none of the scripts has any.
 pub(crate) const fn bare<const N: usize>(source: &[u8]) -> ([u8; N], usize) {
     let mut text = [0; N];
     let mut length = 0;

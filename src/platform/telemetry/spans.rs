@@ -46,7 +46,8 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// Begins the span of a request with these headers: under the host's, or the caller's, or in a trace of its own.
+    /// Begins the span of a request with these headers: under the host's, or the caller's, or in a
+    /// trace of its own.
     pub(crate) fn of_request(headers: &HeaderMap) -> Self {
         let host = tracing::outer_span_context();
         let sampled = host.trace_flags.contains(TraceFlags::SAMPLED);
@@ -89,7 +90,8 @@ impl Span {
         self
     }
 
-    /// These headers, as they are to be sent on from here: the next span in the trace is this one's child.
+    /// These headers, as they are to be sent on from here: the next span in the trace is this one's
+    /// child.
     pub(crate) fn headers<'a>(&self, of: &'a HeaderMap) -> Cow<'a, HeaderMap> {
         let mut headers = of.clone();
         self.context.write(&mut headers);
@@ -187,7 +189,8 @@ impl Drop for Span {
 }
 
 /// The methods of RFC 9110 and PATCH; what else there is comes from the caller and is not told
-/// (<https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/>, `http.request.method`).
+/// (<https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/>,
+/// `http.request.method`).
 fn known_method(method: &str) -> &'static str {
     match method {
         "CONNECT" => "CONNECT",

@@ -21,7 +21,8 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// What the host says; `None` where it has no span. Its ids are hexadecimal, zeros at the beginning possibly left out.
+    /// What the host says; `None` where it has no span. Its ids are hexadecimal, zeros at the
+    /// beginning possibly left out.
     pub(super) fn of_host(
         trace_id: &str,
         span_id: &str,
@@ -38,7 +39,8 @@ impl Context {
         })
     }
 
-    /// What the caller says with `traceparent` and `tracestate`; `None` where it says nothing that is valid.
+    /// What the caller says with `traceparent` and `tracestate`; `None` where it says nothing that
+    /// is valid.
     pub(super) fn of_caller(headers: &HeaderMap) -> Option<Self> {
         if headers.get_all(TRACEPARENT).iter().count() != 1 {
             return None;
@@ -60,8 +62,9 @@ impl Context {
         })
     }
 
-    /// The parent of a request's first span: the host's, which is between the caller's and ours. A host that names a span of
-    /// another trace than the caller's means another request's, and one that names none leaves the caller's.
+    /// The parent of a request's first span: the host's, which is between the caller's and ours. A
+    /// host that names a span of another trace than the caller's means another request's, and one
+    /// that names none leaves the caller's.
     pub(super) fn outer(host: Option<Self>, caller: Option<Self>) -> Option<Self> {
         match (host, caller) {
             (Some(host), Some(caller)) if host.trace_id != caller.trace_id => Some(caller),
@@ -77,7 +80,8 @@ impl Context {
         }
     }
 
-    /// Makes headers say that this span is the parent of whatever they are sent to. The state of another trace goes.
+    /// Makes headers say that this span is the parent of whatever they are sent to. The state of
+    /// another trace goes.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
         let continued = Self::of_caller(headers);
         if continued.is_none_or(|caller| caller.trace_id != self.trace_id) {
