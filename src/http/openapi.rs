@@ -53,10 +53,12 @@ fn info() -> Info {
         .version(env!("CARGO_PKG_VERSION"))
         .extensions(Some(Extensions::from_iter([("summary", summary)])))
         .description(Some(
-            "Every path answers with and without a slash at its end, `HEAD` wherever `GET` is, and `OPTIONS` with `Allow`; \
-             another method is 405 `method-not-allowed`, another path 404 `not-found`. Times are in seconds, decimals allowed: digits \
-             with an optional fraction, no exponent; finer than a millisecond is rounded up. Errors are RFC 9457 problem details; \
-             a 422 lists all faults at once, and a query parameter that an operation does not have is one.",
+            "Every path answers with and without a trailing slash. `HEAD` works wherever `GET` does, \
+             and `OPTIONS` answers with `Allow`. Another method is 405 `method-not-allowed`, another \
+             path 404 `not-found`. Times are in seconds: digits with an optional fraction, no \
+             exponent; finer than a millisecond is rounded up. Errors are RFC 9457 problem details. \
+             A 422 lists all faults at once; a query parameter that the operation does not have is \
+             a fault.",
         ))
         .license(Some(
             LicenseBuilder::new()
@@ -71,9 +73,9 @@ fn tags() -> Vec<Tag> {
     [
         ("actions", "The action of a user, never twice at once"),
         ("leases", "Locks held across requests"),
-        ("cache", "JSON, kept for a while"),
+        ("cache", "JSON entries with a time to live"),
         ("users", "The origin's JSON, read through the cache"),
-        ("service", "Is it running, can it work, what can it do"),
+        ("service", "Health, readiness and documentation"),
     ]
     .map(|(name, description)| {
         let tag = TagBuilder::new().name(name);

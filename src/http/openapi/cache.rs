@@ -22,36 +22,39 @@ fn get() -> Described {
     );
     draft(HttpMethod::Get, "get_cache", "Read an entry")
         .describe(
-            "The JSON is that which was stored, byte for byte. Under `last-action` is what the user's last action left: its result, \
-             its fencing token and when it ended.",
+            "Returns the JSON byte for byte as it was stored. `last-action` holds the user's last \
+             action: its result, its fencing token and when it ended.",
         )
         .reply(200, found)
-        .reply(304, answer("`If-None-Match` names what is stored", &ENTRY_HEADERS))
+        .reply(
+            304,
+            answer("`If-None-Match` names the entry's tag", &ENTRY_HEADERS),
+        )
         .problem(Problem::nothing_cached())
         .guarded()
         .finish()
 }
 
 fn put() -> Described {
-    let new = next()
-        .into_iter()
-        .fold(answer("It is new", &["ETag"]), |new, (name, link)| {
-            new.link(name, link)
-        });
+    let new = next().into_iter().fold(
+        answer("The entry is new", &["ETag"]),
+        |new, (name, link)| new.link(name, link),
+    );
     draft(HttpMethod::Put, "put_cache", "Store JSON")
         .describe(
-            "It is stored byte for byte. `If-None-Match: *` stores it only if there is nothing yet, `If-Match` only if what is \
-             there has not changed; both are decided in Redis, in the step that stores it. `last-action` is written by actions alone.",
+            "Stores the JSON byte for byte. `If-None-Match: *` stores it only if the entry is \
+             absent, `If-Match` only if the entry is unchanged. Redis compares and stores in one \
+             step. Only actions write `last-action`.",
         )
         .parameters(&["CacheExpire"])
         .body(
             "application/json",
             Required::True,
-            "What is stored; any type that is JSON (`application/...+json`) is taken, and so is none",
+            "The value. `Content-Type` may be any JSON type (`application/...+json`) or absent",
             json!({ "name": "Ada" }),
         )
         .reply(201, new)
-        .reply(200, answer("It replaced another", &["ETag"]))
+        .reply(200, answer("The entry was replaced", &["ETag"]))
         .problem(Problem::unsupported_media_type())
         .problem(Problem::reserved_key())
         .guarded()
@@ -64,30 +67,38 @@ fn patch() -> Described {
         "application/json",
         content(Ref::from_schema_name("Json"), &merged),
     );
-    draft(HttpMethod::Patch, "patch_cache", "Merge into an entry (RFC 7396)")
-        .describe(
-            "Members that are null are taken away, others set. Nothing that others write in between is lost: the merge is made anew. \
-             The entry keeps the time that it has left, unless `expire` is given.",
-        )
-        .parameters(&["PatchExpire"])
-        .body(
-            "application/merge-patch+json",
-            Required::True,
-            "What is merged",
-            json!({ "name": null, "age": 36 }),
-        )
-        .reply(200, stored)
-        .problem(Problem::nothing_cached())
-        .problem(Problem::reserved_key())
-        .problem(Problem::not_a_merge_patch())
-        .guarded()
-        .problem(Problem::too_contended())
-        .finish()
+    draft(
+        HttpMethod::Patch,
+        "patch_cache",
+        "Merge into an entry (RFC 7396)",
+    )
+    .describe(
+        "Members that are null are removed, others are set. If somebody else writes in between, \
+             the merge is repeated, so no write is lost. The entry keeps its remaining time unless \
+             `expire` is given.",
+    )
+    .parameters(&["PatchExpire"])
+    .body(
+        "application/merge-patch+json",
+        Required::True,
+        "The merge patch",
+        json!({ "name": null, "age": 36 }),
+    )
+    .reply(200, stored)
+    .problem(Problem::nothing_cached())
+    .problem(Problem::reserved_key())
+    .problem(Problem::not_a_merge_patch())
+    .guarded()
+    .problem(Problem::too_contended())
+    .finish()
 }
 
 fn delete() -> Described {
     draft(HttpMethod::Delete, "delete_cache", "Remove an entry")
-        .reply(204, answer("It is not there, whether or not it was", &[]))
+        .reply(
+            204,
+            answer("The entry is absent now, whether or not it existed", &[]),
+        )
         .guarded()
         .finish()
 }
@@ -99,7 +110,7 @@ fn draft(method: HttpMethod, id: &str, summary: &str) -> Draft {
         .problem(Problem::precondition_failed())
 }
 
-/// What the answer to a new entry leads to.
+/// The links of the answer to a new entry.
 fn next() -> Vec<(&'static str, Link)> {
     let same = [
         ("path.user_id", "$request.path.user_id"),
