@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spin_sdk::redis::RedisResult;
 
-use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, script};
+use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, lua};
 use crate::types::error_code::ErrorCode;
 use crate::types::etag::{Conditions, ETag};
 use crate::types::json;
@@ -24,9 +24,10 @@ use crate::types::ttl::Ttl;
 use crate::types::user_id::UserId;
 pub(crate) use patch::PatchError;
 
-static GET: Script = script!("cache/get.lua");
-static SET: Script = script!("cache/conditions.lua", "cache/set.lua");
-static DELETE: Script = script!("cache/conditions.lua", "cache/delete.lua");
+const CONDITIONS: &[u8] = lua!("cache/conditions.lua");
+static GET: Script = Script::new(&[lua!("cache/get.lua")]);
+static SET: Script = Script::new(&[CONDITIONS, lua!("cache/set.lua")]);
+static DELETE: Script = Script::new(&[CONDITIONS, lua!("cache/delete.lua")]);
 
 /// Reads and writes cache entries.
 #[derive(Clone)]
