@@ -2,25 +2,23 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder};
 use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use url::{ParseError, Url};
 
-use crate::output::Output;
+use crate::process::Process;
 
 /// How long the driver may take to start.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long it may take to stop when asked to.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// How long it may take to end a session.
+const SESSION_END_LIMIT: Duration = Duration::from_secs(5);
 
 /// What it prints before its port.
 const STARTED: &str = "started successfully on port ";
@@ -38,7 +36,8 @@ pub struct Browser {
 
 /// Chromedriver, and with it the browser of its session. Both end on drop.
 struct Driver {
-    process: Child,
+    /// Stops on drop, after the session.
+    _process: Process,
     port: String,
     session: Option<String>,
 }
@@ -127,48 +126,39 @@ impl Driver {
     /// may have it: then it ends, and another is started.
     fn start() -> Self {
         loop {
-            let (process, output) = spawn();
-            let mut driver = Self {
-                process,
-                port: String::new(),
-                session: None,
-            };
-            let printed = output.wait_for(START_LIMIT, |text| {
+            let process = spawn();
+            let printed = process.output().wait_for(START_LIMIT, |text| {
                 let port = |(_, rest): (&str, &str)| Some(rest.split_once('.')?.0.to_owned());
                 let started = text.split_once(STARTED).and_then(port);
                 let taken = text.contains(PORT_TAKEN).then(String::new);
                 started.or(taken)
             });
             let Some(port) = printed else {
-                panic!("chromedriver printed:\n{}", output.text());
+                panic!("chromedriver printed:\n{}", process.output().text());
             };
             if !port.is_empty() {
-                driver.port = port;
-                return driver;
+                return Self {
+                    _process: process,
+                    port,
+                    session: None,
+                };
             }
         }
     }
 }
 
-fn spawn() -> (Child, Output) {
+fn spawn() -> Process {
     let program = std::env::var_os("EDGELATCH_CHROMEDRIVER_BIN");
-    let mut process = Command::new(program.unwrap_or_else(|| "chromedriver".into()))
-        .arg("--port=0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("no chromedriver could be started: `cargo xtask test` installs one");
-    let output = Output::default();
-    output.gather(process.stdout.take().unwrap());
-    (process, output)
+    let mut command = Command::new(program.unwrap_or_else(|| "chromedriver".into()));
+    Process::start(command.arg("--port=0"))
+        .expect("no chromedriver could be started: `cargo xtask test` installs one")
 }
 
 impl Driver {
     /// Ends the session, and with it the browser, which would outlive its driver.
     fn close(&self, session: &str) -> std::io::Result<()> {
         let mut stream = TcpStream::connect(format!("127.0.0.1:{}", self.port))?;
-        stream.set_read_timeout(Some(STOP_LIMIT))?;
+        stream.set_read_timeout(Some(SESSION_END_LIMIT))?;
         write!(
             stream,
             "DELETE /session/{session} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
@@ -183,14 +173,6 @@ impl Drop for Driver {
         if let Some(session) = &self.session {
             let _ = self.close(session);
         }
-        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
-        let _ = kill(pid, Signal::SIGTERM);
-        let began = Instant::now();
-        while began.elapsed() < STOP_LIMIT && matches!(self.process.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

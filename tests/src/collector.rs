@@ -19,8 +19,8 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as SpanStatus;
 use prost::Message as _;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+
+use crate::server::{LocalServer, serve_routes};
 
 /// A span as the collector has it.
 #[derive(Clone, Debug)]
@@ -51,31 +51,24 @@ pub struct Span {
 
 /// A server on 127.0.0.1 that takes spans.
 pub struct Collector {
-    port: u16,
     spans: Arc<Mutex<Vec<Span>>>,
-    server: JoinHandle<()>,
+    server: LocalServer,
 }
 
 impl Collector {
     /// Starts one.
     pub async fn start() -> Self {
         let spans = Arc::default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
         let router = Router::new()
             .route("/v1/traces", post(take))
             .with_state(Arc::clone(&spans));
-        let server = tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
-        Self {
-            port,
-            spans,
-            server,
-        }
+        let server = LocalServer::start(|listener| serve_routes(listener, router)).await;
+        Self { spans, server }
     }
 
     /// `http://127.0.0.1:port`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.server.url()
     }
 
     /// Everything so far.
@@ -92,12 +85,6 @@ impl Collector {
         };
         crate::until("the spans were sent", || async { enough(&of_trace()) }).await;
         of_trace()
-    }
-}
-
-impl Drop for Collector {
-    fn drop(&mut self) {
-        self.server.abort();
     }
 }
 

@@ -1,16 +1,16 @@
 //! The FastAPI service that edgelatch replaces (`tests/fastapi/service.py`), in a process of its own.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use crate::origin::Origin;
-use crate::output::Output;
+use crate::process::Process;
 use crate::redis::RedisServer;
 use crate::runner::START_LIMIT;
 use crate::service::root;
 
 /// The service, on a Redis that is another's. Killed on drop.
 pub struct FastApi {
-    process: Child,
+    process: Process,
     address: String,
     client: reqwest::Client,
 }
@@ -24,29 +24,24 @@ impl FastApi {
         let python = std::env::var_os("EDGELATCH_PYTHON").expect(
             "EDGELATCH_PYTHON names no Python that has FastAPI: `cargo xtask test` makes one, target/judges/bin/python3",
         );
-        let mut process = Command::new(python)
+        let mut command = Command::new(python);
+        command
             .args(["-m", "uvicorn", "service:app", "--host", "127.0.0.1"])
             .args(["--port", "0", "--no-access-log", "--app-dir"])
             .arg(root().join("tests/fastapi"))
             .env("REDIS_PORT", redis.port().to_string())
             .env("ORIGIN", origin.url())
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+            .envs(environment.iter().copied());
+        let process = Process::start(&mut command)
             .expect("the Python that EDGELATCH_PYTHON names could not be started");
-        let output = Output::default();
-        output.gather(process.stdout.take().unwrap());
-        output.gather(process.stderr.take().unwrap());
-        let serving = output.wait_for(START_LIMIT, |text| {
+        let serving = process.output().wait_for(START_LIMIT, |text| {
             let address = text.split("running on http://").nth(1)?;
             Some(address.split_whitespace().next()?.to_owned())
         });
         let Some(address) = serving else {
-            let _ = process.kill();
-            panic!("FastAPI does not serve; it printed:\n{}", output.text());
+            let printed = process.output().text();
+            panic!("FastAPI does not serve; it printed:\n{printed}");
         };
         Self {
             process,
@@ -72,7 +67,6 @@ impl FastApi {
 
 impl Drop for FastApi {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.process.kill();
     }
 }

@@ -13,9 +13,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
+
+use crate::server::{self, LocalServer};
 
 /// What the origin answers.
 #[derive(Clone)]
@@ -108,83 +110,73 @@ struct Script {
     gate: Semaphore,
 }
 
-/// An HTTP server of a test's own on 127.0.0.1.
-pub struct Origin {
-    port: u16,
-    script: Arc<Script>,
-    server: Mutex<JoinHandle<()>>,
-}
-
-impl Origin {
-    /// An origin that answers every request with `reply`.
-    pub async fn start(reply: Reply) -> Self {
-        let script = Arc::new(Script {
+impl Script {
+    fn new(reply: Reply) -> Self {
+        Self {
             reply: Mutex::new(reply),
             seen: Mutex::default(),
             running: Mutex::default(),
             overlaps: Mutex::default(),
             gate: Semaphore::new(0),
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let server = Mutex::new(tokio::spawn(serve(listener, Arc::clone(&script))));
-        Self {
-            port,
-            script,
-            server,
         }
     }
+}
 
-    /// Ends it: its connections are cut, and new ones are refused.
-    pub async fn unplug(&self) {
-        self.server.lock().unwrap().abort();
-        let address = ("127.0.0.1", self.port);
-        crate::until("the origin is gone", || async {
-            TcpStream::connect(address).await.is_err()
-        })
-        .await;
-    }
+/// An HTTP server of a test's own on 127.0.0.1.
+pub struct Origin {
+    port: u16,
+    script: Arc<Script>,
+    /// `None` while it is unplugged.
+    server: Mutex<Option<LocalServer>>,
+}
 
-    /// Starts it again at its port.
-    pub async fn plug_in(&self) {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
-        *self.server.lock().unwrap() = tokio::spawn(serve(listener, Arc::clone(&self.script)));
+impl Origin {
+    /// An origin that answers every request with `reply`.
+    pub async fn start(reply: Reply) -> Self {
+        let script = Arc::new(Script::new(reply));
+        let server = LocalServer::start(|listener| serve(listener, Arc::clone(&script))).await;
+        Self::new(script, server)
     }
 
     /// An origin that reads a request's head, writes these bytes as they are, and closes.
     pub async fn start_raw(bytes: &'static [u8]) -> Self {
-        Self::start_writing(bytes, false).await
+        let server = LocalServer::start(|listener| write_bytes(listener, bytes, false)).await;
+        Self::new(Arc::new(Script::new(Reply::nothing())), server)
     }
 
-    /// An origin that reads a request's head, writes these bytes as they are, and then nothing more.
+    /// An origin that reads a request's head, writes these bytes as they are, and then nothing
+    /// more.
     pub async fn start_stalling(bytes: &'static [u8]) -> Self {
-        Self::start_writing(bytes, true).await
+        let server = LocalServer::start(|listener| write_bytes(listener, bytes, true)).await;
+        Self::new(Arc::new(Script::new(Reply::nothing())), server)
     }
 
-    async fn start_writing(bytes: &'static [u8], keep_open: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let server = tokio::spawn(async move {
-            let mut open = Vec::new();
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut head = [0; 4096];
-                let _ = stream.read(&mut head).await;
-                let _ = stream.write_all(bytes).await;
-                if keep_open {
-                    open.push(stream);
-                }
-            }
-        });
-        let mut origin = Self::start(Reply::nothing()).await;
-        origin.server.lock().unwrap().abort();
-        origin.port = port;
-        origin.server = Mutex::new(server);
-        origin
+    fn new(script: Arc<Script>, server: LocalServer) -> Self {
+        Self {
+            port: server.port(),
+            script,
+            server: Mutex::new(Some(server)),
+        }
+    }
+
+    /// Stops it: its connections are cut, and new ones are refused.
+    pub async fn unplug(&self) {
+        let server = self.server.lock().unwrap().take();
+        if let Some(server) = server {
+            server.stop().await;
+        }
+    }
+
+    /// Starts it again at its port.
+    pub async fn plug_in(&self) {
+        let serve = |listener| serve(listener, Arc::clone(&self.script));
+        let server = LocalServer::start_at(self.port, serve).await;
+        *self.server.lock().unwrap() = Some(server);
     }
 
     /// `http://127.0.0.1:port`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        server::url(self.port)
     }
 
     /// Answers like this from now on.
@@ -217,12 +209,6 @@ impl Origin {
     }
 }
 
-impl Drop for Origin {
-    fn drop(&mut self) {
-        self.server.lock().unwrap().abort();
-    }
-}
-
 /// Serves until it is aborted, and then all of its connections end too.
 async fn serve(listener: TcpListener, script: Arc<Script>) {
     let router = axum::Router::new().fallback(answer).with_state(script);
@@ -235,6 +221,19 @@ async fn serve(listener: TcpListener, script: Arc<Script>) {
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
         });
+    }
+}
+
+/// Writes these bytes on every connection that sends something. Closes it then, or keeps it open.
+async fn write_bytes(listener: TcpListener, bytes: &'static [u8], keep_open: bool) {
+    let mut open = Vec::new();
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let mut head = [0; 4096];
+        let _ = stream.read(&mut head).await;
+        let _ = stream.write_all(bytes).await;
+        if keep_open {
+            open.push(stream);
+        }
     }
 }
 

@@ -7,9 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue};
+
+use crate::process::pid_of;
 
 /// How long a server may take to answer its first PING.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -91,6 +92,19 @@ impl RedisServer {
         self.password = (!password.is_empty()).then(|| password.to_owned());
     }
 
+    /// Requires this password from now on, and logs in with it. The empty one is none.
+    pub async fn require_password(&mut self, password: &str) {
+        let set = ["CONFIG", "SET", "requirepass", password];
+        self.run::<()>(&set).await;
+        self.log_in_with(password);
+    }
+
+    /// Closes the connections of all clients. Returns how many there were.
+    pub async fn kill_clients(&self) -> i64 {
+        let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+        self.run(&kill).await
+    }
+
     /// A connection of the test's own.
     pub async fn connection(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
@@ -163,12 +177,12 @@ impl RedisServer {
 
     /// SIGSTOP: it accepts connections and answers nothing.
     pub fn stop(&self) {
-        kill(self.pid(), Signal::SIGSTOP).unwrap();
+        kill(pid_of(&self.child), Signal::SIGSTOP).unwrap();
     }
 
     /// SIGCONT: it goes on.
     pub fn go_on(&self) {
-        kill(self.pid(), Signal::SIGCONT).unwrap();
+        kill(pid_of(&self.child), Signal::SIGCONT).unwrap();
     }
 
     async fn wait_until_it_answers(&self) {
@@ -187,10 +201,6 @@ impl RedisServer {
                 ..Default::default()
             },
         }
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
     }
 }
 

@@ -2,21 +2,12 @@
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::time::{Duration, Instant};
-
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use crate::client::Call;
-use crate::collector::Collector;
 use crate::launch::{Launch, Manifest, manifest_with_spans};
 use crate::origin::Origin;
-use crate::output::Output;
+use crate::process::Process;
 use crate::redis::RedisServer;
-
-/// How long it may take to stop when asked to.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// The project's folder: as cargo or xtask says now, and not when this was compiled, which may have been in another clone that
 /// shares the target folder.
@@ -43,8 +34,7 @@ pub struct App {
 
 /// The service alone.
 pub struct Service {
-    process: Child,
-    output: Output,
+    process: Process,
     address: String,
     launch: Launch,
 }
@@ -138,23 +128,19 @@ impl Service {
         &self.address
     }
 
-    /// The id of its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.id()
-    }
-
     /// What the service has printed so far, the component's log included.
     pub fn logs(&self) -> String {
-        self.output.text()
+        self.process.output().text()
+    }
+
+    /// The memory that its processes have in use, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        self.process.resident_bytes()
     }
 
     /// SIGKILL: the service ends without a word.
     pub fn kill(&mut self) {
-        for child in children(self.process.id()) {
-            let _ = kill(child, Signal::SIGKILL);
-        }
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.process.kill();
     }
 
     /// Starts a killed one again, at the same port, and waits until it serves.
@@ -162,7 +148,7 @@ impl Service {
     /// # Panics
     /// With what it printed, if it does not.
     pub fn restart(&mut self) {
-        (self.process, self.output, self.address) = self.launch.start(&self.address);
+        (self.process, self.address) = self.launch.start(&self.address);
     }
 }
 
@@ -217,8 +203,8 @@ impl AppBuilder {
 
     /// Sends spans to `collector`, soon after each has ended.
     #[must_use]
-    pub fn exporting_to(self, collector: &Collector) -> Self {
-        self.environment("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url())
+    pub fn exporting_to(self, collector: &str) -> Self {
+        self.environment("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
             .environment("OTEL_BSP_SCHEDULE_DELAY", "20")
     }
 
@@ -272,40 +258,19 @@ impl AppBuilder {
             arguments: self.arguments,
             environment,
         };
-        let (process, output, address) = launch.start("127.0.0.1:0");
+        let (process, address) = launch.start("127.0.0.1:0");
         Service {
             process,
-            output,
             address,
             launch,
         }
     }
 }
 
-/// The processes that this one has started: `spin up` starts another, which serves.
-fn children(pid: u32) -> Vec<Pid> {
-    let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    let listed = listed.unwrap_or_default();
-    let pids = listed.split_whitespace().filter_map(|pid| pid.parse().ok());
-    pids.map(Pid::from_raw).collect()
-}
-
 impl Drop for Service {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the service printed:\n{}", self.output.text());
+            eprintln!("the service printed:\n{}", self.process.output().text());
         }
-        // It may have ended already. Spin has a child of its own, which only SIGTERM ends.
-        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
-        let _ = kill(pid, Signal::SIGTERM);
-        let began = Instant::now();
-        while began.elapsed() < STOP_LIMIT {
-            if !matches!(self.process.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Client;
 
-use crate::{App, Service};
+use crate::App;
 
 /// How many clients ask without a pause: more than one instance takes at once.
 const CLIENTS: u64 = 64;
@@ -114,23 +114,5 @@ async fn ask(
         let status = response.status().as_u16();
         response.bytes().await.unwrap();
         *statuses.lock().unwrap().entry(status).or_insert(0) += 1;
-    }
-}
-
-impl Service {
-    /// The memory that its processes have in use, in bytes (`ps -o rss`): Spin has a child that does the work.
-    pub fn resident_bytes(&self) -> u64 {
-        let output = std::process::Command::new("ps")
-            .args(["-A", "-o", "pid=,ppid=,rss="])
-            .output()
-            .unwrap();
-        let listed = String::from_utf8(output.stdout).unwrap();
-        let own = u64::from(self.pid());
-        let processes = listed.lines().filter_map(|line| {
-            let mut numbers = line.split_whitespace().map(|word| word.parse::<u64>().ok());
-            Some([numbers.next()??, numbers.next()??, numbers.next()??])
-        });
-        let ours = processes.filter(|[pid, parent, _]| *pid == own || *parent == own);
-        ours.map(|[_, _, kib]| kib << 10).sum()
     }
 }

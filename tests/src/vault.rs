@@ -9,8 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+
+use crate::server::{self, LocalServer, serve_routes};
 
 /// What it must be asked with.
 const TOKEN: &str = "vault-token-of-the-test";
@@ -21,7 +21,7 @@ type Secrets = Arc<Mutex<HashMap<String, String>>>;
 pub struct Vault {
     port: u16,
     secrets: Secrets,
-    server: Option<JoinHandle<()>>,
+    server: Option<LocalServer>,
 }
 
 impl Vault {
@@ -45,37 +45,27 @@ impl Vault {
     /// Is out of reach from now on.
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {
-            server.abort();
-            let _ = server.await;
+            server.stop().await;
         }
     }
 
     /// Is there again, where it was.
     pub async fn serve(&mut self) {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
-        self.port = listener.local_addr().unwrap().port();
         let router = Router::new()
             .route("/v1/secret/data/edgelatch/{name}", get(read))
             .with_state(Arc::clone(&self.secrets));
-        self.server = Some(tokio::spawn(async move {
-            axum::serve(listener, router).await.unwrap();
-        }));
+        let serve = |listener| serve_routes(listener, router);
+        let server = LocalServer::start_at(self.port, serve).await;
+        self.port = server.port();
+        self.server = Some(server);
     }
 
     /// The `runtime-config.toml` that takes variables from here.
     pub fn runtime_config(&self) -> String {
-        let url = format!("http://127.0.0.1:{}", self.port);
+        let url = server::url(self.port);
         format!(
             "[[variables_provider]]\ntype = \"vault\"\nurl = \"{url}\"\ntoken = \"{TOKEN}\"\nmount = \"secret\"\nprefix = \"edgelatch\"\n"
         )
-    }
-}
-
-impl Drop for Vault {
-    fn drop(&mut self) {
-        if let Some(server) = &self.server {
-            server.abort();
-        }
     }
 }
 

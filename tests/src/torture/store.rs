@@ -9,16 +9,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 use super::history::{Recorder, Visit};
+use crate::server::{LocalServer, serve_routes};
 
 /// An origin on 127.0.0.1 that works for as long as a request's body says.
-pub(crate) struct Store {
-    port: u16,
-    server: JoinHandle<()>,
-}
+pub(crate) struct Store(LocalServer);
 
 struct Shared {
     recorder: Arc<Recorder>,
@@ -35,20 +31,11 @@ impl Store {
         let router = Router::new()
             .route("/users/{user}/{action}", post(act))
             .with_state(shared);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { port, server }
+        Self(LocalServer::start(|listener| serve_routes(listener, router)).await)
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.server.abort();
+        self.0.url()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::history::{Happened, Operation, Verb};
 use super::plan::{self, Fault, Kind};
 use super::{Run, USERS};
-use crate::{Proxy, RedisServer, Service, Weather};
+use crate::{Network, Proxy, RedisServer, Service};
 
 /// How long something that happens once waits for something to happen to.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -64,6 +64,7 @@ impl Storm {
 
     async fn strike(&mut self, fault: Fault) {
         let proxy = &self.proxies[fault.service];
+        let mut network = Network::default();
         match fault.kind {
             Kind::KillRedis => {
                 self.redis.kill();
@@ -91,37 +92,16 @@ impl Storm {
                 held.deliver();
             }
             Kind::Delay => {
-                let delay = fault.lasts / 5;
-                self.weather(
-                    fault,
-                    Weather {
-                        delay,
-                        ..Weather::default()
-                    },
-                )
-                .await;
+                network.delay = fault.lasts / 5;
+                self.with_network(fault, network).await;
             }
             Kind::Blackhole => {
-                let blackhole = true;
-                self.weather(
-                    fault,
-                    Weather {
-                        blackhole,
-                        ..Weather::default()
-                    },
-                )
-                .await;
+                network.blackhole = true;
+                self.with_network(fault, network).await;
             }
             Kind::Halves => {
-                let halves = true;
-                self.weather(
-                    fault,
-                    Weather {
-                        halves,
-                        ..Weather::default()
-                    },
-                )
-                .await;
+                network.halves = true;
+                self.with_network(fault, network).await;
             }
             Kind::FlushScripts => self.run_on_redis(&["SCRIPT", "FLUSH"]).await,
             Kind::KillClients => {
@@ -138,11 +118,11 @@ impl Storm {
         }
     }
 
-    async fn weather(&self, fault: Fault, weather: Weather) {
+    async fn with_network(&self, fault: Fault, network: Network) {
         let proxy = &self.proxies[fault.service];
-        proxy.set_weather(weather);
+        proxy.set_network(network);
         tokio::time::sleep(fault.lasts).await;
-        proxy.set_weather(Weather::default());
+        proxy.set_network(Network::default());
     }
 
     async fn until_spent(&self, fault: Fault) {
@@ -165,10 +145,8 @@ impl Storm {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let mut leftovers = self.held_locks().await;
-        for key in self.redis.run::<Vec<String>>(&["KEYS", "*"]).await {
-            if self.redis.run::<i64>(&["PTTL", &key]).await == -1 {
-                leftovers.push(format!("{key} has no expiry"));
-            }
+        for key in self.redis.keys_without_expiry().await {
+            leftovers.push(format!("{key} has no expiry"));
         }
         self.run
             .recorder

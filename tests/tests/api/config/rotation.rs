@@ -52,13 +52,8 @@ async fn a_password_is_rotated_without_a_restart() {
     vault.put("redis_pwd", "first");
     let mut app = on(&vault, redis).await;
     app.perform("user_id=7").await.assert_success();
-    app.redis
-        .run::<()>(&["CONFIG", "SET", "requirepass", "second"])
-        .await;
-    app.redis.log_in_with("second");
-    app.redis
-        .run::<i64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
-        .await;
+    app.redis.require_password("second").await;
+    app.redis.kill_clients().await;
     app.perform("user_id=7")
         .await
         .assert_problem(503, "redis-unavailable");

@@ -72,10 +72,7 @@ async fn a_connection_that_breaks_does_not_show() {
     let app = start().await;
     warm_up(&app).await;
     for place in PLACES {
-        let cut = || async {
-            let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
-            app.redis.run::<i64>(&kill).await
-        };
+        let cut = || app.redis.kill_clients();
         assert!(cut().await > 0);
         let lease = place.acquire(&app).await;
         cut().await;

@@ -116,10 +116,7 @@ async fn a_signal_that_is_lost_costs_half_a_second_and_not_the_turn() {
     let first = queued(&app, &app.redis, 1).await;
     let second = queued(&app, &app.redis, 2).await;
     // Whoever waits is cut off as the lock is given back.
-    let _: i64 = app
-        .redis
-        .run(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
-        .await;
+    app.redis.kill_clients().await;
     lease.give_back(&app).await;
     let (first, second) = (first.await.unwrap(), second.await.unwrap());
     first.assert_success();

@@ -46,10 +46,7 @@ async fn a_password_that_is_missing() {
     let redis = RedisServer::start_with(&["--requirepass", PASSWORD]).await;
     let mut app = App::builder().redis(redis).start().await;
     assert_all_fail(&app, "redis-unavailable").await;
-    app.redis
-        .run::<()>(&["CONFIG", "SET", "requirepass", ""])
-        .await;
-    app.redis.log_in_with("");
+    app.redis.require_password("").await;
     assert_recovers(&app).await;
 }
 
@@ -57,18 +54,10 @@ async fn a_password_that_is_missing() {
 async fn a_password_that_is_required_later() {
     let mut app = App::start().await;
     assert_works(&app).await;
-    app.redis
-        .run::<()>(&["CONFIG", "SET", "requirepass", PASSWORD])
-        .await;
-    app.redis.log_in_with(PASSWORD);
-    app.redis
-        .run::<i64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
-        .await;
+    app.redis.require_password(PASSWORD).await;
+    app.redis.kill_clients().await;
     assert_all_fail(&app, "redis-unavailable").await;
-    app.redis
-        .run::<()>(&["CONFIG", "SET", "requirepass", ""])
-        .await;
-    app.redis.log_in_with("");
+    app.redis.require_password("").await;
     assert_recovers(&app).await;
 }
 
@@ -82,13 +71,8 @@ async fn a_password_that_is_changed_is_noticed_by_the_next_connection() {
         .start()
         .await;
     assert_works(&app).await;
-    app.redis
-        .run::<()>(&["CONFIG", "SET", "requirepass", "another"])
-        .await;
-    app.redis.log_in_with("another");
-    app.redis
-        .run::<i64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
-        .await;
+    app.redis.require_password("another").await;
+    app.redis.kill_clients().await;
     assert_all_fail(&app, "redis-unavailable").await;
     assert_unlogged(&app, &[PASSWORD, "another"]).await;
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use edgelatch_tests::{App, Behaviour, FakeRedis, Loss, RedisServer, until, within};
+use edgelatch_tests::{App, Loss, Proxy, RedisServer, until, within};
 
 /// The service behind a link that loses answers when it is told to; its scripts are known to Redis.
-async fn behind_a_link() -> (App, FakeRedis) {
+async fn behind_a_link() -> (App, Proxy) {
     let redis = RedisServer::start().await;
-    let link = FakeRedis::start(Behaviour::Forward(redis.port())).await;
+    let link = Proxy::start(redis.port()).await;
     let app = App::builder()
         .redis(redis)
         .var("redis_port", &link.port().to_string())
@@ -40,7 +40,7 @@ async fn an_acquisition_whose_connection_breaks_is_found_again() {
     link.lose_answer_to("user:7:lock", Loss::Cut);
     let answer = app.perform("user_id=7&expire=30").await;
     answer.assert_body(200, r#"{"status":"success"}"#);
-    assert!(link.has_lost());
+    assert!(link.is_spent());
     assert!(!app.redis.exists("user:7:lock").await);
 
     link.lose_answer_to("user:8:lock", Loss::Cut);
@@ -62,7 +62,7 @@ async fn an_acquisition_whose_answer_is_lost_is_given_back() {
         link.lose_answer_to(&key, Loss::Swallow);
         let answer = call.await;
         answer.assert_problem(503, "redis-timeout");
-        assert!(link.has_lost());
+        assert!(link.is_spent());
         assert_free_soon(&app, &key).await;
         let next = app.attempt(&format!("user_id={user}")).await;
         next.assert_body(200, r#"{"status":"success"}"#);
@@ -102,7 +102,7 @@ async fn a_commit_whose_connection_breaks_is_a_success() {
     link.lose_answer_to("cache:last-action", Loss::Cut);
     let answer = app.perform("user_id=7&expire=30").await;
     answer.assert_body(200, r#"{"status":"success"}"#);
-    assert!(link.has_lost());
+    assert!(link.is_spent());
     let kept = app.get("/api/v1/users/7/cache/last-action").await;
     assert_eq!(kept.json()["fencing_token"], answer.number("fencing-token"));
     assert!(!app.redis.exists("user:7:lock").await);
@@ -115,7 +115,7 @@ async fn an_idempotent_commit_whose_connection_breaks_is_a_success_and_replayed(
     link.lose_answer_to("cache:last-action", Loss::Cut);
     let first = call().await;
     first.assert_body(200, r#"{"status":"success"}"#);
-    assert!(link.has_lost());
+    assert!(link.is_spent());
     let second = call().await;
     assert_eq!(second.header("idempotent-replayed"), Some("true"));
     assert_eq!(
@@ -152,7 +152,7 @@ async fn a_renewal_or_release_whose_connection_breaks_is_a_success() {
     for (method, status) in [("PUT", 200), ("DELETE", 204)] {
         link.lose_answer_to("user:7:lock", Loss::Cut);
         assert_eq!(call(method).await.status, status, "{method}");
-        assert!(link.has_lost());
+        assert!(link.is_spent());
     }
     assert!(!app.redis.exists("user:7:lock").await);
 }
@@ -167,7 +167,7 @@ async fn a_cache_write_whose_connection_breaks_is_503_and_happens_once() {
     link.lose_answer_to("cache:counter", Loss::Cut);
     let answer = app.put(path).json("2").await;
     answer.assert_problem(503, "redis-unavailable");
-    assert!(link.has_lost());
+    assert!(link.is_spent());
     assert_eq!(app.redis.calls("set").await, sets + 1);
     app.get(path).await.assert_body(200, "2");
 }
@@ -180,5 +180,5 @@ async fn a_read_whose_connection_breaks_is_repeated() {
     app.get(path).await.assert_body(200, "1");
     link.lose_answer_to("cache:profile", Loss::Cut);
     app.get(path).await.assert_body(200, "1");
-    assert!(link.has_lost());
+    assert!(link.is_spent());
 }

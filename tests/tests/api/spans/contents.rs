@@ -3,9 +3,10 @@
 use edgelatch_tests::{App, Collector, Origin, Reply, Span, on_spin, root};
 use serde_json::{Value, json};
 
-use super::{in_trace, is_component_s, named, names, of_component, outcome, trace, traced};
+use super::{
+    PERFORM, in_trace, is_component_s, named, names, of_component, outcome, trace, traced,
+};
 
-const PERFORM: &str = "POST /api/v1/users/perform-action";
 const ATTEMPT: &str = "POST /api/v1/users/attempt-action";
 const LEASE: &str = "POST /api/v1/users/{user_id}/lock";
 
@@ -320,7 +321,7 @@ async fn without_the_feature_the_host_s_span_is_the_only_one() {
     let collector = Collector::start().await;
     let app = App::builder()
         .patient()
-        .exporting_to(&collector)
+        .exporting_to(&collector.url())
         .start()
         .await;
     in_trace(app.perform("user_id=7"), &trace(1)).await;

@@ -9,6 +9,9 @@ mod tree;
 
 use edgelatch_tests::{App, AppBuilder, Call, Collector, Span};
 
+/// The route of an action, which names its span.
+const PERFORM: &str = "POST /api/v1/users/perform-action";
+
 /// The caller's span.
 const CALLER: &str = "00f067aa0ba902b7";
 
@@ -17,7 +20,7 @@ fn traced(collector: &Collector) -> AppBuilder {
     App::builder()
         .patient()
         .with_spans()
-        .exporting_to(collector)
+        .exporting_to(&collector.url())
 }
 
 /// A trace id that ends like this.

@@ -2,9 +2,9 @@
 
 use edgelatch_tests::{Collector, Origin, Reply, Span, on_spin, until};
 
-use super::{CALLER, in_trace, is_request, named, names, of_component, trace, traced, with_id};
-
-const PERFORM: &str = "POST /api/v1/users/perform-action";
+use super::{
+    CALLER, PERFORM, in_trace, is_request, named, names, of_component, trace, traced, with_id,
+};
 
 /// Asserts that the request's span is below the host's, and that below the caller's.
 fn assert_below_caller(all: &[Span], request: &Span) {
