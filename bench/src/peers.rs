@@ -9,18 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use edgelatch_tests::START_LIMIT;
 use serde::Serialize;
 
 use crate::client::Client;
 use crate::process::Usage;
-
-/// How long a server may take until it answers: the component may have to be compiled first.
-const START_LIMIT: Duration = Duration::from_secs(90);
-
-/// How long it may take to stop when asked to.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// What runs the components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -163,21 +156,10 @@ impl Programs {
     }
 
     fn up(&self, manifest: &Path, listen: &str, with: &With<'_>) -> Command {
-        let mut command = Command::new(&self.runner);
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("SPIN_")) {
-                command.env_remove(name);
-            }
-        }
+        let runtime_config = Path::new("runtime-config.toml");
+        let mut command = edgelatch_tests::up(&self.runner, manifest, listen, runtime_config);
         // Their errors would gather backtraces, which nobody sees.
-        command.env_remove("RUST_BACKTRACE");
-        command
-            .arg("up")
-            .arg("--from")
-            .arg(manifest)
-            .args(["--listen", listen])
-            .args(["--runtime-config-file", "runtime-config.toml"])
-            .args(with.arguments);
+        command.env_remove("RUST_BACKTRACE").args(with.arguments);
         command
     }
 }
@@ -291,18 +273,6 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended already. Spin has a child of its own, which only SIGTERM ends.
-        if let Ok(pid) = i32::try_from(self.process.id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-        }
-        let began = Instant::now();
-        while began.elapsed() < STOP_LIMIT {
-            if !matches!(self.process.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        edgelatch_tests::stop(&mut self.process);
     }
 }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::stats::ms;
+
 /// How long it sleeps.
 const MOMENT: Duration = Duration::from_micros(500);
 
@@ -39,7 +41,7 @@ impl Stalls {
     pub(crate) fn longest_ms(mut self) -> Option<f64> {
         self.ended.store(true, Ordering::Relaxed);
         let longest = self.thread.take()?.join().ok()?;
-        Some(longest.as_secs_f64() * 1e3)
+        Some(ms(longest))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The arithmetic of the report: percentiles of what was measured once, medians and spreads of what was measured in rounds, and ratios
 //! of what was measured side by side.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 /// What several rounds came to.
@@ -47,6 +49,11 @@ pub(crate) fn percentile(sorted: &[f64], percent: f64) -> Option<f64> {
         sorted.get(position.ceil() as usize)?,
     );
     Some(lower + (upper - lower) * (position - below))
+}
+
+/// A duration in milliseconds.
+pub(crate) fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
 }
 
 /// The same values in ascending order.

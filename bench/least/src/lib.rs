@@ -17,8 +17,7 @@ use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 mod scripted;
 
 /// Compare-and-delete, as the Redis manual has it for locks.
-const RELEASE: &str =
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+const RELEASE: &str = include_str!("../../release.lua");
 
 /// How long a lock lives, in milliseconds.
 const EXPIRE_MS: i64 = 10_000;

@@ -21,8 +21,7 @@ use redis::aio::MultiplexedConnection;
 use serde::Deserialize;
 
 /// Compare-and-delete, as the Redis manual has it for locks.
-const RELEASE: &str =
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+const RELEASE: &str = include_str!("../../release.lua");
 
 /// How long a lock lives, in milliseconds.
 const EXPIRE_MS: u64 = 10_000;

@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::peers::{Peer, Server, With};
 use crate::plan::Bench;
 use crate::stalls::Stalls;
-use crate::stats::{percentile, sorted, unfairness};
+use crate::stats::{ms, percentile, sorted, unfairness};
 
 /// Clients that contend.
 const CLIENTS: [usize; 3] = [2, 16, 256];
@@ -211,9 +211,9 @@ async fn take_turns(address: String, number: usize, turns: Arc<Mutex<Turns>>) {
 
 impl Turns {
     fn summarise(&self, peer: Peer, clients: usize, action_ms: u64, seconds: f64) -> Contended {
-        let ms = |wait: &Duration| (wait.as_secs_f64() * 1e3 - action_ms as f64).max(0.0);
-        let waits = sorted(&self.waits.iter().map(ms).collect::<Vec<_>>());
-        let unfinished: Vec<f64> = self.unfinished.iter().map(ms).collect();
+        let idle = |wait: &Duration| (ms(*wait) - action_ms as f64).max(0.0);
+        let waits = sorted(&self.waits.iter().map(idle).collect::<Vec<_>>());
+        let unfinished: Vec<f64> = self.unfinished.iter().map(idle).collect();
         let longest = waits.iter().chain(&unfinished).copied().reduce(f64::max);
         let completions = self.ended.len();
         let fair_enough = completions >= clients * FAIR_TURNS;
@@ -244,18 +244,18 @@ fn between_answers(ended: &[Instant]) -> Vec<f64> {
     let mut ended = ended.to_vec();
     ended.sort_unstable();
     let gaps = ended.iter().zip(ended.iter().skip(1));
-    sorted(&gaps.map(|(a, b)| ms(*a, *b)).collect::<Vec<_>>())
+    sorted(&gaps.map(|(a, b)| ms_between(*a, *b)).collect::<Vec<_>>())
 }
 
 /// Milliseconds from the end of each action to the beginning of the next, sorted. Actions are in the order in which they began.
 fn between_actions(actions: &[(Instant, Option<Instant>)]) -> Vec<f64> {
     let pairs = actions.iter().zip(actions.iter().skip(1));
-    let gaps = pairs.filter_map(|((_, ended), (began, _))| Some(ms((*ended)?, *began)));
+    let gaps = pairs.filter_map(|((_, ended), (began, _))| Some(ms_between((*ended)?, *began)));
     sorted(&gaps.collect::<Vec<_>>())
 }
 
-fn ms(from: Instant, to: Instant) -> f64 {
-    to.saturating_duration_since(from).as_secs_f64() * 1e3
+fn ms_between(from: Instant, to: Instant) -> f64 {
+    ms(to.saturating_duration_since(from))
 }
 
 #[cfg(test)]

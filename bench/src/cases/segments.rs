@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::client::{Answer, Client};
 use crate::peers::{Peer, Server};
 use crate::plan::Bench;
-use crate::stats::{percentile, sorted};
+use crate::stats::{ms, percentile, sorted};
 
 /// Connections that ask at the same time.
 const CONNECTIONS: u64 = 32;
@@ -68,7 +68,6 @@ async fn ask(address: String, number: u64, end: Instant) -> anyhow::Result<Vec<A
 }
 
 fn summarise(peer: Peer, answers: &[Answer]) -> Arrivals {
-    let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
     let share = |matches: &dyn Fn(&Answer) -> bool| {
         let count = answers.iter().filter(|answer| matches(answer)).count();
         count as f64 / answers.len().max(1) as f64

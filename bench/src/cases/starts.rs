@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::client::Client;
 use crate::peers::{Peer, Server, With};
 use crate::plan::{Bench, in_turn};
-use crate::stats::{percentile, sorted};
+use crate::stats::{ms, percentile, sorted};
 
 /// How long a server took, round by round, in milliseconds.
 #[derive(Serialize)]
@@ -84,9 +84,8 @@ pub(crate) async fn servers(bench: &Bench) -> anyhow::Result<Vec<Started>> {
             ensure!(answer.status == 200, "{peer}: {}", answer.status);
             let own = all.iter_mut().find(|it| it.peer == *peer);
             own.into_iter().for_each(|own| {
-                let whole = answer.end - began;
-                own.to_first_answer_ms.push(whole.as_secs_f64() * 1e3);
-                own.first_request_ms.push(answer.took().as_secs_f64() * 1e3);
+                own.to_first_answer_ms.push(ms(answer.end - began));
+                own.first_request_ms.push(ms(answer.took()));
             });
         }
     }
@@ -134,7 +133,7 @@ async fn fresh_requests(bench: &Bench, server: &Server) -> anyhow::Result<Vec<f6
         let path = format!("/api/v1/users/perform-action?user_id={user}");
         let answer = client.call("POST", &path).await?;
         ensure!(answer.status == 200, "{path}: {}", answer.status);
-        took.push(answer.took().as_secs_f64() * 1e3);
+        took.push(ms(answer.took()));
     }
     Ok(took)
 }
