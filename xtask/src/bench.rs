@@ -20,8 +20,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         prepare(&mut bench, wanted_runner(arguments))?;
     }
     signals::pass_on()?;
-    let mut process = bench.spawn()?;
-    let ended = signals::wait(&mut process)?;
+    let ended = signals::run(&mut bench)?;
     anyhow::ensure!(
         ended.status.success(),
         "the benchmark did not end well: see the output above"

@@ -113,12 +113,8 @@ pub(crate) fn check_spans(path: &Path) -> anyhow::Result<()> {
         .iter()
         .find(|component| component.id == "edgelatch");
     let api = api.context("spin.toml has no component \"edgelatch\"")?;
-    let read = |path: &Path| {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-        Interface::of(&bytes?)
-    };
-    let without = read(&build::root().join(&api.source))?.imports;
-    let with = read(path)?.imports;
+    let without = read(&build::root().join(&api.source))?.1.imports;
+    let with = read(path)?.1.imports;
     let added: Vec<_> = with
         .iter()
         .filter(|name| !without.contains(name))
@@ -131,6 +127,14 @@ pub(crate) fn check_spans(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Reads a component: its bytes, and what it imports and exports.
+fn read(file: &Path) -> anyhow::Result<(Vec<u8>, Interface)> {
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let interface =
+        Interface::of(&bytes).with_context(|| format!("{} is not a component", file.display()))?;
+    Ok((bytes, interface))
+}
+
 /// Holds every component of the manifest at `path` against it, and hands each on.
 pub(crate) fn check_manifest(
     path: &Path,
@@ -140,10 +144,7 @@ pub(crate) fn check_manifest(
     let folder = path.parent().context("a manifest is in a folder")?;
     for component in &manifest::components(path)? {
         let file = folder.join(&component.source);
-        let bytes =
-            std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let interface = Interface::of(&bytes)
-            .with_context(|| format!("{} is not a component", file.display()))?;
+        let (bytes, interface) = read(&file)?;
         ensure!(
             !interface.imports.is_empty(),
             "{} imports nothing: it can't be what spin.toml describes",

@@ -138,11 +138,7 @@ fn forget_settings(command: &mut Command) {
 }
 
 fn wait_for(command: &mut Command, failed: &str) -> anyhow::Result<()> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let mut process = command
-        .spawn()
-        .with_context(|| format!("`{program}` could not be started"))?;
-    let ended = signals::wait(&mut process)?;
+    let ended = signals::run(command)?;
     if ended.asked_to {
         bail!("stopped");
     }

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
 use crate::{install, step};
 
@@ -29,7 +29,8 @@ impl PrivateRedis {
         step::say(format_args!(
             "starting a Redis of its own at 127.0.0.1:{port} (it keeps nothing when it stops)"
         ));
-        let server = Command::new(&program)
+        let mut command = Command::new(program);
+        command
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--logfile", "redis.log"])
             .arg("--dir")
@@ -38,11 +39,9 @@ impl PrivateRedis {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             // Ctrl-C goes to the whole foreground group: this way the service stops first.
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("`{}` could not be started", program.display()))?;
+            .process_group(0);
         let mut redis = Self {
-            server,
+            server: step::start(&mut command)?,
             port,
             folder,
         };

@@ -76,13 +76,11 @@ impl Background {
     /// Starts it and waits until it serves. What it prints goes to `log`.
     pub(crate) fn start(command: &mut Command, log: &std::path::Path) -> anyhow::Result<Self> {
         let mut log_file = std::fs::File::create(log)?;
-        let program = command.get_program().to_string_lossy().into_owned();
-        let mut service = command
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(log_file.try_clone()?)
-            .spawn()
-            .with_context(|| format!("`{program}` could not be started"))?;
+            .stderr(log_file.try_clone()?);
+        let mut service = step::start(command)?;
         let output = service.stdout.take().context("no output to read")?;
         let mut lines = BufReader::new(output).lines();
         let mut background = Self {

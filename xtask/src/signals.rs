@@ -1,16 +1,18 @@
 //! Ctrl-C and SIGTERM, passed on to the process that is waited for, so that whatever was started around it is stopped too.
 
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::Mutex;
 
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::step;
+
 /// The process that a signal has to stop; `None` where none is waited for.
 static WAITED_FOR: Mutex<Option<Pid>> = Mutex::new(None);
 
-/// From now on, Ctrl-C and SIGTERM end the process that [`wait`] waits for instead of this one.
+/// From now on, Ctrl-C and SIGTERM end the process that [`run`] waits for instead of this one.
 pub(crate) fn pass_on() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         let process = WAITED_FOR
@@ -33,9 +35,10 @@ pub(crate) struct Ended {
     pub(crate) asked_to: bool,
 }
 
-/// Waits for a process.
-pub(crate) fn wait(process: &mut Child) -> anyhow::Result<Ended> {
-    let pid = pid_of(process)?;
+/// Runs a command to its end. A signal that [`pass_on`] handles ends the command first.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<Ended> {
+    let mut process = step::start(command)?;
+    let pid = pid_of(&process)?;
     if let Ok(mut current) = WAITED_FOR.lock() {
         *current = Some(pid);
     }

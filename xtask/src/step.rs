@@ -1,6 +1,6 @@
 //! Steps: said in a line, run, and reported in a sentence where they fail.
 
-use std::process::Command;
+use std::process::{Child, Command};
 
 use anyhow::{Context as _, bail};
 
@@ -14,14 +14,21 @@ pub(crate) fn say(what: impl std::fmt::Display) {
 /// # Errors
 /// `failed`, where it can't be started or does not succeed.
 pub(crate) fn run(command: &mut Command, failed: &str) -> anyhow::Result<()> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let status = command
-        .status()
-        .with_context(|| format!("`{program}` could not be started"))?;
-    if !status.success() {
+    if !start(command)?.wait()?.success() {
         bail!("{failed}");
     }
     Ok(())
+}
+
+/// Starts a process.
+///
+/// # Errors
+/// The name of the program, if it can't be started.
+pub(crate) fn start(command: &mut Command) -> anyhow::Result<Child> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command
+        .spawn()
+        .with_context(|| format!("`{program}` could not be started"))
 }
 
 /// The path of a program on PATH.

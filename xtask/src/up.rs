@@ -68,11 +68,7 @@ impl Up {
             "serving at http://{0} - try: curl -X POST 'http://{0}/api/v1/users/perform-action/?user_id=42' - Ctrl-C stops",
             self.listen
         ));
-        let program = command.get_program().to_string_lossy().into_owned();
-        let mut service = command
-            .spawn()
-            .with_context(|| format!("`{program}` could not be started"))?;
-        let ended = signals::wait(&mut service)?;
+        let ended = signals::run(command)?;
         if !ended.status.success() && !ended.asked_to {
             bail!("the service ended: see its words above");
         }
