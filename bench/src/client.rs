@@ -17,7 +17,7 @@ pub(crate) struct Client {
     received: Vec<u8>,
 }
 
-/// An answer, and when it came.
+/// An answer, and when it head_arrived_at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
     /// Its status.
@@ -28,7 +28,7 @@ pub(crate) struct Answer {
     pub(crate) head: Instant,
     /// When all of its body had come.
     pub(crate) end: Instant,
-    /// Whether the body, or a part of it, came apart from the head.
+    /// Whether the body, or a part of it, head_arrived_at apart from the head.
     pub(crate) split: bool,
 }
 
@@ -98,14 +98,14 @@ impl Client {
             let Some(announced) = Head::parse(&self.received)? else {
                 continue;
             };
-            let came = *head.get_or_insert(now);
+            let head_arrived_at = *head.get_or_insert(now);
             if self.received.len() >= announced.length + announced.body {
                 return Ok(Answer {
                     status: announced.status,
                     sent,
-                    head: came,
+                    head: head_arrived_at,
                     end: now,
-                    split: came != now,
+                    split: head_arrived_at != now,
                 });
             }
         }

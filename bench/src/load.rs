@@ -57,7 +57,7 @@ pub(crate) struct Load {
 
 /// What a load came to.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Loaded {
+pub(crate) struct LoadResult {
     pub(crate) requests: u64,
     pub(crate) per_second: f64,
     /// Answers of 400 and more, and requests without any.
@@ -75,14 +75,14 @@ pub(crate) struct Loaded {
 }
 
 /// Processor time of everybody who takes part, and of the whole machine.
-struct Spent {
+struct CpuTimes {
     server: Duration,
     redis: Duration,
     own: Duration,
     machine: Duration,
 }
 
-impl Spent {
+impl CpuTimes {
     fn so_far(server: &Server, redis: u32) -> anyhow::Result<Self> {
         Ok(Self {
             machine: process::machine()?,
@@ -109,7 +109,7 @@ impl Spent {
 
 /// What `load.lua` prints.
 #[derive(Deserialize)]
-struct Printed {
+struct WrkReport {
     requests: u64,
     micros: u64,
     status: u64,
@@ -123,12 +123,12 @@ struct Printed {
 pub(crate) struct Series {
     pub(crate) peer: Peer,
     pub(crate) load: Load,
-    pub(crate) rounds: Vec<Loaded>,
+    pub(crate) rounds: Vec<LoadResult>,
 }
 
 impl Series {
     /// One figure of all rounds.
-    pub(crate) fn each(&self, figure: impl Fn(&Loaded) -> f64) -> Vec<f64> {
+    pub(crate) fn each(&self, figure: impl Fn(&LoadResult) -> f64) -> Vec<f64> {
         self.rounds.iter().map(figure).collect()
     }
 
@@ -148,17 +148,17 @@ impl Load {
         bench: &Bench,
         server: &Server,
         seed: usize,
-    ) -> anyhow::Result<Loaded> {
+    ) -> anyhow::Result<LoadResult> {
         let redis = bench.redis_pid().await?;
-        let before = Spent::so_far(server, redis)?;
+        let before = CpuTimes::so_far(server, redis)?;
         let printed = self.wrk(bench, server, seed).await?;
-        let spent = Spent::so_far(server, redis)?.since(&before);
+        let spent = CpuTimes::so_far(server, redis)?.since(&before);
         if printed.requests == 0 {
             bail!("{} answered nothing", server.peer());
         }
         let seconds = printed.micros as f64 / 1e6;
         let requests = printed.requests as f64;
-        Ok(Loaded {
+        Ok(LoadResult {
             requests: printed.requests,
             per_second: requests / seconds,
             failed: printed.status + printed.failed,
@@ -170,7 +170,7 @@ impl Load {
         })
     }
 
-    async fn wrk(&self, bench: &Bench, server: &Server, seed: usize) -> anyhow::Result<Printed> {
+    async fn wrk(&self, bench: &Bench, server: &Server, seed: usize) -> anyhow::Result<WrkReport> {
         let output = tokio::process::Command::new(&bench.programs.wrk)
             .args(["--threads", "1"])
             .args(["--connections", &self.connections.to_string()])

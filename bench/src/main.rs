@@ -41,7 +41,7 @@ async fn main() -> ExitCode {
     // Told to stop, it stops what it has started: that happens where the future is dropped.
     let outcome = tokio::select! {
         outcome = run(Arguments::parse()) => outcome,
-        stopped = told_to_stop() => stopped.and_then(|()| bail!("stopped")),
+        stopped = stop_signal() => stopped.and_then(|()| bail!("stopped")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,7 +53,7 @@ async fn main() -> ExitCode {
 }
 
 /// Ends when Ctrl-C or SIGTERM comes.
-async fn told_to_stop() -> anyhow::Result<()> {
+async fn stop_signal() -> anyhow::Result<()> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -82,7 +82,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     // Those that take turns under load are started once, and stopped before anything is measured without them.
     let mut servers = Vec::new();
     for case in Case::value_variants() {
-        if arguments.wants(*case) {
+        if arguments.selects(*case) {
             let name = case.to_possible_value();
             let name = name.map_or_else(String::new, |name| name.get_name().to_owned());
             eprintln!("bench: {:4.0} s  {name}", began.elapsed().as_secs_f64());

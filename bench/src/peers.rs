@@ -108,21 +108,21 @@ impl Programs {
         Some(self.root.join(file))
     }
 
-    fn command(&self, peer: Peer, listen: &str, with: &With<'_>) -> Command {
-        let redis = format!("redis://127.0.0.1:{}", with.redis_port);
+    fn command(&self, peer: Peer, listen: &str, options: &StartOptions<'_>) -> Command {
+        let redis = format!("redis://127.0.0.1:{}", options.redis_port);
         let mut command = match peer {
             Peer::Service => {
-                let mut command = self.up(Path::new("spin.toml"), listen, with);
+                let mut command = self.up(Path::new("spin.toml"), listen, options);
                 command
                     .env("SPIN_VARIABLE_REDIS_HOST", "127.0.0.1")
-                    .env("SPIN_VARIABLE_REDIS_PORT", with.redis_port.to_string());
-                if let Some(origin) = with.origin {
+                    .env("SPIN_VARIABLE_REDIS_PORT", options.redis_port.to_string());
+                if let Some(origin) = options.origin {
                     command.env("SPIN_VARIABLE_ORIGIN", origin);
                 }
                 command
             }
             Peer::Least | Peer::Scripted => {
-                let mut command = self.up(Path::new("bench/least/spin.toml"), listen, with);
+                let mut command = self.up(Path::new("bench/least/spin.toml"), listen, options);
                 let scripts = (peer == Peer::Scripted).to_string();
                 command
                     .env("SPIN_VARIABLE_REDIS_ADDRESS", redis)
@@ -145,7 +145,7 @@ impl Programs {
                     .env("REDIS_URL", redis)
                     // Compiled files would appear in the project's folder.
                     .env("PYTHONDONTWRITEBYTECODE", "1");
-                if let Some(origin) = with.origin {
+                if let Some(origin) = options.origin {
                     command.env("ORIGIN", origin);
                 }
                 command
@@ -155,18 +155,18 @@ impl Programs {
         command
     }
 
-    fn up(&self, manifest: &Path, listen: &str, with: &With<'_>) -> Command {
+    fn up(&self, manifest: &Path, listen: &str, options: &StartOptions<'_>) -> Command {
         let runtime_config = Path::new("runtime-config.toml");
         let mut command = edgelatch_tests::up(&self.runner, manifest, listen, runtime_config);
         // Their errors would gather backtraces, which nobody sees.
-        command.env_remove("RUST_BACKTRACE").args(with.arguments);
+        command.env_remove("RUST_BACKTRACE").args(options.arguments);
         command
     }
 }
 
 /// What a server is started with.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct With<'a> {
+pub(crate) struct StartOptions<'a> {
     /// Its Redis.
     pub(crate) redis_port: u16,
     /// Where its actions go.
@@ -188,13 +188,13 @@ impl Server {
     /// Starts one and waits until it answers `/healthz`.
     ///
     /// # Errors
-    /// With what it printed, if it does not.
+    /// StartOptions what it printed, if it does not.
     pub(crate) async fn start(
         programs: &Programs,
         peer: Peer,
-        with: With<'_>,
+        options: StartOptions<'_>,
     ) -> anyhow::Result<Self> {
-        let mut server = Self::launch(programs, peer, with)?;
+        let mut server = Self::launch(programs, peer, options)?;
         let mut client = server.first_connection().await?;
         let answer = client.call("GET", "/healthz").await?;
         if answer.status != 200 {
@@ -207,12 +207,16 @@ impl Server {
     ///
     /// # Errors
     /// If there is no such program.
-    pub(crate) fn launch(programs: &Programs, peer: Peer, with: With<'_>) -> anyhow::Result<Self> {
+    pub(crate) fn launch(
+        programs: &Programs,
+        peer: Peer,
+        options: StartOptions<'_>,
+    ) -> anyhow::Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let folder = tempfile::tempdir()?;
         let log = File::create(folder.path().join("log"))?;
-        let mut command = programs.command(peer, &address, &with);
+        let mut command = programs.command(peer, &address, &options);
         if programs.component(peer).is_some() {
             command.arg("--state-dir").arg(folder.path().join("state"));
         }
@@ -233,7 +237,7 @@ impl Server {
     /// Connects as soon as it listens.
     ///
     /// # Errors
-    /// With what it printed, if it does not.
+    /// StartOptions what it printed, if it does not.
     pub(crate) async fn first_connection(&mut self) -> anyhow::Result<Client> {
         let began = Instant::now();
         while began.elapsed() < START_LIMIT {

@@ -4,7 +4,7 @@ use clap::{Parser, ValueEnum};
 use edgelatch_tests::RedisServer;
 use serde::Serialize;
 
-use crate::peers::{Peer, Programs, Runner, Server, With};
+use crate::peers::{Peer, Programs, Runner, Server, StartOptions};
 
 /// Measures the service beside the least possible component, a native server and FastAPI
 #[derive(Parser)]
@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     /// Whether this is to be measured.
-    pub(crate) fn wants(&self, case: Case) -> bool {
+    pub(crate) fn selects(&self, case: Case) -> bool {
         self.cases.is_empty() || self.cases.contains(&case)
     }
 }
@@ -147,7 +147,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     /// The same with another Redis, which has nothing in it.
-    pub(crate) async fn with_a_redis_of_its_own(&self) -> Self {
+    pub(crate) async fn with_own_redis(&self) -> Self {
         Self {
             redis: RedisServer::start().await,
             programs: self.programs.clone(),
@@ -160,12 +160,12 @@ impl Bench {
     /// # Errors
     /// If it does not serve.
     pub(crate) async fn start(&self, peer: Peer, arguments: &[&str]) -> anyhow::Result<Server> {
-        let with = With {
+        let options = StartOptions {
             redis_port: self.redis.port(),
             origin: None,
             arguments,
         };
-        Server::start(&self.programs, peer, with).await
+        Server::start(&self.programs, peer, options).await
     }
 
     /// Starts all of these.
@@ -181,7 +181,7 @@ impl Bench {
     }
 
     /// These peers; in the quick form, which has no time for them, the service alone.
-    pub(crate) fn worth_it<'a>(&self, peers: &'a [Peer]) -> impl Iterator<Item = &'a Peer> {
+    pub(crate) fn contending<'a>(&self, peers: &'a [Peer]) -> impl Iterator<Item = &'a Peer> {
         let quick = self.plan.quick;
         let peers = peers.iter();
         peers.filter(move |peer| !quick || **peer == Peer::Service)

@@ -1,4 +1,4 @@
-//! How long the machine lets a thread wait that wants to run: nothing that runs on it is quicker to answer than that. Measured as jHiccup
+//! How long the machine lets a thread wait that selects to run: nothing that runs on it is quicker to answer than that. Measured as jHiccup
 //! does it (Gil Tene, <https://github.com/giltene/jHiccup>): a thread sleeps for a moment, again and again, and sees how much later it wakes.
 
 use std::sync::Arc;

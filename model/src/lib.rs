@@ -13,12 +13,12 @@
 //! Every session has connections of its own, so scripts of different sessions are carried out in any order, and those sent over
 //! one connection in theirs. In the service, requests of one instance share a connection: that allows fewer orders, never more.
 //!
-//! A connection that was cut may still hand over what was sent before, at any later time: to the one who reads this it looks
+//! A connection that was cut may still hand over what was sent before, at any later time: to the one who reads this it polls
 //! like a message that was delayed, duplicated (the call was repeated over another connection) or, where the run is looked at
 //! before, lost.
 //!
 //! Time is counted in units of half a time to live. Nothing says how long a step takes, so a paused process is one that does not
-//! take its next step. A client that finds the lock held ends, or waits in the queue and looks again, on a signal or not: nothing
+//! take its next step. A client that finds the lock held ends, or waits in the queue and polls again, on a signal or not: nothing
 //! is said of signals, since they only make it look sooner. What is left out: fences, results, traces and queues that expire, the place that a
 //! waiter who was too late takes again, and the text of the keys.
 
@@ -64,16 +64,16 @@ pub struct Budget {
     pub crashes: u8,
     /// A client renews its lock.
     pub renewals: u8,
-    /// A client that waits looks again. Without any, nobody waits.
-    pub looks: u8,
+    /// A client that waits polls again. Without any, nobody waits.
+    pub polls: u8,
     /// The fence is evicted, or expires.
     pub evictions: u8,
     /// The server's clock is set back.
-    pub set_backs: u8,
+    pub clock_set_backs: u8,
     /// A stranger deletes the lock.
-    pub strangers: u8,
+    pub foreign_deletes: u8,
     /// Redis loses all its data.
-    pub losses: u8,
+    pub data_losses: u8,
 }
 
 /// One thing taken out of the protocol: the model has to notice each.
@@ -102,9 +102,9 @@ pub enum Mutation {
     /// A fencing token is the previous one plus one, without the clock.
     FenceWithoutClock,
     /// The lock is handed on without an expiry.
-    HandOnWithoutExpiry,
+    HandOverWithoutExpiry,
     /// Who hands the lock on leaves no trace.
-    HandOnWithoutTrace,
+    HandOverWithoutTrace,
     /// What gives a lock back after an unanswered call leaves its place in the queue.
     CleanupWithoutLeaving,
     /// What gives a lock back after an unanswered call goes over a connection of its own, not behind that call.

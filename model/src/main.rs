@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use edgelatch_model::properties;
-use edgelatch_model::scenarios::{ALL, MUTATIONS, Outcome};
+use edgelatch_model::scenarios::{ALL, CheckResult, MUTATIONS};
 use edgelatch_model::steps::Step;
 
 fn main() -> ExitCode {
@@ -14,15 +14,15 @@ fn main() -> ExitCode {
     println!("the protocol as it is: every promise holds in every state");
     for scenario in ALL {
         let began = Instant::now();
-        let outcome = scenario.check();
-        let (states, took) = (outcome.states, began.elapsed().as_secs_f64());
+        let result = scenario.check();
+        let (states, took) = (result.states, began.elapsed().as_secs_f64());
         println!("  {:42} {states:>9} states, {took:4.1} s", scenario.name);
-        as_promised &= is_as_promised(&outcome);
+        as_promised &= is_as_promised(&result);
     }
     println!("with one thing taken out: a run that breaks a promise");
     for (mutation, scenario, promise) in MUTATIONS {
-        let outcome = scenario.check_without(mutation, promise);
-        let run = outcome.found.get(promise);
+        let result = scenario.check_without(mutation, promise);
+        let run = result.found.get(promise);
         as_promised &= run.is_some();
         println!("  {mutation:?}: not \"{promise}\"");
         println!(
@@ -37,9 +37,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn is_as_promised(outcome: &Outcome) -> bool {
+fn is_as_promised(result: &CheckResult) -> bool {
     let mut good = true;
-    for (promise, run) in &outcome.found {
+    for (promise, run) in &result.found {
         if properties::is_promise(promise) {
             println!("    BROKEN: {promise}: {}", in_short(run));
             good = false;

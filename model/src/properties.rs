@@ -3,12 +3,12 @@
 use stateright::{Model, Property};
 
 use crate::session::{Outcome, Phase, Session};
-use crate::witness::Wrong;
+use crate::witness::Violation;
 use crate::{LockModel, State};
 
-/// No two hold the lock at once: by rights, that is as Redis sees it, where nothing takes a lock but its own time or its holder.
+/// No two hold the lock at once: by holds, that is as Redis sees it, where nothing takes a lock but its own time or its holder.
 pub const EXCLUSION: &str = "no two hold the lock at once";
-/// Redis' view of the lock is always the one by rights: nothing was released or renewed but by the token that acquired it.
+/// Redis' view of the lock is always the one by holds: nothing was released or renewed but by the token that acquired it.
 pub const OWN_TOKEN: &str = "only its own token releases or renews a lock";
 /// A client whose own clock says that it still holds the lock does hold it, unless a stranger or a loss of data took it.
 pub const BELIEF: &str = "a client that believes to hold the lock does";
@@ -46,7 +46,7 @@ pub const TWO_BELIEVE: &str = "two believe to hold the lock at once";
 pub fn all() -> Vec<Property<LockModel>> {
     vec![
         Property::always(EXCLUSION, |_, state: &State| {
-            state.witness.rights.iter().flatten().count() <= 1
+            state.witness.holds.iter().flatten().count() <= 1
         }),
         Property::always(OWN_TOKEN, |_, state: &State| {
             state.witness.agrees_with(state.redis.lock)
@@ -55,25 +55,27 @@ pub fn all() -> Vec<Property<LockModel>> {
             state.witness.taken
                 || (0..state.sessions.len()).all(|me| is_right_to_believe(state, me))
         }),
-        Property::always(GROWING, |_, state: &State| !went(state, Wrong::NotGreater)),
+        Property::always(GROWING, |_, state: &State| {
+            !violated(state, Violation::NotGreater)
+        }),
         Property::always(ORDERED, |_, state: &State| {
             let commits = &state.witness.commits;
             commits.windows(2).all(|pair| pair[0].1 < pair[1].1)
         }),
         Property::always(UNINTERRUPTED, |_, state: &State| {
-            !went(state, Wrong::NotHeld)
+            !violated(state, Violation::NotHeld)
         }),
         Property::always(TRUTH, |_, state: &State| {
             (0..state.sessions.len()).all(|me| is_told_the_truth(state, me))
         }),
         Property::always(REPETITION, |_, state: &State| {
-            !went(state, Wrong::AnsweredOtherwise)
+            !violated(state, Violation::AnsweredOtherwise)
         }),
         Property::always(NO_LEFTOVER, |_, state: &State| {
             let witness = &state.witness;
             let in_order = |me: &&usize| !witness.cut.contains(*me);
             let mut cleaned = witness.cleaned.iter().filter(in_order);
-            cleaned.all(|me| !state.redis.mine(*me))
+            cleaned.all(|me| !state.redis.is_owner(*me))
         }),
         Property::always(FREE, |model: &LockModel, state: &State| {
             let mut steps = Vec::new();
@@ -82,7 +84,8 @@ pub fn all() -> Vec<Property<LockModel>> {
         }),
         Property::sometimes(LOSS, |_, state: &State| {
             (0..state.sessions.len()).any(|me| {
-                matches!(state.sessions[me].phase, Phase::Holding { .. }) && !state.redis.mine(me)
+                matches!(state.sessions[me].phase, Phase::Holding { .. })
+                    && !state.redis.is_owner(me)
             })
         }),
         Property::sometimes(REFUSAL, |_, state: &State| ended(state, Outcome::Lost)),
@@ -104,8 +107,8 @@ pub fn all() -> Vec<Property<LockModel>> {
     ]
 }
 
-fn went(state: &State, wrong: Wrong) -> bool {
-    state.witness.faults.contains(&wrong)
+fn violated(state: &State, violation: Violation) -> bool {
+    state.witness.violations.contains(&violation)
 }
 
 fn ended(state: &State, outcome: Outcome) -> bool {
@@ -114,7 +117,7 @@ fn ended(state: &State, outcome: Outcome) -> bool {
 }
 
 fn is_right_to_believe(state: &State, me: usize) -> bool {
-    !believes(&state.sessions[me]) || state.redis.mine(me)
+    !believes(&state.sessions[me]) || state.redis.is_owner(me)
 }
 
 fn believes(session: &Session) -> bool {

@@ -3,7 +3,7 @@
 use crate::Mutation::{
     AcquireWithoutExpiry, AcquireWithoutMemory, CleanupWithoutLeaving, CommitWithoutMemory,
     CommitWithoutNumber, CommitWithoutToken, FenceWithoutClock, FenceWithoutPrevious,
-    HandOnWithoutExpiry, HandOnWithoutTrace, ReleaseWithoutMemory, ReleaseWithoutToken,
+    HandOverWithoutExpiry, HandOverWithoutTrace, ReleaseWithoutMemory, ReleaseWithoutToken,
     RenewWithoutNumber, RenewWithoutToken,
 };
 use crate::{CLAIM, Mutation, SessionId, TTL};
@@ -109,10 +109,10 @@ impl Scripts {
 
     fn acquire(&self, redis: &mut Redis, me: SessionId, patience: Patience) -> Reply {
         if redis.lock.is_none() && redis.queue.first().is_some_and(|first| *first != me) {
-            self.pass_on(redis);
+            self.hand_over(redis);
         }
         let held = redis.lock.is_some();
-        if held && (!redis.mine(me) || self.is(AcquireWithoutMemory)) {
+        if held && (!redis.is_owner(me) || self.is(AcquireWithoutMemory)) {
             match patience {
                 Patience::Wait if !redis.queue.contains(&me) => redis.queue.push(me),
                 Patience::Last => redis.leave(me),
@@ -138,7 +138,7 @@ impl Scripts {
     }
 
     /// The lock goes to whoever has waited longest; if nobody waits it is free. Returns whether it was handed on.
-    fn pass_on(&self, redis: &mut Redis) -> bool {
+    fn hand_over(&self, redis: &mut Redis) -> bool {
         redis.lock = None;
         if redis.queue.is_empty() {
             return false;
@@ -152,19 +152,19 @@ impl Scripts {
         });
         redis.lock = Some(Lock {
             owner: next,
-            left: (!self.is(HandOnWithoutExpiry)).then_some(CLAIM),
+            left: (!self.is(HandOverWithoutExpiry)).then_some(CLAIM),
         });
         true
     }
 
     fn leave_trace(&self, redis: &mut Redis, me: SessionId, script: Script) {
-        if !self.is(HandOnWithoutTrace) {
+        if !self.is(HandOverWithoutTrace) {
             redis.ended.push((me, script));
         }
     }
 
     fn renew(&self, redis: &mut Redis, me: SessionId, number: u8) -> Reply {
-        let mine = redis.mine(me) && (redis.under(me, number) || self.is(RenewWithoutNumber));
+        let mine = redis.is_owner(me) && (redis.under(me, number) || self.is(RenewWithoutNumber));
         let lock = match redis.lock {
             Some(lock) if mine || self.is(RenewWithoutToken) => lock,
             _ => return Reply::No,
@@ -183,16 +183,16 @@ impl Scripts {
     }
 
     fn commit(&self, redis: &mut Redis, me: SessionId, number: u8) -> Reply {
-        let mine = redis.mine(me) && (redis.under(me, number) || self.is(CommitWithoutNumber));
+        let mine = redis.is_owner(me) && (redis.under(me, number) || self.is(CommitWithoutNumber));
         if mine || self.is(CommitWithoutToken) {
             redis.last_action = Some((me, number));
-            if self.pass_on(redis) {
+            if self.hand_over(redis) {
                 self.leave_trace(redis, me, Script::Commit(number));
             }
             return Reply::Yes;
         }
-        if redis.mine(me) {
-            self.pass_on(redis);
+        if redis.is_owner(me) {
+            self.hand_over(redis);
         }
         if redis.ended.contains(&(me, Script::Commit(number))) {
             return Reply::Yes;
@@ -208,7 +208,7 @@ impl Scripts {
             redis.leave(me);
         }
         let fence = redis.my_fence(me);
-        if !redis.mine(me) && !self.is(ReleaseWithoutToken) {
+        if !redis.is_owner(me) && !self.is(ReleaseWithoutToken) {
             let again = fence.is_some_and(|fence| fence.call == call)
                 || redis.ended.contains(&(me, Script::Release(call)));
             return if again && !self.is(ReleaseWithoutMemory) {
@@ -217,7 +217,7 @@ impl Scripts {
                 Reply::No
             };
         }
-        if self.pass_on(redis) {
+        if self.hand_over(redis) {
             self.leave_trace(redis, me, Script::Release(call));
         } else if let Some(fence) = fence {
             redis.fence = Some(Fence { call, ..fence });
@@ -243,7 +243,7 @@ impl Scripts {
 
 impl Redis {
     /// Whether the lock holds this token.
-    pub fn mine(&self, me: SessionId) -> bool {
+    pub fn is_owner(&self, me: SessionId) -> bool {
         self.lock.is_some_and(|lock| lock.owner == me)
     }
 

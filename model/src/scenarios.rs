@@ -26,7 +26,7 @@ pub struct Scenario {
 }
 
 /// What came of checking a scenario.
-pub struct Outcome {
+pub struct CheckResult {
     /// How many different states there are.
     pub states: usize,
     /// What was found: runs that break a promise, and runs that show that something happens.
@@ -38,11 +38,11 @@ const NONE: Budget = Budget {
     timeouts: 0,
     crashes: 0,
     renewals: 0,
-    looks: 0,
+    polls: 0,
     evictions: 0,
-    set_backs: 0,
-    strangers: 0,
-    losses: 0,
+    clock_set_backs: 0,
+    foreign_deletes: 0,
+    data_losses: 0,
 };
 
 /// Every fault of a network, with two sessions.
@@ -109,7 +109,7 @@ pub const SET_BACK: Scenario = Scenario {
     name: "3 sessions, clock set back",
     sessions: 3,
     budget: Budget {
-        set_backs: 1,
+        clock_set_backs: 1,
         ..NONE
     },
     reached: &[LOSS, REFUSAL, SUCCESSION],
@@ -123,7 +123,7 @@ pub const STRANGER: Scenario = Scenario {
         cuts: 1,
         timeouts: 1,
         renewals: 1,
-        strangers: 1,
+        foreign_deletes: 1,
         ..NONE
     },
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION, TWO_BELIEVE],
@@ -137,7 +137,7 @@ pub const DATA_LOSS: Scenario = Scenario {
         cuts: 1,
         timeouts: 1,
         renewals: 1,
-        losses: 1,
+        data_losses: 1,
         ..NONE
     },
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION, TWO_BELIEVE],
@@ -148,7 +148,7 @@ pub const QUEUE: Scenario = Scenario {
     name: "3 sessions in a queue, one crashes",
     sessions: 3,
     budget: Budget {
-        looks: 2,
+        polls: 2,
         crashes: 1,
         ..NONE
     },
@@ -160,7 +160,7 @@ pub const QUEUE_NETWORK: Scenario = Scenario {
     name: "2 sessions in a queue, network",
     sessions: 2,
     budget: Budget {
-        looks: 2,
+        polls: 2,
         cuts: 1,
         timeouts: 1,
         ..NONE
@@ -197,23 +197,23 @@ pub const MUTATIONS: [(Mutation, Scenario, &str); 16] = [
     (Mutation::FenceWithoutPrevious, SET_BACK, GROWING),
     (Mutation::FenceWithoutClock, EVICTION, GROWING),
     (Mutation::CleanupElsewhere, NETWORK, NO_LEFTOVER),
-    (Mutation::HandOnWithoutExpiry, QUEUE, FREE),
-    (Mutation::HandOnWithoutTrace, QUEUE_NETWORK, REPETITION),
+    (Mutation::HandOverWithoutExpiry, QUEUE, FREE),
+    (Mutation::HandOverWithoutTrace, QUEUE_NETWORK, REPETITION),
     (Mutation::CleanupWithoutLeaving, QUEUE_NETWORK, NO_LEFTOVER),
 ];
 
 impl Scenario {
     /// Looks at every state.
-    pub fn check(&self) -> Outcome {
+    pub fn check(&self) -> CheckResult {
         self.explore(None, HasDiscoveries::AllFailures)
     }
 
     /// Looks at every state with one thing taken out, until `promise` is broken.
-    pub fn check_without(&self, mutation: Mutation, promise: &'static str) -> Outcome {
+    pub fn check_without(&self, mutation: Mutation, promise: &'static str) -> CheckResult {
         self.explore(Some(mutation), HasDiscoveries::AnyOf([promise].into()))
     }
 
-    fn explore(&self, mutation: Option<Mutation>, until: HasDiscoveries) -> Outcome {
+    fn explore(&self, mutation: Option<Mutation>, until: HasDiscoveries) -> CheckResult {
         let model = LockModel {
             sessions: self.sessions,
             budget: self.budget,
@@ -223,7 +223,7 @@ impl Scenario {
         let checker = model.checker().threads(threads).finish_when(until);
         let checker = checker.spawn_bfs().join();
         let found = checker.discoveries().into_iter();
-        Outcome {
+        CheckResult {
             states: checker.unique_state_count(),
             found: found
                 .map(|(name, path)| (name, path.into_actions()))

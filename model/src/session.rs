@@ -102,7 +102,7 @@ impl Session {
         }
     }
 
-    /// The request comes, or one that waits looks again.
+    /// The request comes, or one that waits polls again.
     pub fn ask(&mut self, patience: Patience) {
         self.phase = Phase::Acquiring { age: 0, patience };
         self.call(Script::Acquire(patience));
@@ -135,7 +135,7 @@ impl Session {
     }
 
     /// The awaited answer comes.
-    pub fn hear(&mut self) {
+    pub fn receive(&mut self) {
         let Some(reply) = self.answer.take() else {
             return;
         };

@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-use opentelemetry_proto::tonic::trace::v1::Span as Sent;
+use opentelemetry_proto::tonic::trace::v1::Span as OtlpSpan;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as SpanStatus;
 use prost::Message as _;
@@ -60,7 +60,7 @@ impl Collector {
     pub async fn start() -> Self {
         let spans = Arc::default();
         let router = Router::new()
-            .route("/v1/traces", post(take))
+            .route("/v1/traces", post(receive))
             .with_state(Arc::clone(&spans));
         let server = LocalServer::start(|listener| serve_routes(listener, router)).await;
         Self { spans, server }
@@ -88,27 +88,27 @@ impl Collector {
     }
 }
 
-async fn take(
+async fn receive(
     State(spans): State<Arc<Mutex<Vec<Span>>>>,
     body: Bytes,
 ) -> Result<Vec<u8>, StatusCode> {
     let request =
         ExportTraceServiceRequest::decode(body).map_err(|_| StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
     let mut all = spans.lock().unwrap();
-    for of_resource in request.resource_spans {
-        let resource = attributes(of_resource.resource.unwrap_or_default().attributes);
+    for resource_spans in request.resource_spans {
+        let resource = attributes(resource_spans.resource.unwrap_or_default().attributes);
         let service = resource["service.name"].as_str().unwrap().to_owned();
-        for of_scope in of_resource.scope_spans {
-            let scope = of_scope.scope.unwrap_or_default().name;
-            for span in of_scope.spans {
-                all.push(seen(span, &scope, &service));
+        for scope_spans in resource_spans.scope_spans {
+            let scope = scope_spans.scope.unwrap_or_default().name;
+            for span in scope_spans.spans {
+                all.push(from_otlp(span, &scope, &service));
             }
         }
     }
     Ok(ExportTraceServiceResponse::default().encode_to_vec())
 }
 
-fn seen(span: Sent, scope: &str, service: &str) -> Span {
+fn from_otlp(span: OtlpSpan, scope: &str, service: &str) -> Span {
     let status = span.status.clone().unwrap_or_default();
     Span {
         is_server: span.kind() == SpanKind::Server,

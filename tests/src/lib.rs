@@ -41,7 +41,7 @@ pub use fake_redis::{Behaviour, FakeRedis};
 pub use fastapi::FastApi;
 pub use launch::manifest_with_spans;
 pub use monitor::Monitor;
-pub use origin::{Origin, Reply, Seen};
+pub use origin::{Origin, OriginRequest, Reply};
 pub use pace::Pace;
 pub use process::stop;
 pub use proxy::{HeldCommand, Loss, Network, Proxy};

@@ -28,7 +28,7 @@ pub enum Reply {
     Headed(&'static str, String, Box<Reply>),
     /// The same after a while.
     After(Duration, Box<Reply>),
-    /// The same, once for every [`Origin::let_go`].
+    /// The same, once for every [`Origin::release_one`].
     Gated(Box<Reply>),
 }
 
@@ -55,7 +55,7 @@ impl Reply {
         Self::Plain(status, "application/json", Bytes::from(body.to_owned()))
     }
 
-    /// This reply once for every [`Origin::let_go`].
+    /// This reply once for every [`Origin::release_one`].
     #[must_use]
     pub fn gated(self) -> Self {
         Self::Gated(Box::new(self))
@@ -75,7 +75,7 @@ impl Reply {
 
 /// A request that the origin has seen.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct OriginRequest {
     /// The method.
     pub method: String,
     /// The path.
@@ -90,7 +90,7 @@ pub struct Seen {
     pub ended: Option<Instant>,
 }
 
-impl Seen {
+impl OriginRequest {
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
@@ -104,7 +104,7 @@ impl Seen {
 
 struct Script {
     reply: Mutex<Reply>,
-    seen: Mutex<Vec<Seen>>,
+    requests: Mutex<Vec<OriginRequest>>,
     running: Mutex<HashMap<String, usize>>,
     overlaps: Mutex<usize>,
     gate: Semaphore,
@@ -114,7 +114,7 @@ impl Script {
     fn new(reply: Reply) -> Self {
         Self {
             reply: Mutex::new(reply),
-            seen: Mutex::default(),
+            requests: Mutex::default(),
             running: Mutex::default(),
             overlaps: Mutex::default(),
             gate: Semaphore::new(0),
@@ -160,7 +160,7 @@ impl Origin {
     }
 
     /// Stops it: its connections are cut, and new ones are refused.
-    pub async fn unplug(&self) {
+    pub async fn stop(&self) {
         let server = self.server.lock().unwrap().take();
         if let Some(server) = server {
             server.stop().await;
@@ -168,7 +168,7 @@ impl Origin {
     }
 
     /// Starts it again at its port.
-    pub async fn plug_in(&self) {
+    pub async fn restart(&self) {
         let serve = |listener| serve(listener, Arc::clone(&self.script));
         let server = LocalServer::start_at(self.port, serve).await;
         *self.server.lock().unwrap() = Some(server);
@@ -185,17 +185,17 @@ impl Origin {
     }
 
     /// Lets one gated request be answered.
-    pub fn let_go(&self) {
+    pub fn release_one(&self) {
         self.script.gate.add_permits(1);
     }
 
     /// All requests so far, in the order in which they came.
-    pub fn seen(&self) -> Vec<Seen> {
-        self.script.seen.lock().unwrap().clone()
+    pub fn seen(&self) -> Vec<OriginRequest> {
+        self.script.requests.lock().unwrap().clone()
     }
 
     /// Waits until that many requests have come.
-    pub async fn until_seen(&self, count: usize) -> Vec<Seen> {
+    pub async fn until_seen(&self, count: usize) -> Vec<OriginRequest> {
         crate::until("the origin was asked", || async {
             self.seen().len() >= count
         })
@@ -249,14 +249,14 @@ impl Drop for Running<'_> {
             .unwrap()
             .entry(user.clone())
             .or_default() -= 1;
-        script.seen.lock().unwrap()[*index].ended = Some(Instant::now());
+        script.requests.lock().unwrap()[*index].ended = Some(Instant::now());
     }
 }
 
 async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let seen = Seen {
+    let noted = OriginRequest {
         method: parts.method.to_string(),
         path: parts.uri.to_string(),
         headers: parts.headers,
@@ -264,8 +264,8 @@ async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response
         began: Instant::now(),
         ended: None,
     };
-    let user = seen.header("x-user-id").unwrap_or_default().to_owned();
-    let _running = begin(&script, user, seen);
+    let user = noted.header("x-user-id").unwrap_or_default().to_owned();
+    let _running = begin(&script, user, noted);
     let mut reply = script.reply.lock().unwrap().clone();
     let mut headers = Vec::new();
     loop {
@@ -293,15 +293,15 @@ async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response
     }
 }
 
-fn begin(script: &Script, user: String, seen: Seen) -> Running<'_> {
+fn begin(script: &Script, user: String, request: OriginRequest) -> Running<'_> {
     let mut running = script.running.lock().unwrap();
     let count = running.entry(user.clone()).or_default();
     *count += 1;
     if *count > 1 {
         *script.overlaps.lock().unwrap() += 1;
     }
-    let mut all = script.seen.lock().unwrap();
-    all.push(seen);
+    let mut all = script.requests.lock().unwrap();
+    all.push(request);
     Running(script, user, all.len() - 1)
 }
 

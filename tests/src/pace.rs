@@ -16,16 +16,16 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// What the contract promises "within 150 ms" is promised by the service, not by a machine that has no processor left: on such a
 /// one, every answer takes longer, this one too. A test of a limit adds what the slowest of these answers took.
 pub struct Pace {
-    looking: JoinHandle<Duration>,
-    enough: oneshot::Sender<()>,
+    task: JoinHandle<Duration>,
+    stop_sender: oneshot::Sender<()>,
 }
 
 impl Pace {
     /// Begins to look.
     pub fn watch(service: &Service) -> Self {
         let address = service.address().to_owned();
-        let (enough, mut stop) = oneshot::channel();
-        let looking = tokio::spawn(async move {
+        let (stop_sender, mut stop) = oneshot::channel();
+        let task = tokio::spawn(async move {
             let mut slowest = Duration::ZERO;
             loop {
                 let answer = Call::new(&address, "GET", "/readyz").await;
@@ -35,12 +35,12 @@ impl Pace {
                 }
             }
         });
-        Self { looking, enough }
+        Self { task, stop_sender }
     }
 
     /// How long the slowest answer took.
     pub async fn slowest(self) -> Duration {
-        let _ = self.enough.send(());
-        self.looking.await.unwrap()
+        let _ = self.stop_sender.send(());
+        self.task.await.unwrap()
     }
 }

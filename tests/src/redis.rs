@@ -35,7 +35,7 @@ impl RedisServer {
         let began = Instant::now();
         loop {
             let mut server = Self::launch(free_port(), arguments);
-            if server.has_its_port().await {
+            if server.is_ready().await {
                 return server;
             }
             assert!(began.elapsed() < START_LIMIT, "Redis does not start");
@@ -44,7 +44,7 @@ impl RedisServer {
 
     /// Waits until it answers. `false` if it has ended, or if the port is another's: tests that run at the same time choose theirs at
     /// the same time.
-    async fn has_its_port(&mut self) -> bool {
+    async fn is_ready(&mut self) -> bool {
         let began = Instant::now();
         while began.elapsed() < START_LIMIT {
             if !matches!(self.child.try_wait(), Ok(None)) {
@@ -167,7 +167,7 @@ impl RedisServer {
     /// Starts a killed one again, at the same port.
     pub async fn restart(&mut self) {
         self.relaunch();
-        self.wait_until_it_answers().await;
+        self.wait_until_ready().await;
     }
 
     /// Starts a killed one again, without waiting until it answers.
@@ -176,16 +176,16 @@ impl RedisServer {
     }
 
     /// SIGSTOP: it accepts connections and answers nothing.
-    pub fn stop(&self) {
+    pub fn pause(&self) {
         kill(pid_of(&self.child), Signal::SIGSTOP).unwrap();
     }
 
     /// SIGCONT: it goes on.
-    pub fn go_on(&self) {
+    pub fn resume(&self) {
         kill(pid_of(&self.child), Signal::SIGCONT).unwrap();
     }
 
-    async fn wait_until_it_answers(&self) {
+    async fn wait_until_ready(&self) {
         let began = Instant::now();
         while self.try_run::<String>(&["PING"]).await.is_err() {
             assert!(began.elapsed() < START_LIMIT, "Redis did not start");

@@ -20,7 +20,7 @@ const USERS: u64 = 10_000;
 const PARTS: u32 = 20;
 
 /// What came of it.
-pub struct Soaked {
+pub struct SoakReport {
     /// How often each status was answered.
     pub statuses: BTreeMap<u16, u64>,
     /// Resident memory at the end of each part, in bytes.
@@ -29,7 +29,7 @@ pub struct Soaked {
     pub took: Duration,
 }
 
-impl Soaked {
+impl SoakReport {
     /// The most memory in the last quarter of the time over the most in the third: 1 where it is flat. The first half is left out: the
     /// pool keeps what the most instances at once have needed, and that most is reached when the machine is at its busiest.
     pub fn growth(&self) -> f64 {
@@ -39,7 +39,7 @@ impl Soaked {
     }
 }
 
-impl fmt::Display for Soaked {
+impl fmt::Display for SoakReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let requests: u64 = self.statuses.values().sum();
         let seconds = self.took.as_secs_f64();
@@ -63,7 +63,7 @@ impl fmt::Display for Soaked {
 ///
 /// # Panics
 /// If it can't be started, or leaves a request without an answer.
-pub async fn soak(duration: Duration) -> Soaked {
+pub async fn soak(duration: Duration) -> SoakReport {
     let app = App::start().await;
     let statuses = Arc::new(Mutex::new(BTreeMap::new()));
     let next = Arc::new(AtomicU64::new(0));
@@ -83,7 +83,7 @@ pub async fn soak(duration: Duration) -> Soaked {
         client.await.expect("every request is answered");
     }
     let statuses = statuses.lock().unwrap().clone();
-    Soaked {
+    SoakReport {
         statuses,
         resident,
         took: began.elapsed(),

@@ -22,7 +22,7 @@ use signal_hook::low_level::siginfo::Cause;
 use crate::{build, step};
 pub(crate) use arguments::{Lock, usage_error};
 use keeper::Keeper;
-use lease::{Acquisition, Held, LeaseClient, Released};
+use lease::{Acquisition, Lease, LeaseClient, Release};
 
 /// How long the service waits in one call: a signal that comes meanwhile is heeded after it.
 const ONE_WAIT: Duration = Duration::from_secs(2);
@@ -75,7 +75,7 @@ impl Outcome {
 }
 
 impl Lock {
-    /// Runs the command under the lock. What goes wrong is said on stderr.
+    /// Runs the command under the lock. What goes wrong is fail on stderr.
     pub(crate) fn run(&self) -> ExitCode {
         let outcome = self.try_run().unwrap_or_else(|error| {
             step::say(format_args!("{error:#}"));
@@ -101,23 +101,23 @@ impl Lock {
             }
         };
         Ok(match (client.release(), outcome) {
-            (_, Outcome::Lost) | (Released::No, _) => {
+            (_, Outcome::Lost) | (Release::NotHeld, _) => {
                 step::say("the lock was lost before the command had ended");
                 Outcome::Lost
             }
-            (Released::Unknown(why), outcome) => {
+            (Release::Unknown(why), outcome) => {
                 let left = self.expire.as_secs_f64();
                 step::say(format_args!(
                     "the lock could not be released, and is free in {left} s at most: {why}"
                 ));
                 outcome
             }
-            (Released::Yes, outcome) => outcome,
+            (Release::Done, outcome) => outcome,
         })
     }
 
     /// Tries until the lock is had or `--timeout` is over.
-    fn acquire(&self, client: &LeaseClient, events: &Receiver<Event>) -> Result<Held, Outcome> {
+    fn acquire(&self, client: &LeaseClient, events: &Receiver<Event>) -> Result<Lease, Outcome> {
         let deadline = Instant::now() + self.timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -129,18 +129,18 @@ impl Lock {
             }
             let over = Instant::now() >= deadline;
             match answer {
-                Acquisition::Held(held) => return Ok(held),
+                Acquisition::Lease(held) => return Ok(held),
                 Acquisition::Busy(_) if !over => {}
                 Acquisition::Unavailable(_) if !over => std::thread::sleep(PAUSE.min(left)),
-                Acquisition::Busy(why) => return Err(said(&why, Outcome::Busy)),
-                Acquisition::Unavailable(why) => return Err(said(&why, Outcome::Unavailable)),
-                Acquisition::Unauthorized(why) => return Err(said(&why, Outcome::Unauthorized)),
-                Acquisition::Refused(why) => return Err(said(&why, Outcome::Refused)),
+                Acquisition::Busy(why) => return Err(fail(&why, Outcome::Busy)),
+                Acquisition::Unavailable(why) => return Err(fail(&why, Outcome::Unavailable)),
+                Acquisition::Unauthorized(why) => return Err(fail(&why, Outcome::Unauthorized)),
+                Acquisition::Refused(why) => return Err(fail(&why, Outcome::Refused)),
             }
         }
     }
 
-    fn spawn(&self, held: &Held) -> std::io::Result<Child> {
+    fn spawn(&self, held: &Lease) -> std::io::Result<Child> {
         let mut command = Command::new(&self.command[0]);
         build::forget_cargo(&mut command);
         command
@@ -159,7 +159,7 @@ impl Lock {
     fn watch(
         &self,
         mut command: Child,
-        held: &Held,
+        held: &Lease,
         client: &LeaseClient,
         sender: &Sender<Event>,
         events: &Receiver<Event>,
@@ -197,7 +197,7 @@ impl Lock {
     }
 }
 
-fn said(why: &str, outcome: Outcome) -> Outcome {
+fn fail(why: &str, outcome: Outcome) -> Outcome {
     step::say(why);
     outcome
 }

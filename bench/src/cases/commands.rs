@@ -13,9 +13,9 @@ use crate::plan::Bench;
 /// Requests of each kind that are counted.
 const REQUESTS: usize = 200;
 
-/// Commands that a request sent.
+/// CommandCounts that a request sent.
 #[derive(Serialize)]
-pub(crate) struct Commands {
+pub(crate) struct CommandCounts {
     pub(crate) peer: Peer,
     /// What was asked.
     pub(crate) request: &'static str,
@@ -24,8 +24,8 @@ pub(crate) struct Commands {
     pub(crate) commands: BTreeMap<String, usize>,
 }
 
-impl Commands {
-    /// Commands for each request.
+impl CommandCounts {
+    /// CommandCounts for each request.
     pub(crate) fn per_request(&self) -> f64 {
         self.commands.values().sum::<usize>() as f64 / self.requests as f64
     }
@@ -45,7 +45,7 @@ pub(crate) struct Connections {
 ///
 /// # Errors
 /// If an answer is not a success.
-pub(crate) async fn commands(bench: &Bench, server: &Server) -> anyhow::Result<Vec<Commands>> {
+pub(crate) async fn commands(bench: &Bench, server: &Server) -> anyhow::Result<Vec<CommandCounts>> {
     let mut counted = Vec::new();
     let kinds = [
         (
@@ -75,7 +75,7 @@ pub(crate) async fn commands(bench: &Bench, server: &Server) -> anyhow::Result<V
             let name = command.split('"').nth(1).unwrap_or_default().to_uppercase();
             *commands.entry(name).or_insert(0) += 1;
         }
-        counted.push(Commands {
+        counted.push(CommandCounts {
             peer: server.peer(),
             request,
             requests: REQUESTS,

@@ -1,7 +1,7 @@
 //! Several clients that want one user's lock, again and again: what gets done, how long the lock lies idle between two actions, and
 //! whether everybody gets it.
 //!
-//! **Hand-off** is the time from the end of one action to the beginning of the next. With an origin, the origin saw both. Without one
+//! **Hand-off** is the time from the end of one action to the beginning of the next. StartOptions an origin, the origin saw both. Without one
 //! the action takes no time and nobody sees it: there it is the time between two answers, which has the whole turn in it.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::client::Client;
-use crate::peers::{Peer, Server, With};
+use crate::peers::{Peer, Server, StartOptions};
 use crate::plan::Bench;
 use crate::stalls::Stalls;
 use crate::stats::{ms, percentile, sorted, unfairness};
@@ -30,7 +30,7 @@ const FAIR_TURNS: usize = 2;
 
 /// What clients contended for, and what came of it.
 #[derive(Serialize)]
-pub(crate) struct Contended {
+pub(crate) struct ContentionResult {
     pub(crate) peer: Peer,
     pub(crate) clients: usize,
     pub(crate) action_ms: u64,
@@ -59,11 +59,14 @@ pub(crate) struct Contended {
 ///
 /// # Errors
 /// If a server can't be started.
-pub(crate) async fn contention(bench: &Bench, peers: &[Peer]) -> anyhow::Result<Vec<Contended>> {
+pub(crate) async fn contention(
+    bench: &Bench,
+    peers: &[Peer],
+) -> anyhow::Result<Vec<ContentionResult>> {
     let mut all = Vec::new();
     for action_ms in ACTIONS_MS {
         for clients in CLIENTS {
-            for peer in bench.worth_it(peers) {
+            for peer in bench.contending(peers) {
                 all.push(contend(bench, *peer, clients, action_ms).await?);
             }
         }
@@ -77,17 +80,17 @@ async fn contend(
     peer: Peer,
     clients: usize,
     action_ms: u64,
-) -> anyhow::Result<Contended> {
+) -> anyhow::Result<ContentionResult> {
     let pause = Duration::from_millis(action_ms);
     let origin = Origin::start(Reply::json("{}").after(pause)).await;
     let url = origin.url();
-    let with = With {
+    let options = StartOptions {
         redis_port: bench.redis.port(),
         origin: (action_ms > 0).then_some(url.as_str()),
         arguments: &[],
     };
     bench.forget_keys().await;
-    let server = Server::start(&bench.programs, peer, with).await?;
+    let server = Server::start(&bench.programs, peer, options).await?;
     // Scripts are taught and modules are loaded by somebody else's action.
     let mut client = Client::connect(server.address()).await?;
     let first = client.call("POST", "/api/v1/users/perform-action?user_id=2");
@@ -210,14 +213,20 @@ async fn take_turns(address: String, number: usize, turns: Arc<Mutex<Turns>>) {
 }
 
 impl Turns {
-    fn summarise(&self, peer: Peer, clients: usize, action_ms: u64, seconds: f64) -> Contended {
+    fn summarise(
+        &self,
+        peer: Peer,
+        clients: usize,
+        action_ms: u64,
+        seconds: f64,
+    ) -> ContentionResult {
         let idle = |wait: &Duration| (ms(*wait) - action_ms as f64).max(0.0);
         let waits = sorted(&self.waits.iter().map(idle).collect::<Vec<_>>());
         let unfinished: Vec<f64> = self.unfinished.iter().map(idle).collect();
         let longest = waits.iter().chain(&unfinished).copied().reduce(f64::max);
         let completions = self.ended.len();
         let fair_enough = completions >= clients * FAIR_TURNS;
-        Contended {
+        ContentionResult {
             peer,
             clients,
             action_ms,

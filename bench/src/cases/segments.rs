@@ -20,7 +20,7 @@ const LATE: Duration = Duration::from_millis(20);
 
 /// How answers arrived.
 #[derive(Serialize)]
-pub(crate) struct Arrivals {
+pub(crate) struct AnswerArrivals {
     pub(crate) peer: Peer,
     pub(crate) answers: usize,
     /// Answers other than 200.
@@ -41,7 +41,7 @@ pub(crate) struct Arrivals {
 ///
 /// # Errors
 /// If a connection breaks.
-pub(crate) async fn arrivals(bench: &Bench, server: &Server) -> anyhow::Result<Arrivals> {
+pub(crate) async fn arrivals(bench: &Bench, server: &Server) -> anyhow::Result<AnswerArrivals> {
     let end = Instant::now() + Duration::from_secs(bench.plan.seconds.into());
     let mut clients = JoinSet::new();
     for number in 0..CONNECTIONS {
@@ -67,7 +67,7 @@ async fn ask(address: String, number: u64, end: Instant) -> anyhow::Result<Vec<A
     Ok(answers)
 }
 
-fn summarise(peer: Peer, answers: &[Answer]) -> Arrivals {
+fn summarise(peer: Peer, answers: &[Answer]) -> AnswerArrivals {
     let share = |matches: &dyn Fn(&Answer) -> bool| {
         let count = answers.iter().filter(|answer| matches(answer)).count();
         count as f64 / answers.len().max(1) as f64
@@ -77,7 +77,7 @@ fn summarise(peer: Peer, answers: &[Answer]) -> Arrivals {
     let trails: Vec<f64> = split.map(|answer| ms(answer.trail())).collect();
     let (took, trails) = (sorted(&took), sorted(&trails));
     let of = |values: &[f64], percent| percentile(values, percent).unwrap_or(0.0);
-    Arrivals {
+    AnswerArrivals {
         peer,
         answers: answers.len(),
         failed: answers.iter().filter(|it| it.status != 200).count(),

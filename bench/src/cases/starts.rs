@@ -6,13 +6,13 @@ use anyhow::{Context as _, ensure};
 use serde::Serialize;
 
 use crate::client::Client;
-use crate::peers::{Peer, Server, With};
+use crate::peers::{Peer, Server, StartOptions};
 use crate::plan::{Bench, in_turn};
 use crate::stats::{ms, percentile, sorted};
 
 /// How long a server took, round by round, in milliseconds.
 #[derive(Serialize)]
-pub(crate) struct Started {
+pub(crate) struct StartTimes {
     pub(crate) peer: Peer,
     /// From the start of the process to the end of the first answer to `perform-action`.
     pub(crate) to_first_answer_ms: Vec<f64>,
@@ -22,7 +22,7 @@ pub(crate) struct Started {
 
 /// How long requests took that each got an instance of their own, round by round, in milliseconds.
 #[derive(Serialize)]
-pub(crate) struct Fresh {
+pub(crate) struct FreshInstanceTimes {
     pub(crate) peer: Peer,
     pub(crate) p50_ms: Vec<f64>,
     pub(crate) p99_ms: Vec<f64>,
@@ -58,10 +58,10 @@ pub(crate) fn sizes(bench: &Bench) -> anyhow::Result<Vec<Size>> {
 ///
 /// # Errors
 /// If one does not serve.
-pub(crate) async fn servers(bench: &Bench) -> anyhow::Result<Vec<Started>> {
-    let mut all: Vec<Started> = Peer::ALL
+pub(crate) async fn servers(bench: &Bench) -> anyhow::Result<Vec<StartTimes>> {
+    let mut all: Vec<StartTimes> = Peer::ALL
         .iter()
-        .map(|peer| Started {
+        .map(|peer| StartTimes {
             peer: *peer,
             to_first_answer_ms: Vec::new(),
             first_request_ms: Vec::new(),
@@ -72,12 +72,12 @@ pub(crate) async fn servers(bench: &Bench) -> anyhow::Result<Vec<Started>> {
     }
     for round in 0..bench.plan.starts {
         for peer in in_turn(&Peer::ALL, round) {
-            let with = With {
+            let options = StartOptions {
                 redis_port: bench.redis.port(),
-                ..With::default()
+                ..StartOptions::default()
             };
             let began = Instant::now();
-            let mut server = Server::launch(&bench.programs, *peer, with)?;
+            let mut server = Server::launch(&bench.programs, *peer, options)?;
             let mut client = server.first_connection().await?;
             let path = "/api/v1/users/perform-action?user_id=1";
             let answer = client.call("POST", path).await?;
@@ -96,13 +96,13 @@ pub(crate) async fn servers(bench: &Bench) -> anyhow::Result<Vec<Started>> {
 ///
 /// # Errors
 /// If one does not serve.
-pub(crate) async fn instances(bench: &Bench) -> anyhow::Result<Vec<Fresh>> {
+pub(crate) async fn instances(bench: &Bench) -> anyhow::Result<Vec<FreshInstanceTimes>> {
     let mut servers = Vec::new();
     for peer in Peer::COMPONENTS {
         let server = bench
             .start(peer, &["--max-instance-reuse-count", "1"])
             .await?;
-        let fresh = Fresh {
+        let fresh = FreshInstanceTimes {
             peer,
             p50_ms: Vec::new(),
             p99_ms: Vec::new(),

@@ -136,7 +136,7 @@ pub(crate) async fn along_connections(
 pub(crate) async fn along_users(bench: &Bench) -> anyhow::Result<Vec<Series>> {
     let mut filled = Vec::new();
     for users in bench.steps(&CACHED) {
-        let own = bench.with_a_redis_of_its_own().await;
+        let own = bench.with_own_redis().await;
         let server = own.start(Peer::Service, &[]).await?;
         fill(&own, &server, *users, TINY).await?;
         let warm_up = Load {

@@ -25,7 +25,7 @@ const COUNTING: Duration = Duration::from_secs(1);
 
 /// What waiting cost.
 #[derive(Serialize)]
-pub(crate) struct Waited {
+pub(crate) struct WaitingCost {
     pub(crate) peer: Peer,
     pub(crate) waiters: usize,
     /// What they were answered in the end, by status; 0 is nothing.
@@ -44,7 +44,7 @@ pub(crate) struct Waited {
 ///
 /// # Errors
 /// If the server can't be started.
-pub(crate) async fn waiters(bench: &Bench, peer: Peer) -> anyhow::Result<Vec<Waited>> {
+pub(crate) async fn waiters(bench: &Bench, peer: Peer) -> anyhow::Result<Vec<WaitingCost>> {
     let waited = wait(bench, peer, WAITERS).await?;
     let bore = waited.answers.keys().all(|status| *status == 423);
     let mut all = vec![waited];
@@ -54,7 +54,7 @@ pub(crate) async fn waiters(bench: &Bench, peer: Peer) -> anyhow::Result<Vec<Wai
     Ok(all)
 }
 
-async fn wait(bench: &Bench, peer: Peer, waiters: usize) -> anyhow::Result<Waited> {
+async fn wait(bench: &Bench, peer: Peer, waiters: usize) -> anyhow::Result<WaitingCost> {
     bench.forget_keys().await;
     let server = bench.start(peer, &[]).await?;
     hold(bench, &server).await?;
@@ -90,7 +90,7 @@ async fn wait(bench: &Bench, peer: Peer, waiters: usize) -> anyhow::Result<Waite
         *answers.entry(status?).or_insert(0) += 1;
     }
     bench.forget_keys().await;
-    Ok(Waited {
+    Ok(WaitingCost {
         peer,
         waiters,
         answers,

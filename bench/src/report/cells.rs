@@ -9,10 +9,10 @@ use crate::stats::Spread;
 pub(super) struct Table(pub(super) String);
 
 impl Table {
-    pub(super) fn new(title: &str, said: &str, columns: &[&str]) -> Self {
+    pub(super) fn new(title: &str, caption: &str, columns: &[&str]) -> Self {
         let mut text = format!("\n## {title}\n\n");
-        if !said.is_empty() {
-            let _ = write!(text, "{said}\n\n");
+        if !caption.is_empty() {
+            let _ = write!(text, "{caption}\n\n");
         }
         let mut table = Self(text);
         table.row(columns);
@@ -60,11 +60,11 @@ pub(super) fn spread(spread: Option<Spread>) -> String {
 }
 
 /// A figure that there may be none of.
-pub(super) fn maybe(value: Option<f64>) -> String {
+pub(super) fn number_or_dash(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), number)
 }
 
-/// With as many digits as mean something, and thousands set apart.
+/// StartOptions as many digits as mean something, and thousands set apart.
 pub(super) fn number(value: f64) -> String {
     if value.abs() < 10.0 {
         return format!("{value:.2}");

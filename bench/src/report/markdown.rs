@@ -4,7 +4,7 @@ use super::cells::{Table, number, spread};
 use super::tables::{arrivals, commands, contention, starts, waiters};
 use super::targets::{Limit, Target, judge};
 use super::{Findings, Measured};
-use crate::load::{Loaded, Series};
+use crate::load::{LoadResult, Series};
 use crate::peers::{Peer, Runner};
 use crate::stats::Spread;
 
@@ -104,14 +104,14 @@ fn others(loads: &[Measured]) -> String {
 }
 
 fn loads(loads: &[Measured]) -> String {
-    let said = format!(
+    let caption = format!(
         "Medians of the rounds, requests/s with the least and the greatest. CPU is the server's, per request. The last two columns are the \
          service's requests/s over this peer's, and its p99 over this peer's.{}",
         others(loads)
     );
     let mut table = Table::new(
         "Loads",
-        &said,
+        &caption,
         &[
             "case",
             "peer",
@@ -128,7 +128,7 @@ fn loads(loads: &[Measured]) -> String {
         for series in &load.series {
             let mut cells = vec![case_of(series), series.peer.to_string()];
             cells.extend(figures(series));
-            let [rate, p99]: [fn(&Loaded) -> f64; 2] = [|it| it.per_second, |it| it.p99_ms];
+            let [rate, p99]: [fn(&LoadResult) -> f64; 2] = [|it| it.per_second, |it| it.p99_ms];
             for figure in [rate, p99] {
                 cells.push(match series.peer {
                     Peer::Service => String::new(),
@@ -141,10 +141,10 @@ fn loads(loads: &[Measured]) -> String {
     table.0
 }
 
-fn series(title: &str, said: &str, all: &[Series]) -> String {
+fn series(title: &str, caption: &str, all: &[Series]) -> String {
     let mut table = Table::new(
         title,
-        said,
+        caption,
         &[
             "case",
             "connections",
@@ -189,7 +189,7 @@ fn case_of(series: &Series) -> String {
 }
 
 fn figures(series: &Series) -> [String; 5] {
-    let middle = |figure: fn(&Loaded) -> f64| {
+    let middle = |figure: fn(&LoadResult) -> f64| {
         let spread = Spread::of(&series.each(figure));
         spread.map_or_else(String::new, |it| number(it.median))
     };

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Findings;
-use super::cells::{Table, maybe, number, spread, statuses};
+use super::cells::{Table, number, number_or_dash, spread, statuses};
 use crate::stats::Spread;
 
 pub(super) fn contention(findings: &Findings) -> String {
@@ -32,13 +32,13 @@ pub(super) fn contention(findings: &Findings) -> String {
             it.clients.to_string(),
             it.peer.to_string(),
             number(it.per_second),
-            maybe(it.handoff_p50_ms),
-            maybe(it.handoff_p99_ms),
-            maybe(it.wait_p50_ms),
-            maybe(it.wait_longest_ms),
-            maybe(it.unfairness),
-            maybe(it.stall_longest_ms),
-            maybe(it.commands_per_completion),
+            number_or_dash(it.handoff_p50_ms),
+            number_or_dash(it.handoff_p99_ms),
+            number_or_dash(it.wait_p50_ms),
+            number_or_dash(it.wait_longest_ms),
+            number_or_dash(it.unfairness),
+            number_or_dash(it.stall_longest_ms),
+            number_or_dash(it.commands_per_completion),
             statuses(&it.failures),
             it.overlaps.to_string(),
         ]);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Findings;
-use crate::cases::waiters::Waited;
+use crate::cases::waiters::WaitingCost;
 use crate::load::{Request, Series};
 use crate::peers::Peer;
 use crate::plan::Case;
@@ -15,7 +15,7 @@ const LARGEST: f64 = 450_000.0;
 /// How much of a core Redis may use for a thousand waiters.
 const REDIS_CORES: f64 = 0.20;
 
-/// Waiters that this is said of.
+/// Waiters that this is caption of.
 const WAITERS: usize = 1000;
 
 /// What costs the same for a million users as for a thousand may seem to cost this much more: runs differ by as much.
@@ -147,9 +147,10 @@ fn worst(figures: impl Iterator<Item = f64>) -> Option<Spread> {
 }
 
 /// The largest crowd that the service bore.
-fn crowd(findings: &Findings) -> Option<&Waited> {
-    let bore =
-        |it: &&Waited| it.peer == Peer::Service && it.answers.keys().all(|status| *status == 423);
+fn crowd(findings: &Findings) -> Option<&WaitingCost> {
+    let bore = |it: &&WaitingCost| {
+        it.peer == Peer::Service && it.answers.keys().all(|status| *status == 423)
+    };
     let all = findings.waiters.iter().filter(bore);
     all.max_by_key(|it| it.waiters)
 }

@@ -20,10 +20,10 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let soaked = soak(Duration::from_secs_f64(arguments.minutes * 60.0)).await;
-    println!("{soaked}");
-    let failed = soaked.statuses.keys().any(|status| *status >= 500);
-    if failed || soaked.growth() > 1.05 {
+    let report = soak(Duration::from_secs_f64(arguments.minutes * 60.0)).await;
+    println!("{report}");
+    let failed = report.statuses.keys().any(|status| *status >= 500);
+    if failed || report.growth() > 1.05 {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS

@@ -1,15 +1,15 @@
-//! What has happened, as seen from outside.
+//! TaskKind has injected, as seen from outside.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::plan::Kind;
+use super::plan::FaultKind;
 
 /// Time since the run began.
 pub type At = Duration;
 
-/// What a client asked for.
+/// TaskKind a client asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verb {
     /// `POST perform-action`
@@ -31,7 +31,7 @@ pub enum Verb {
 pub struct Operation {
     /// `X-Request-Id`
     pub id: String,
-    /// What was asked for.
+    /// TaskKind was asked for.
     pub verb: Verb,
     /// For whom.
     pub user: u64,
@@ -53,7 +53,7 @@ pub struct Operation {
 
 /// One action at the origin.
 #[derive(Clone, Debug)]
-pub struct Visit {
+pub struct Execution {
     /// `X-Request-Id`
     pub id: String,
     /// For whom.
@@ -70,7 +70,7 @@ pub struct Visit {
 
 /// A time during which a lease was surely held: from the answer that granted it until a renewal was sent that kept its fencing token.
 #[derive(Clone, Debug)]
-pub struct Span {
+pub struct LeaseInterval {
     /// Of the request that granted it.
     pub id: String,
     /// Whose lock.
@@ -83,11 +83,11 @@ pub struct Span {
     pub to: At,
 }
 
-/// A fault that has happened.
+/// A fault that has injected.
 #[derive(Clone, Debug)]
-pub struct Happened {
-    /// What.
-    pub kind: Kind,
+pub struct InjectedFault {
+    /// TaskKind.
+    pub kind: FaultKind,
     /// To which service, where it happens to one.
     pub service: usize,
     /// Its beginning.
@@ -102,12 +102,12 @@ pub struct History {
     /// Requests of clients, in the order of their answers.
     pub operations: Vec<Operation>,
     /// Actions at the origin, in the order of their ends.
-    pub visits: Vec<Visit>,
+    pub executions: Vec<Execution>,
     /// Leases.
-    pub spans: Vec<Span>,
+    pub lease_intervals: Vec<LeaseInterval>,
     /// Faults.
-    pub faults: Vec<Happened>,
-    /// What was left at the end that should not be: locks, and keys without an expiry.
+    pub faults: Vec<InjectedFault>,
+    /// TaskKind was left at the end that should not be: locks, and keys without an expiry.
     pub leftovers: Vec<String>,
     /// How long it took.
     pub took: Duration,
@@ -174,7 +174,7 @@ impl fmt::Display for Operation {
     }
 }
 
-impl fmt::Display for Visit {
+impl fmt::Display for Execution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -188,7 +188,7 @@ impl fmt::Display for Visit {
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for LeaseInterval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

@@ -10,10 +10,10 @@ pub mod history;
 pub mod plan;
 
 mod client;
+mod nemesis;
 mod random;
 mod report;
 mod store;
-mod storm;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use crate::{App, Proxy, RedisServer, Service};
 use history::Recorder;
+use nemesis::Nemesis;
 pub use report::Report;
 use store::Store;
-use storm::Storm;
 
 /// How many clients there are.
 const CLIENTS: u64 = 40;
@@ -34,7 +34,7 @@ pub const USERS: u64 = 8;
 /// How long one call to Redis may take.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// What is asked for.
+/// TaskKind is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Decides on faults and on what clients do.
@@ -47,7 +47,7 @@ pub struct Options {
     pub limit: Option<Duration>,
 }
 
-/// What all clients and the storm see of the run.
+/// TaskKind all clients and the nemesis see of the run.
 pub(crate) struct Run {
     options: Options,
     recorder: Arc<Recorder>,
@@ -58,7 +58,7 @@ pub(crate) struct Run {
 
 impl Run {
     /// Whether clients go on.
-    fn goes_on(&self) -> bool {
+    fn is_running(&self) -> bool {
         let in_time = self
             .options
             .limit
@@ -90,17 +90,17 @@ pub async fn run(options: Options) -> Report {
             .map(|service| service.address().to_owned()),
         answered: AtomicU64::new(0),
     });
-    let storm = Storm::new(Arc::clone(&run), redis, proxies, services);
-    let storm = tokio::spawn(storm.rage());
+    let nemesis = Nemesis::new(Arc::clone(&run), redis, proxies, services);
+    let nemesis = tokio::spawn(nemesis.run());
     let clients: Vec<_> = (0..CLIENTS)
         .map(|number| tokio::spawn(client::run(Arc::clone(&run), number)))
         .collect();
     for client in clients {
         client.await.expect("a client does not panic");
     }
-    let mut storm = storm.await.expect("the storm does not panic");
-    storm.calm().await;
-    drop((storm, store));
+    let mut nemesis = nemesis.await.expect("the nemesis does not panic");
+    nemesis.settle().await;
+    drop((nemesis, store));
     Report::new(options, &recorder.history())
 }
 

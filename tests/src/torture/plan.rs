@@ -1,4 +1,4 @@
-//! What is going to happen, decided by the seed alone.
+//! TaskKind is going to happen, decided by the seed alone.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::random::Random;
 
 /// A fault's kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum FaultKind {
     /// Redis is killed and, after a while, started again: its data is lost.
     KillRedis,
     /// Redis stands still (SIGSTOP), often for longer than locks live.
@@ -20,11 +20,11 @@ pub enum Kind {
     CutReply,
     /// A connection is cut behind a command, which arrives later all the same.
     LateCommand,
-    /// What passes between a service and Redis is late.
+    /// TaskKind passes between a service and Redis is late.
     Delay,
     /// Nothing passes between a service and Redis.
     Blackhole,
-    /// What passes between a service and Redis comes in halves.
+    /// TaskKind passes between a service and Redis comes in halves.
     Halves,
     /// Redis forgets all scripts.
     FlushScripts,
@@ -36,35 +36,35 @@ pub enum Kind {
     KillService,
 }
 
-const KINDS: [Kind; 13] = [
-    Kind::KillRedis,
-    Kind::StopRedis,
-    Kind::CutAll,
-    Kind::CutCommand,
-    Kind::CutReply,
-    Kind::LateCommand,
-    Kind::Delay,
-    Kind::Blackhole,
-    Kind::Halves,
-    Kind::FlushScripts,
-    Kind::KillClients,
-    Kind::DeleteLock,
-    Kind::KillService,
+const FAULT_KINDS: [FaultKind; 13] = [
+    FaultKind::KillRedis,
+    FaultKind::StopRedis,
+    FaultKind::CutAll,
+    FaultKind::CutCommand,
+    FaultKind::CutReply,
+    FaultKind::LateCommand,
+    FaultKind::Delay,
+    FaultKind::Blackhole,
+    FaultKind::Halves,
+    FaultKind::FlushScripts,
+    FaultKind::KillClients,
+    FaultKind::DeleteLock,
+    FaultKind::KillService,
 ];
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What happens.
-    pub kind: Kind,
+    /// TaskKind happens.
+    pub kind: FaultKind,
     /// When: as soon as so many actions were answered.
     pub after_actions: u64,
     /// Which service it happens to, where it happens to one.
     pub service: usize,
     /// Whose lock it happens to, where it happens to one.
     pub user: u64,
-    /// How long it lasts, where it lasts.
-    pub lasts: Duration,
+    /// How long it duration, where it duration.
+    pub duration: Duration,
 }
 
 /// The faults of a run, spread evenly over its actions: all kinds in some order, again and again.
@@ -72,7 +72,7 @@ pub fn faults(seed: u64, count: usize, actions: u64) -> Vec<Fault> {
     let mut random = Random::new(seed, 0);
     let mut kinds = Vec::new();
     while kinds.len() < count {
-        let mut round = KINDS;
+        let mut round = FAULT_KINDS;
         random.shuffle(&mut round);
         kinds.extend(round);
     }
@@ -84,19 +84,19 @@ pub fn faults(seed: u64, count: usize, actions: u64) -> Vec<Fault> {
             after_actions: actions * (index + 1) / (count + 1),
             service: random.between(0, 1) as usize,
             user: random.between(1, USERS),
-            lasts: Duration::from_millis(match kind {
-                Kind::StopRedis => random.between(200, 1500),
-                Kind::Blackhole | Kind::LateCommand => random.between(200, 1200),
-                Kind::KillRedis | Kind::KillService => random.between(0, 200),
+            duration: Duration::from_millis(match kind {
+                FaultKind::StopRedis => random.between(200, 1500),
+                FaultKind::Blackhole | FaultKind::LateCommand => random.between(200, 1200),
+                FaultKind::KillRedis | FaultKind::KillService => random.between(0, 200),
                 _ => random.between(100, 500),
             }),
         })
         .collect()
 }
 
-/// What a client does next.
+/// TaskKind a client does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Move {
+pub struct Task {
     /// For whom.
     pub user: u64,
     /// By which service.
@@ -105,13 +105,13 @@ pub struct Move {
     pub expire: Duration,
     /// How long it waits for the lock.
     pub timeout: Duration,
-    /// What it does.
-    pub what: What,
+    /// TaskKind it does.
+    pub kind: TaskKind,
 }
 
-/// What a client does.
+/// TaskKind a client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum TaskKind {
     /// `perform-action`, of which the origin makes so much work.
     Perform(Duration),
     /// `attempt-action`, of which the origin makes so much work.
@@ -129,10 +129,10 @@ pub enum What {
     Read,
 }
 
-/// One client's moves, without an end.
-pub struct Moves(Random);
+/// One client's workload, without an end.
+pub struct Workload(Random);
 
-impl Moves {
+impl Workload {
     /// Of this client.
     pub fn new(seed: u64, client: u64) -> Self {
         Self(Random::new(seed, client + 1))
@@ -157,32 +157,32 @@ impl Moves {
         })
     }
 
-    fn what(&mut self) -> What {
+    fn kind(&mut self) -> TaskKind {
         match self.0.between(1, 100) {
-            1..=55 => What::Perform(self.work()),
-            56..=85 => What::Attempt(self.work()),
-            86..=91 => What::Lease {
+            1..=55 => TaskKind::Perform(self.work()),
+            56..=85 => TaskKind::Attempt(self.work()),
+            86..=91 => TaskKind::Lease {
                 hold: self.hold(),
                 renewals: self.0.between(0, 3),
                 give_back: self.0.percent(85),
             },
-            _ => What::Read,
+            _ => TaskKind::Read,
         }
     }
 }
 
-impl Iterator for Moves {
-    type Item = Move;
+impl Iterator for Workload {
+    type Item = Task;
 
-    fn next(&mut self) -> Option<Move> {
-        let what = self.what();
+    fn next(&mut self) -> Option<Task> {
+        let kind = self.kind();
         let random = &mut self.0;
-        Some(Move {
+        Some(Task {
             user: random.between(1, USERS),
             service: random.between(0, 1) as usize,
             expire: Duration::from_millis(random.one_of(&[150, 300, 300, 600, 1000])),
             timeout: Duration::from_millis(random.one_of(&[0, 10, 50, 100, 500])),
-            what,
+            kind,
         })
     }
 }
@@ -195,16 +195,19 @@ mod tests {
     fn the_same_seed_decides_the_same() {
         assert_eq!(faults(7, 40, 1000), faults(7, 40, 1000));
         assert_ne!(faults(7, 40, 1000), faults(8, 40, 1000));
-        let moves = |seed, client| Moves::new(seed, client).take(50).collect::<Vec<_>>();
-        assert_eq!(moves(7, 3), moves(7, 3));
-        assert_ne!(moves(7, 3), moves(7, 4));
-        assert_ne!(moves(7, 3), moves(8, 3));
+        let workload = |seed, client| Workload::new(seed, client).take(50).collect::<Vec<_>>();
+        assert_eq!(workload(7, 3), workload(7, 3));
+        assert_ne!(workload(7, 3), workload(7, 4));
+        assert_ne!(workload(7, 3), workload(8, 3));
     }
 
     #[test]
     fn every_kind_of_fault_comes_before_one_comes_again() {
-        let mut kinds: Vec<Kind> = faults(1, KINDS.len(), 100).iter().map(|f| f.kind).collect();
+        let mut kinds: Vec<FaultKind> = faults(1, FAULT_KINDS.len(), 100)
+            .iter()
+            .map(|f| f.kind)
+            .collect();
         kinds.sort_unstable();
-        assert_eq!(kinds, KINDS);
+        assert_eq!(kinds, FAULT_KINDS);
     }
 }

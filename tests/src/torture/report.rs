@@ -1,4 +1,4 @@
-//! What came of it, in print.
+//! TaskKind came of it, in print.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::Options;
 use super::checker::{self, Verdict};
 use super::history::{History, Verb};
-use super::plan::Kind;
+use super::plan::FaultKind;
 
 /// How many violations are shown in full.
 const SHOWN: usize = 20;
 
-/// What came of a run.
+/// TaskKind came of a run.
 pub struct Report {
-    /// What was asked for.
+    /// TaskKind was asked for.
     pub options: Options,
     /// How many actions were answered.
     pub actions: usize,
@@ -22,12 +22,12 @@ pub struct Report {
     pub commits: usize,
     /// How many faults there were.
     pub faults: usize,
-    /// What the checker says.
+    /// TaskKind the checker says.
     pub verdict: Verdict,
     took: Duration,
     slowest: Duration,
     answers: BTreeMap<Verb, BTreeMap<String, usize>>,
-    kinds: BTreeMap<Kind, usize>,
+    kinds: BTreeMap<FaultKind, usize>,
 }
 
 impl Report {
@@ -95,12 +95,12 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "actions that began while one ran that had lost its lock: {}",
-            verdict.overlaps_of_losers
+            verdict.overlaps_after_loss
         )?;
         writeln!(
             f,
             "lost commits: {} (and {} that Redis lost with its data)",
-            verdict.lost_commits, verdict.lost_with_the_data
+            verdict.lost_commits, verdict.lost_with_data
         )?;
         write!(f, "violations: {}", verdict.violations.len())?;
         for violation in verdict.violations.iter().take(SHOWN) {

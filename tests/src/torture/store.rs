@@ -10,7 +10,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::history::{Recorder, Visit};
+use super::history::{Execution, Recorder};
 use crate::server::{LocalServer, serve_routes};
 
 /// An origin on 127.0.0.1 that works for as long as a request's body says.
@@ -39,15 +39,17 @@ impl Store {
     }
 }
 
-/// A visit that is written down when it ends, also where it is broken off.
-struct Visiting<'a>(&'a Shared, Visit);
+/// A execution that is written down when it ends, also where it is broken off.
+struct RunningExecution<'a>(&'a Shared, Execution);
 
-impl Drop for Visiting<'_> {
+impl Drop for RunningExecution<'_> {
     fn drop(&mut self) {
-        let Self(shared, visit) = self;
-        let mut visit = visit.clone();
-        visit.ended = shared.recorder.now();
-        shared.recorder.note(|history| history.visits.push(visit));
+        let Self(shared, execution) = self;
+        let mut execution = execution.clone();
+        execution.ended = shared.recorder.now();
+        shared
+            .recorder
+            .note(|history| history.executions.push(execution));
     }
 }
 
@@ -67,9 +69,9 @@ async fn act(
         refused
     };
     let now = shared.recorder.now();
-    let _visiting = Visiting(
+    let _running = RunningExecution(
         &shared,
-        Visit {
+        Execution {
             id: header("x-request-id").to_owned(),
             user,
             fencing_token,

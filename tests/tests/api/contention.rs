@@ -63,14 +63,14 @@ async fn requests_that_wait_for_one_opening_connection_are_all_answered_over_it(
     let mut asking = app.redis.connection().await;
     let before = connections(&mut asking).await;
     // The greeting of a new connection is not answered: it stays opening until all have come.
-    app.redis.stop();
+    app.redis.pause();
     let mut calls = Vec::new();
     for user in 0..REQUESTS {
         calls.push(perform(&app, user).spawn());
         // Behind it: when this is answered, an instance has taken it.
         assert_eq!(app.get("/healthz").await.status, 200);
     }
-    app.redis.go_on();
+    app.redis.resume();
     for answer in join_all(calls).await {
         answer.unwrap().assert_body(200, SUCCESS);
     }
@@ -95,7 +95,7 @@ async fn an_instance_has_one_connection_however_many_requests_it_serves_at_once(
     let opened = connections(&mut asking).await - before;
     assert!((4..=REQUESTS as u64 / 8).contains(&opened), "{opened}");
     for _ in 0..REQUESTS {
-        origin.let_go();
+        origin.release_one();
     }
     for answer in join_all(calls).await {
         answer.unwrap().assert_body(200, SUCCESS);

@@ -71,13 +71,13 @@ async fn each_sees_the_lock_that_the_other_holds() {
     app.attempt("user_id=42").await.assert_body(200, FAILED);
     let lock = app.get("/api/v1/users/42/lock").await.json();
     assert_eq!(lock["fencing_token"], serde_json::Value::Null);
-    origin.let_go();
+    origin.release_one();
     assert_eq!(held.await.unwrap().0, 200);
     let held = app.perform("user_id=42").spawn();
     origin.until_seen(2).await;
     let attempt = fastapi.post("attempt-action", "user_id=42").await;
     assert_eq!((attempt.0, attempt.1.as_str()), (200, FAILED));
-    origin.let_go();
+    origin.release_one();
     held.await.unwrap().assert_body(SUCCESS.0, SUCCESS.1);
 }
 

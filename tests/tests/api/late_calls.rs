@@ -59,7 +59,7 @@ async fn action_with_a_late_acquisition(expire: &str) -> Late {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_acquisition_does_not_let_a_holder_commit_that_has_lost_its_lock() {
     let late = action_with_a_late_acquisition("60").await;
-    late.origin.let_go();
+    late.origin.release_one();
     late.running.await.unwrap().assert_problem(409, "lock-lost");
     assert!(!late.app.redis.exists(LAST_ACTION).await);
     assert!(!late.app.redis.exists(LOCK).await);
@@ -86,7 +86,7 @@ async fn an_evicted_fence_does_not_keep_a_holder_from_renewing_and_committing() 
     })
     .await;
     app.redis.run::<()>(&["DEL", fence]).await;
-    origin.let_go();
+    origin.release_one();
     let answer = running.await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.number("fencing-token"), seen[0].fencing_token());

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Event;
-use super::lease::{Held, LeaseClient, Renewal};
+use super::lease::{Lease, LeaseClient, Renewal};
 
 /// The longest pause between two tries while the service does not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -21,7 +21,7 @@ impl Keeper {
     /// Renews at a third of `expire`; the lock's loss becomes an event.
     pub(super) fn start(
         client: LeaseClient,
-        held: Held,
+        held: Lease,
         expire: Duration,
         events: Sender<Event>,
     ) -> Self {
@@ -45,7 +45,7 @@ impl Keeper {
 /// Returns why it was lost; `None` where it was stopped first.
 fn keep(
     client: &LeaseClient,
-    mut held: Held,
+    mut held: Lease,
     expire: Duration,
     stop: &Receiver<()>,
 ) -> Option<String> {

@@ -32,7 +32,7 @@ pub(super) struct LeaseClient {
 
 /// A lock that is ours.
 #[derive(Clone)]
-pub(super) struct Held {
+pub(super) struct Lease {
     /// Greater than that of every earlier holder.
     pub(super) fencing_token: u64,
     /// Until then, by our own clock, nobody else has it: counted from before the call was sent.
@@ -41,7 +41,7 @@ pub(super) struct Held {
 
 /// What came of asking for it.
 pub(super) enum Acquisition {
-    Held(Held),
+    Lease(Lease),
     /// Somebody else's.
     Busy(String),
     /// No service, or none that could say.
@@ -53,7 +53,7 @@ pub(super) enum Acquisition {
 
 /// What came of renewing it.
 pub(super) enum Renewal {
-    Renewed(Held),
+    Renewed(Lease),
     /// Not ours any more.
     Lost(String),
     /// No answer that says either.
@@ -61,10 +61,10 @@ pub(super) enum Renewal {
 }
 
 /// What came of releasing it.
-pub(super) enum Released {
-    Yes,
+pub(super) enum Release {
+    Done,
     /// It was not ours any more.
-    No,
+    NotHeld,
     Unknown(String),
 }
 
@@ -105,7 +105,7 @@ impl LeaseClient {
         let status = answer.status().as_u16();
         if matches!(status, 200 | 201) {
             return match self.held(&mut answer, sent) {
-                Some(held) => Acquisition::Held(held),
+                Some(held) => Acquisition::Lease(held),
                 None => Acquisition::Unavailable(format!("{}: not edgelatch's answer", self.url)),
             };
         }
@@ -137,18 +137,18 @@ impl LeaseClient {
     }
 
     /// Gives it back. A call that is not answered is repeated once; if the second one finds the lock gone, the first has done it.
-    pub(super) fn release(&self) -> Released {
+    pub(super) fn release(&self) -> Release {
         let mut why = String::new();
         for repeated in [false, true] {
             match self.call("DELETE", "", CALL_LIMIT) {
-                Ok(answer) if answer.status() == 204 => return Released::Yes,
-                Ok(answer) if answer.status() == 409 && repeated => return Released::Yes,
-                Ok(answer) if answer.status() == 409 => return Released::No,
+                Ok(answer) if answer.status() == 204 => return Release::Done,
+                Ok(answer) if answer.status() == 409 && repeated => return Release::Done,
+                Ok(answer) if answer.status() == 409 => return Release::NotHeld,
                 Ok(mut answer) => why = problem(&mut answer),
                 Err(error) => why = error,
             }
         }
-        Released::Unknown(why)
+        Release::Unknown(why)
     }
 
     fn call(&self, method: &str, query: &str, limit: Duration) -> Result<Response<Body>, String> {
@@ -166,8 +166,8 @@ impl LeaseClient {
         answer.map_err(|error| format!("{}: {error}", self.url))
     }
 
-    fn held(&self, answer: &mut Response<Body>, sent: Instant) -> Option<Held> {
-        Some(Held {
+    fn held(&self, answer: &mut Response<Body>, sent: Instant) -> Option<Lease> {
+        Some(Lease {
             fencing_token: json(answer)?["fencing_token"].as_u64()?,
             good_until: sent + self.expire,
         })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Index, Verdict};
 use crate::torture::history::{Operation, Verb};
-use crate::torture::plan::Kind;
+use crate::torture::plan::FaultKind;
 
 /// No answer.
 pub(super) const ANSWERED: &str = "every request is answered, unless its service is killed";
@@ -47,8 +47,8 @@ pub(super) fn check(index: &Index<'_>, verdict: &mut Verdict) {
             verdict.add(IN_TIME, &[operation, &limit]);
         }
         if !is_true(index, operation, answer) {
-            match index.visits.get(operation.id.as_str()) {
-                Some(visit) => verdict.add(RAN, &[operation, *visit]),
+            match index.executions.get(operation.id.as_str()) {
+                Some(execution) => verdict.add(RAN, &[operation, *execution]),
                 None => verdict.add(RAN, &[operation]),
             }
         }
@@ -57,7 +57,7 @@ pub(super) fn check(index: &Index<'_>, verdict: &mut Verdict) {
 
 /// Whether its service was down at the time.
 fn is_excused(index: &Index<'_>, operation: &Operation) -> bool {
-    index.faults(Kind::KillService).any(|kill| {
+    index.faults(FaultKind::KillService).any(|kill| {
         kill.service == operation.service
             && operation.sent <= kill.to + NOTICED
             && kill.from <= operation.answered
@@ -66,13 +66,13 @@ fn is_excused(index: &Index<'_>, operation: &Operation) -> bool {
 
 /// Whether an action's answer fits what the origin has seen.
 fn is_true(index: &Index<'_>, operation: &Operation, answer: &str) -> bool {
-    let visit = index.visits.get(operation.id.as_str());
+    let execution = index.executions.get(operation.id.as_str());
     match (operation.verb, answer) {
-        (Verb::Perform | Verb::Attempt, "200") => visit.is_some_and(|visit| {
-            !visit.refused && Some(visit.fencing_token) == operation.fencing_token
+        (Verb::Perform | Verb::Attempt, "200") => execution.is_some_and(|execution| {
+            !execution.refused && Some(execution.fencing_token) == operation.fencing_token
         }),
-        (_, "423 lock-held" | "200 failed") => visit.is_none(),
-        (_, "502 origin-failed") => visit.is_some_and(|visit| visit.refused),
+        (_, "423 lock-held" | "200 failed") => execution.is_none(),
+        (_, "502 origin-failed") => execution.is_some_and(|execution| execution.refused),
         _ => true,
     }
 }

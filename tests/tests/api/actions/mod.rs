@@ -99,7 +99,7 @@ async fn the_lock_lives_10_s_unless_expire_says_otherwise() {
         let left: i64 = app.redis.run(&["PTTL", "user:1:lock"]).await;
         // At a third of its life it is renewed.
         assert!((most * 6 / 10..=most).contains(&left), "{path}: {left} ms");
-        origin.let_go();
+        origin.release_one();
         call.await
             .unwrap()
             .assert_body(200, r#"{"status":"success"}"#);
@@ -124,7 +124,7 @@ async fn users_do_not_wait_for_each_other() {
         origin.until_seen(index + 1).await;
     }
     for _ in users {
-        origin.let_go();
+        origin.release_one();
     }
     for call in calls {
         call.await

@@ -99,7 +99,7 @@ async fn a_redis_db_that_the_server_lacks_is_503() {
 async fn redis_timeout_is_how_long_redis_may_take() {
     let app = App::builder().var("redis_timeout", "0.2").start().await;
     app.perform("user_id=7").await.assert_success();
-    app.redis.stop();
+    app.redis.pause();
     let answer = app.perform("user_id=7").await;
     answer.assert_problem(503, "redis-timeout");
     assert!(

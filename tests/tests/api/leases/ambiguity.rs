@@ -33,9 +33,9 @@ async fn a_token_that_the_client_brought_is_not_given_back_when_redis_does_not_a
             app.post(&format!("{}?expire=60", place.path))
                 .header("lock-token", TOKEN)
         };
-        app.redis.stop();
+        app.redis.pause();
         let lost = acquire().await;
-        app.redis.go_on();
+        app.redis.resume();
         lost.assert_problem(503, "redis-timeout");
         assert_eq!(lost.header("retry-after"), Some("1"));
         until("Redis has done what it was asked", || async {
@@ -55,9 +55,9 @@ async fn a_lease_that_nobody_can_know_is_given_back_when_redis_does_not_answer()
     for place in PLACES {
         // A connection that has not answered is not used again.
         warm_up(&app).await;
-        app.redis.stop();
+        app.redis.pause();
         let lost = app.post(&format!("{}?expire=60", place.path)).await;
-        app.redis.go_on();
+        app.redis.resume();
         lost.assert_problem(503, "redis-timeout");
         // The fence is the trace of the acquisition.
         until("it was taken and given back", || async {

@@ -40,7 +40,7 @@ async fn an_action_excludes_leases_on_the_users_lock() {
     let waiter = app.post(&format!("{}?timeout=30", PLACES[0].path)).spawn();
     // Its other locks are free meanwhile.
     PLACES[1].acquire(&app).await;
-    origin.let_go();
+    origin.release_one();
     let done = action.await.unwrap();
     assert_eq!(done.status, 200);
     let lease = Lease::of(&waiter.await.unwrap(), 201);

@@ -106,7 +106,7 @@ async fn the_lock_of_an_action_shows_the_actions_fencing_token() {
     let answer = app.get(PLACES[0].path).await.json();
     assert_eq!(answer["held"], true);
     assert_eq!(answer["fencing_token"], seen[0].fencing_token());
-    origin.let_go();
+    origin.release_one();
     assert_eq!(action.await.unwrap().status, 200);
     app.get(PLACES[0].path)
         .await

@@ -34,8 +34,8 @@ async fn it_increases_through_expiry_of_the_lock() {
     let later = app.perform("user_id=1&expire=60").spawn();
     let seen = origin.until_seen(2).await;
     assert!(seen[1].fencing_token() > seen[0].fencing_token());
-    origin.let_go();
-    origin.let_go();
+    origin.release_one();
+    origin.release_one();
     expired.await.unwrap().assert_problem(409, "lock-lost");
     let later = later.await.unwrap();
     assert_eq!(later.status, 200);
@@ -61,11 +61,11 @@ async fn an_action_whose_fence_is_evicted_meanwhile_succeeds_with_its_token() {
     let action = app.perform("user_id=1").spawn();
     let seen = origin.until_seen(1).await;
     assert_eq!(app.redis.run::<i64>(&["DEL", FENCE]).await, 1);
-    origin.let_go();
+    origin.release_one();
     let answer = action.await.unwrap();
     answer.assert_body(200, r#"{"status":"success"}"#);
     assert_eq!(answer.number("fencing-token"), seen[0].fencing_token());
-    origin.let_go();
+    origin.release_one();
     assert!(next(&app).await > seen[0].fencing_token());
 }
 

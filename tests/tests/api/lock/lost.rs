@@ -56,7 +56,7 @@ impl UnderWay {
 
     /// Lets the action end, and asserts that it has lost.
     async fn end(self) -> App {
-        self.origin.let_go();
+        self.origin.release_one();
         self.lose().await
     }
 
@@ -111,7 +111,7 @@ async fn an_action_that_fails_after_its_lock_was_taken_leaves_the_others_lock() 
     let lost = UnderWay::begin_with("&expire=30", fails).await;
     lost.expire().await;
     lost.take().await;
-    lost.origin.let_go();
+    lost.origin.release_one();
     lost.action
         .await
         .unwrap()
@@ -148,7 +148,7 @@ async fn a_lost_lock_is_found_out_by_the_next_renewal_and_stops_the_action() {
 #[tokio::test]
 async fn a_holder_that_redis_does_not_answer_has_lost_its_lock_when_it_may_have_expired() {
     let lost = UnderWay::begin("&expire=1.2").await;
-    lost.app.redis.stop();
+    lost.app.redis.pause();
     let UnderWay {
         app,
         action,
@@ -157,7 +157,7 @@ async fn a_holder_that_redis_does_not_answer_has_lost_its_lock_when_it_may_have_
     } = lost;
     // Redis is silent: neither a renewal nor a release is answered, and nothing is let go.
     action.await.unwrap().assert_problem(409, "lock-lost");
-    app.redis.go_on();
+    app.redis.resume();
     assert_eq!(app.redis.get(LAST_ACTION).await, Some(earlier));
     until("the lock is free", || async {
         !app.redis.exists(LOCK).await
@@ -169,10 +169,10 @@ async fn a_holder_that_redis_does_not_answer_has_lost_its_lock_when_it_may_have_
 async fn an_acquisition_that_redis_does_not_answer_is_503_and_is_given_back_afterwards() {
     let app = App::start().await;
     assert_eq!(app.perform("user_id=2").await.status, 200);
-    app.redis.stop();
+    app.redis.pause();
     let answer = app.perform("user_id=1&expire=600&timeout=30").await;
     answer.assert_problem(503, "redis-timeout");
-    app.redis.go_on();
+    app.redis.resume();
     // It was carried out: there is a fence, and then no lock.
     until("it has been carried out and given back", || async {
         app.redis.exists("{user:1:lock}:fence").await && !app.redis.exists(LOCK).await

@@ -84,8 +84,8 @@ async fn who_comes_while_others_wait_does_not_go_before_them() {
         200,
         r#"{"status":"failed","detail":"Could not acquire lock"}"#,
     );
-    origin.let_go();
-    origin.let_go();
+    origin.release_one();
+    origin.release_one();
     second.await.unwrap().assert_success();
     first.await.unwrap().assert_problem(409, "lock-lost");
 }

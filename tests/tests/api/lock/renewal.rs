@@ -44,7 +44,7 @@ async fn it_is_renewed_at_a_third_of_expire() {
         (1_000..=2_010).contains(&last),
         "renewed with {last} ms left"
     );
-    origin.let_go();
+    origin.release_one();
     assert_eq!(action.await.unwrap().status, 200);
 }
 

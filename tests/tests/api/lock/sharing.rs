@@ -15,11 +15,11 @@ async fn a_service_waits_for_the_lock_of_another_on_the_same_redis() {
     answer.assert_problem(423, "lock-held");
     assert_eq!(other.attempt("user_id=1").await.json()["status"], "failed");
     let waiter = other.perform("user_id=1&timeout=20").spawn();
-    origin.let_go();
+    origin.release_one();
     let first = holder.await.unwrap().number("fencing-token");
     origin.until_seen(2).await;
     assert_eq!(app.attempt("user_id=1").await.json()["status"], "failed");
-    origin.let_go();
+    origin.release_one();
     assert!(waiter.await.unwrap().number("fencing-token") > first);
     assert_eq!(origin.overlaps(), 0);
 }

@@ -97,7 +97,7 @@ pub(super) async fn try_what_fails(judge: &mut Judge, app: &mut App, all: &[Good
             &good.call(&misconfigured).await,
         );
     }
-    app.redis.stop();
+    app.redis.pause();
     for good in all {
         judge.see(good.id, 503, "redis-timeout", &good.call(app).await);
     }

@@ -183,7 +183,7 @@ async fn a_waiter_runs_at_once_after_a_failure() {
     origin.until_seen(1).await;
     origin.reply_with(Reply::nothing());
     let waits = app.perform("user_id=1&timeout=30").spawn();
-    origin.let_go();
+    origin.release_one();
     fails.await.unwrap().assert_problem(502, "origin-failed");
     waits
         .await

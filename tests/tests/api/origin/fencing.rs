@@ -71,8 +71,8 @@ async fn a_late_request_changes_nothing_in_a_store_that_compares_fencing_tokens(
     assert!(add(&store, 43, 7, late));
     assert_eq!((balance(&store, 42), balance(&store, 43)), (10, 7));
 
-    origin.let_go();
-    origin.let_go();
+    origin.release_one();
+    origin.release_one();
     first.await.unwrap().assert_problem(409, "lock-lost");
     second.await.unwrap().assert_success();
 }

@@ -47,7 +47,7 @@ async fn of_more_than_2_kb_it_tells_the_beginning_and_of_what_is_not_json_nothin
 async fn an_origin_that_did_not_answer_has_no_status() {
     let origin = Origin::start(Reply::nothing()).await;
     let app = App::builder().origin(&origin).start().await;
-    origin.unplug().await;
+    origin.stop().await;
     let answer = app.perform("user_id=1").await;
     answer.assert_problem(502, "origin-failed");
     assert_eq!(answer.json().get("origin_status"), None);

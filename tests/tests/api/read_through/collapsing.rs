@@ -25,7 +25,7 @@ async fn two_hundred_readers_of_a_cold_user_ask_the_origin_once() {
         app.redis.calls("evalsha").await >= 2000
     })
     .await;
-    origin.let_go();
+    origin.release_one();
     let answers: Vec<Answer> = join_all(readers)
         .await
         .into_iter()
@@ -58,7 +58,7 @@ async fn services_on_one_redis_ask_once() {
         app.redis.calls("evalsha").await >= 5
     })
     .await;
-    origin.let_go();
+    origin.release_one();
     first.await.unwrap().assert_body(200, "{}");
     let second = second.await.unwrap();
     second.assert_body(200, "{}");
@@ -75,7 +75,7 @@ async fn users_do_not_wait_for_each_other_nor_for_actions() {
     app.get("/api/v1/users/43").await.assert_body(200, "{}");
     app.perform("user_id=42&timeout=0").await.assert_success();
     app.post("/api/v1/users/42/lock").await;
-    origin.let_go();
+    origin.release_one();
     first.await.unwrap().assert_body(200, "{}");
 }
 
@@ -88,7 +88,7 @@ async fn a_failure_is_shared_by_those_who_waited_for_it() {
         app.redis.calls("evalsha").await >= 200
     })
     .await;
-    origin.let_go();
+    origin.release_one();
     for reader in readers {
         let answer = reader.await.unwrap();
         answer.assert_problem(502, "origin-failed");
@@ -132,7 +132,7 @@ async fn no_cache_waits_for_a_fetch_that_began_after_it() {
     })
     .await;
     origin.reply_with(Reply::json("2"));
-    origin.let_go();
+    origin.release_one();
     first.await.unwrap().assert_body(200, "1");
     for answer in anew {
         answer.await.unwrap().assert_body(200, "2");

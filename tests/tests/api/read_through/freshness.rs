@@ -116,7 +116,7 @@ async fn a_failure_of_what_no_cache_asked_for_is_told() {
     origin.reply_with(Reply::status(503, "{}"));
     let anew = || app.get(USER).header("cache-control", "no-cache");
     anew().await.assert_problem(502, "origin-failed");
-    origin.unplug().await;
+    origin.stop().await;
     anew().await.assert_problem(502, "origin-failed");
     // What is kept goes on being served to the others.
     app.get(USER).await.assert_body(200, "1");

@@ -39,7 +39,7 @@ async fn what_was_read_before_an_action_is_not_kept_after_it() {
     origin.until_seen(1).await;
     origin.reply_with(Reply::json("2"));
     app.perform("user_id=42").await.assert_success();
-    origin.let_go();
+    origin.release_one();
     let read = reading.await.unwrap();
     assert_eq!(read.status, 200);
     app.get(USER).await.assert_body(200, "2");

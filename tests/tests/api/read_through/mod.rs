@@ -194,7 +194,7 @@ async fn a_strangers_value_is_no_entry() {
 #[tokio::test]
 async fn a_redis_that_fails_is_503() {
     let (app, _origin) = before(Reply::json("{}")).await;
-    app.redis.stop();
+    app.redis.pause();
     let answer = app.get(USER).await;
     answer.assert_problem(503, "redis-timeout");
     assert!(

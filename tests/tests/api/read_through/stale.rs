@@ -29,7 +29,7 @@ async fn an_old_value_is_served_while_one_request_fetches_it_anew() {
         assert!((65..=66).contains(&stale.number("age")));
         origin.until_seen(2).await;
     }
-    origin.let_go();
+    origin.release_one();
     until("it is fetched anew", || async {
         app.get(USER).await.text() == "2"
     })
@@ -55,7 +55,7 @@ async fn beyond_stale_while_revalidate_the_origin_is_waited_for() {
 async fn an_old_value_is_served_while_the_origin_is_down_and_then_it_is_502() {
     let (app, origin) = with_entry().await;
     age(&app, Duration::from_secs(200)).await;
-    origin.unplug().await;
+    origin.stop().await;
     let first = app.get(USER).await;
     first.assert_body(200, "1");
     let status = first.header("cache-status").unwrap();
@@ -68,7 +68,7 @@ async fn an_old_value_is_served_while_the_origin_is_down_and_then_it_is_502() {
     app.get(USER).await.assert_body(200, "1");
     age(&app, Duration::from_secs(2)).await;
     app.get(USER).await.assert_problem(502, "origin-failed");
-    origin.plug_in().await;
+    origin.restart().await;
     origin.reply_with(Reply::json("2"));
     app.get(USER).await.assert_body(200, "2");
 }

@@ -72,10 +72,10 @@ async fn an_acquisition_whose_answer_is_lost_is_given_back() {
 #[tokio::test]
 async fn an_acquisition_that_a_stopped_redis_makes_later_is_given_back() {
     let (app, _link) = behind_a_link().await;
-    app.redis.stop();
+    app.redis.pause();
     let answer = app.perform("user_id=7&expire=600").await;
     answer.assert_problem(503, "redis-timeout");
-    app.redis.go_on();
+    app.redis.resume();
     until("Redis has seen it", || {
         app.redis.exists("{user:7:lock}:fence")
     })

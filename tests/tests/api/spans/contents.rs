@@ -160,7 +160,7 @@ async fn a_lock_that_was_lost_is_an_error_of_the_commit() {
     let call = in_trace(app.perform("user_id=7&expire=60"), &trace(1)).spawn();
     origin.until_seen(1).await;
     let _: i64 = app.redis.run(&["DEL", "user:7:lock"]).await;
-    origin.let_go();
+    origin.release_one();
     assert_eq!(call.await.unwrap().status, 409);
     let spans = of_component(&collector, &trace(1)).await;
     assert_eq!(named(&spans, "action").error, None);

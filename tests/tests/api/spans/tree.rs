@@ -150,7 +150,7 @@ async fn requests_at_once_in_one_instance_do_not_mix() {
         .collect();
     origin.until_seen(calls.len()).await;
     for call in calls {
-        origin.let_go();
+        origin.release_one();
         drop(call);
     }
     for number in 10..20 {

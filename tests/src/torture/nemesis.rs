@@ -1,11 +1,11 @@
-//! The storm: carries out the faults, one after the other, and in the end looks at what is left.
+//! The nemesis: carries out the faults, one after the other, and in the end looks at what is left.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::history::{Happened, Operation, Verb};
-use super::plan::{self, Fault, Kind};
+use super::history::{InjectedFault, Operation, Verb};
+use super::plan::{self, Fault, FaultKind};
 use super::{Run, USERS};
 use crate::{Network, Proxy, RedisServer, Service};
 
@@ -15,14 +15,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// By then every lock has expired: the longest time to live, and what a cleaning up may take.
 const LAST_EXPIRY: Duration = Duration::from_secs(5);
 
-pub(super) struct Storm {
+pub(super) struct Nemesis {
     run: Arc<Run>,
     redis: RedisServer,
     proxies: [Proxy; 2],
     services: [Service; 2],
 }
 
-impl Storm {
+impl Nemesis {
     pub(super) fn new(
         run: Arc<Run>,
         redis: RedisServer,
@@ -38,18 +38,18 @@ impl Storm {
     }
 
     /// All faults of the plan, each when its time has come, until the run is over.
-    pub(super) async fn rage(mut self) -> Self {
+    pub(super) async fn run(mut self) -> Self {
         let options = self.run.options;
         for fault in plan::faults(options.seed, options.faults, options.actions) {
             while self.run.answered.load(Ordering::Relaxed) < fault.after_actions {
-                if !self.run.goes_on() {
+                if !self.run.is_running() {
                     return self;
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             let from = self.run.recorder.now();
-            self.strike(fault).await;
-            let happened = Happened {
+            self.inject(fault).await;
+            let injected = InjectedFault {
                 kind: fault.kind,
                 service: fault.service,
                 from,
@@ -57,62 +57,62 @@ impl Storm {
             };
             self.run
                 .recorder
-                .note(|history| history.faults.push(happened));
+                .note(|history| history.faults.push(injected));
         }
         self
     }
 
-    async fn strike(&mut self, fault: Fault) {
+    async fn inject(&mut self, fault: Fault) {
         let proxy = &self.proxies[fault.service];
         let mut network = Network::default();
         match fault.kind {
-            Kind::KillRedis => {
+            FaultKind::KillRedis => {
                 self.redis.kill();
-                tokio::time::sleep(fault.lasts).await;
+                tokio::time::sleep(fault.duration).await;
                 self.redis.restart().await;
             }
-            Kind::StopRedis => {
-                self.redis.stop();
-                tokio::time::sleep(fault.lasts).await;
-                self.redis.go_on();
+            FaultKind::StopRedis => {
+                self.redis.pause();
+                tokio::time::sleep(fault.duration).await;
+                self.redis.resume();
             }
-            Kind::CutAll => proxy.cut_all(),
-            Kind::CutCommand => {
+            FaultKind::CutAll => proxy.cut_all(),
+            FaultKind::CutCommand => {
                 proxy.cut_next_command();
                 self.until_spent(fault).await;
             }
-            Kind::CutReply => {
+            FaultKind::CutReply => {
                 proxy.cut_next_reply();
                 self.until_spent(fault).await;
             }
-            Kind::LateCommand => {
+            FaultKind::LateCommand => {
                 let held = proxy.hold_next_command(&lock(fault.user));
                 self.until_spent(fault).await;
-                tokio::time::sleep(fault.lasts).await;
+                tokio::time::sleep(fault.duration).await;
                 held.deliver();
             }
-            Kind::Delay => {
-                network.delay = fault.lasts / 5;
+            FaultKind::Delay => {
+                network.delay = fault.duration / 5;
                 self.with_network(fault, network).await;
             }
-            Kind::Blackhole => {
+            FaultKind::Blackhole => {
                 network.blackhole = true;
                 self.with_network(fault, network).await;
             }
-            Kind::Halves => {
+            FaultKind::Halves => {
                 network.halves = true;
                 self.with_network(fault, network).await;
             }
-            Kind::FlushScripts => self.run_on_redis(&["SCRIPT", "FLUSH"]).await,
-            Kind::KillClients => {
+            FaultKind::FlushScripts => self.run_on_redis(&["SCRIPT", "FLUSH"]).await,
+            FaultKind::KillClients => {
                 self.run_on_redis(&["CLIENT", "KILL", "TYPE", "normal"])
                     .await;
             }
-            Kind::DeleteLock => self.run_on_redis(&["DEL", &lock(fault.user)]).await,
-            Kind::KillService => {
+            FaultKind::DeleteLock => self.run_on_redis(&["DEL", &lock(fault.user)]).await,
+            FaultKind::KillService => {
                 let service = &mut self.services[fault.service];
                 service.kill();
-                tokio::time::sleep(fault.lasts).await;
+                tokio::time::sleep(fault.duration).await;
                 tokio::task::block_in_place(|| service.restart());
             }
         }
@@ -121,7 +121,7 @@ impl Storm {
     async fn with_network(&self, fault: Fault, network: Network) {
         let proxy = &self.proxies[fault.service];
         proxy.set_network(network);
-        tokio::time::sleep(fault.lasts).await;
+        tokio::time::sleep(fault.duration).await;
         proxy.set_network(Network::default());
     }
 
@@ -139,7 +139,7 @@ impl Storm {
     }
 
     /// Waits until every lock must be free, then looks at what is left, and at each user's last action.
-    pub(super) async fn calm(&mut self) {
+    pub(super) async fn settle(&mut self) {
         let began = self.run.recorder.now();
         while !self.held_locks().await.is_empty() && self.run.recorder.now() < began + LAST_EXPIRY {
             tokio::time::sleep(Duration::from_millis(10)).await;
