@@ -94,7 +94,7 @@ async fn where_a_slot_is_need_be_said_only_once() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_not_allowed_is_503_and_the_others_are_served() {
+async fn a_disallowed_node_is_503_and_others_serve() {
     let cluster = RedisCluster::start().await;
     let (near, far) = (user_on(&cluster, 0).await, user_on(&cluster, 1).await);
     let service = App::builder().patient().beside(&cluster.nodes()[0]);

@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 const SUCCESS: &str = r#"{"status":"success"}"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_actions_of_64_clients_on_4_users_never_overlap() {
+async fn concurrent_actions_of_one_user_never_overlap() {
     const ACTIONS: usize = 2_000;
     let origin = Origin::start(Reply::nothing()).await;
     let app = App::builder().origin(&origin).start().await;
@@ -42,7 +42,7 @@ async fn two_thousand_actions_of_64_clients_on_4_users_never_overlap() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_on_fresh_instances_is_answered_and_opens_a_connection_each_at_most() {
+async fn a_burst_opens_one_connection_per_instance() {
     const BURST: usize = 128;
     let app = App::start().await;
     let mut asking = app.redis.connection().await;
@@ -57,7 +57,7 @@ async fn a_burst_on_fresh_instances_is_answered_and_opens_a_connection_each_at_m
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_that_wait_for_one_opening_connection_are_all_answered_over_it() {
+async fn waiting_requests_share_the_opening_connection() {
     const REQUESTS: usize = 16;
     let app = App::builder().var("redis_timeout", "30").start().await;
     let mut asking = app.redis.connection().await;
@@ -80,7 +80,7 @@ async fn requests_that_wait_for_one_opening_connection_are_all_answered_over_it(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_instance_has_one_connection_however_many_requests_it_serves_at_once() {
+async fn an_instance_has_one_connection() {
     const REQUESTS: usize = 64;
     let origin = Origin::start(Reply::nothing().gated()).await;
     let app = App::builder().origin(&origin).start().await;

@@ -32,7 +32,7 @@ fn perform(app: &App, query: &str) -> BoxFuture<'static, (u16, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_can_be_moved_from_one_to_the_other_while_both_serve() {
+async fn callers_can_be_moved_while_both_serve() {
     const ACTIONS: usize = 300;
     let (app, fastapi, origin) = both(&[]).await;
     // At first all of them to FastAPI, at the end none, for each user.
@@ -82,7 +82,7 @@ async fn each_sees_the_lock_that_the_other_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_original_as_it_was_keeps_each_lock_until_it_expires() {
+async fn the_unrepaired_original_never_releases() {
     let (app, fastapi, origin) = both(&[("ORIGINAL", "1")]).await;
     let done = fastapi.post("perform-action", "user_id=42&expire=2").await;
     assert_eq!((done.0, done.1.as_str()), SUCCESS);

@@ -57,7 +57,7 @@ async fn action_with_a_late_acquisition(expire: &str) -> Late {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_acquisition_does_not_let_a_holder_commit_that_has_lost_its_lock() {
+async fn a_late_acquisition_revives_no_lost_commit() {
     let late = action_with_a_late_acquisition("60").await;
     late.origin.release_one();
     late.running.await.unwrap().assert_problem(409, "lock-lost");
@@ -66,7 +66,7 @@ async fn a_late_acquisition_does_not_let_a_holder_commit_that_has_lost_its_lock(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_acquisition_does_not_let_a_holder_renew_that_has_lost_its_lock() {
+async fn a_late_acquisition_revives_no_lost_lease() {
     let late = action_with_a_late_acquisition("3").await;
     // The origin does not answer: it is the renewal that finds out.
     late.running.await.unwrap().assert_problem(409, "lock-lost");
@@ -74,7 +74,7 @@ async fn a_late_acquisition_does_not_let_a_holder_renew_that_has_lost_its_lock()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_evicted_fence_does_not_keep_a_holder_from_renewing_and_committing() {
+async fn a_holder_survives_an_evicted_fence() {
     let origin = Origin::start(Reply::Gated(Box::new(Reply::json("1")))).await;
     let app = App::builder().origin(&origin).start().await;
     let running = app.perform("user_id=1&expire=0.9").spawn();

@@ -15,7 +15,7 @@ struct Example {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_curl_in_the_readme_prints_what_it_says() {
+async fn every_curl_in_the_readme_works() {
     let app = App::start().await;
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let (before, section) = readme.split_once(WITH_ORIGIN).unwrap();
@@ -26,7 +26,7 @@ async fn every_curl_in_the_readme_prints_what_it_says() {
 
 /// The session with the origin that is shown there, in Python.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_session_with_an_origin_prints_what_it_says() {
+async fn the_session_with_an_origin_works() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let (_, section) = readme.split_once(WITH_ORIGIN).unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
@@ -79,7 +79,7 @@ fn try_all(app: &App, readme: &str) -> usize {
 
 /// The scripts in the README, run as they stand there: the first holds its lock while it runs and gives it back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_shell_script_in_the_readme_holds_its_lock_while_it_runs() {
+async fn the_shell_script_in_the_readme_works() {
     const LOCK: &str = "/api/v1/users/42/locks/nightly";
     let app = App::start().await;
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();

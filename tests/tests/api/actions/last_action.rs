@@ -88,7 +88,7 @@ async fn last_action_is_that_of_the_last_success() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn last_action_is_written_in_the_step_that_releases_the_lock() {
+async fn last_action_is_written_with_the_release() {
     let origin = Origin::start(Reply::nothing().gated()).await;
     let app = App::builder().origin(&origin).start().await;
     for round in 1..=20 {

@@ -65,7 +65,7 @@ async fn a_password_is_rotated_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_provider_that_is_out_of_reach_for_a_while_changes_nothing() {
+async fn an_unreachable_provider_changes_nothing() {
     let mut vault = Vault::start().await;
     vault.put("api_token", "first");
     let app = on(&vault, RedisServer::start().await).await;
@@ -80,7 +80,7 @@ async fn a_provider_that_is_out_of_reach_for_a_while_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_value_that_is_rotated_in_is_refused_until_it_is_put_right() {
+async fn a_rotated_bad_value_is_refused_until_corrected() {
     let vault = Vault::start().await;
     let app = on(&vault, RedisServer::start().await).await;
     app.perform("user_id=7").await.assert_success();

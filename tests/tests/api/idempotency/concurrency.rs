@@ -12,7 +12,7 @@ async fn gated() -> (App, Origin) {
 }
 
 #[tokio::test]
-async fn a_concurrent_duplicate_waits_for_the_lock_and_gets_the_replay() {
+async fn a_concurrent_duplicate_gets_the_replay() {
     let (app, origin) = gated().await;
     let perform = || {
         call_with(&app, "perform-action", "user_id=42&timeout=60", "k")
@@ -63,7 +63,7 @@ async fn of_duplicates_that_come_together_one_runs() {
 }
 
 #[tokio::test]
-async fn a_concurrent_duplicate_of_an_attempt_gets_the_failed_answer() {
+async fn a_concurrent_duplicate_attempt_is_failed() {
     let (app, origin) = gated().await;
     let first = call(&app, "attempt-action", "k").spawn();
     origin.until_seen(1).await;
@@ -98,7 +98,7 @@ async fn a_concurrent_duplicate_that_waits_too_short_is_423() {
 }
 
 #[tokio::test]
-async fn a_waiting_request_with_the_same_key_and_another_body_is_422() {
+async fn a_waiting_duplicate_with_another_body_is_422() {
     let (app, origin) = gated().await;
     let first = call(&app, "perform-action", "k").json("1").spawn();
     origin.until_seen(1).await;

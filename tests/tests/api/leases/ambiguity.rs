@@ -25,7 +25,7 @@ async fn warm_up(app: &App) {
 }
 
 #[tokio::test]
-async fn a_token_that_the_client_brought_is_not_given_back_when_redis_does_not_answer() {
+async fn an_unanswered_acquisition_keeps_a_client_token() {
     let app = start().await;
     warm_up(&app).await;
     for place in PLACES {
@@ -50,7 +50,7 @@ async fn a_token_that_the_client_brought_is_not_given_back_when_redis_does_not_a
 }
 
 #[tokio::test]
-async fn a_lease_that_nobody_can_know_is_given_back_when_redis_does_not_answer() {
+async fn an_unanswered_lease_without_client_token_is_released() {
     let app = start().await;
     for place in PLACES {
         // A connection that has not answered is not used again.

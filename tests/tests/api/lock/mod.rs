@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use edgelatch_tests::{App, Origin, Reply};
 
 #[tokio::test]
-async fn redis_shows_the_users_lock_with_a_random_token_and_an_expiry_while_an_action_runs() {
+async fn a_running_action_holds_a_lock_with_token_and_expiry() {
     let origin = Origin::start(Reply::nothing().gated()).await;
     let app = App::builder().origin(&origin).start().await;
     let mut tokens = HashSet::new();
@@ -37,7 +37,7 @@ async fn redis_shows_the_users_lock_with_a_random_token_and_an_expiry_while_an_a
 }
 
 #[tokio::test]
-async fn ours_excludes_a_foreign_set_nx_and_a_foreign_set_nx_excludes_us() {
+async fn leases_and_foreign_set_nx_exclude_each_other() {
     let origin = Origin::start(Reply::nothing().gated()).await;
     let app = App::builder().origin(&origin).start().await;
     let take = ["SET", "user:1:lock", "foreign", "NX", "PX", "30000"];

@@ -5,7 +5,7 @@ use futures::StreamExt as _;
 use futures::stream;
 
 #[tokio::test]
-async fn a_service_waits_for_the_lock_of_another_on_the_same_redis() {
+async fn services_on_one_redis_wait_for_each_other() {
     let origin = Origin::start(Reply::nothing().gated()).await;
     let app = App::builder().origin(&origin).start().await;
     let other = App::builder().origin(&origin).beside(&app.redis);

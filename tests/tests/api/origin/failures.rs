@@ -91,7 +91,7 @@ async fn an_answer_longer_than_max_body_bytes_is_502() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_or_is_garbage_is_502() {
+async fn a_broken_or_malformed_answer_is_502() {
     for bytes in [
         &b""[..],
         b"\0\x01garbage\r\n\r\n",

@@ -48,7 +48,7 @@ fn balance(store: &Connection, user: i64) -> i64 {
 }
 
 #[tokio::test]
-async fn a_late_request_changes_nothing_in_a_store_that_compares_fencing_tokens() {
+async fn a_fenced_store_refuses_a_late_request() {
     let store = sqlite::open(":memory:").unwrap();
     store.execute(&statements()[0]).unwrap();
 

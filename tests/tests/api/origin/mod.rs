@@ -78,7 +78,7 @@ async fn these_headers_are_passed_on() {
 }
 
 #[tokio::test]
-async fn headers_that_the_caller_did_not_send_are_not_made_up_but_for_the_request_id() {
+async fn only_the_request_id_is_made_up() {
     let origin = Origin::start(Reply::nothing()).await;
     let app = App::builder().origin(&origin).start().await;
     let answer = app.perform("user_id=42").await;

@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 #[tokio::test]
-async fn an_origin_that_starts_anew_is_reached_a_moment_later() {
+async fn a_restarted_origin_is_reached() {
     let origin = Origin::start(Reply::json("1")).await;
     let app = App::builder().origin(&origin).start().await;
     // The first request opens the connection that is cut.
@@ -31,7 +31,7 @@ async fn an_origin_that_starts_anew_is_reached_a_moment_later() {
 }
 
 #[tokio::test]
-async fn an_origin_that_stays_away_is_told_within_a_second() {
+async fn an_unreachable_origin_is_502_within_a_second() {
     let origin = Origin::start(Reply::json("1")).await;
     let app = App::builder().origin(&origin).start().await;
     origin.stop().await;

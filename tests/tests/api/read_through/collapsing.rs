@@ -15,7 +15,7 @@ fn collapsed(answer: &Answer) -> bool {
 }
 
 #[tokio::test]
-async fn two_hundred_readers_of_a_cold_user_ask_the_origin_once() {
+async fn concurrent_readers_cause_one_fetch() {
     let origin = Origin::start(Reply::json(r#"{"n":1}"#).gated()).await;
     let app = App::builder().origin(&origin).patient().start().await;
     let readers: Vec<_> = (0..200).map(|_| app.get(USER).spawn()).collect();
@@ -101,7 +101,7 @@ async fn a_failure_is_shared_by_those_who_waited_for_it() {
 }
 
 #[tokio::test]
-async fn answers_that_may_not_be_kept_are_not_waited_for() {
+async fn nobody_waits_for_an_uncacheable_answer() {
     let secret = Reply::json("1").header("cache-control", "no-store");
     let (app, origin) = before(secret.after(Duration::from_millis(300))).await;
     let answers = join_all((0..10).map(|_| app.get(USER).into_future())).await;
@@ -166,7 +166,7 @@ async fn they_wait_for_origin_timeout_at_most() {
 }
 
 #[tokio::test]
-async fn a_reader_that_dies_delays_the_others_by_three_seconds_at_most() {
+async fn a_dead_fetcher_delays_others_by_3_s_at_most() {
     let origin = Origin::start(Reply::json("1").gated()).await;
     let app = App::builder().origin(&origin).start().await;
     let mut other = App::builder().origin(&origin).beside(&app.redis);

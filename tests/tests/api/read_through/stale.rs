@@ -17,7 +17,7 @@ async fn with_entry() -> (App, Origin) {
 }
 
 #[tokio::test]
-async fn an_old_value_is_served_while_one_request_fetches_it_anew() {
+async fn a_stale_value_is_served_during_the_fetch() {
     let (app, origin) = with_entry().await;
     age(&app, Duration::from_secs(65)).await;
     origin.reply_with(Reply::json("2").gated());
@@ -38,7 +38,7 @@ async fn an_old_value_is_served_while_one_request_fetches_it_anew() {
 }
 
 #[tokio::test]
-async fn beyond_stale_while_revalidate_the_origin_is_waited_for() {
+async fn after_stale_while_revalidate_requests_wait_for_the_origin() {
     let (app, origin) = with_entry().await;
     age(&app, Duration::from_secs(95)).await;
     origin.reply_with(Reply::json("2"));
@@ -52,7 +52,7 @@ async fn beyond_stale_while_revalidate_the_origin_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_old_value_is_served_while_the_origin_is_down_and_then_it_is_502() {
+async fn a_stale_value_is_served_while_the_origin_is_down() {
     let (app, origin) = with_entry().await;
     age(&app, Duration::from_secs(200)).await;
     origin.stop().await;
@@ -74,7 +74,7 @@ async fn an_old_value_is_served_while_the_origin_is_down_and_then_it_is_502() {
 }
 
 #[tokio::test]
-async fn down_is_unreachable_too_slow_or_5xx_and_not_4xx() {
+async fn unreachable_slow_and_5xx_count_as_down() {
     let origin = Origin::start(Reply::json("1")).await;
     let app = App::builder().origin(&origin).var("origin_timeout", "0.3");
     let app = app.start().await;
@@ -103,7 +103,7 @@ async fn down_is_unreachable_too_slow_or_5xx_and_not_4xx() {
 }
 
 #[tokio::test]
-async fn an_origin_that_has_just_failed_is_spared_for_negative_expire() {
+async fn a_failed_origin_is_not_asked_for_negative_expire() {
     let (app, origin) = with_entry().await;
     age(&app, Duration::from_secs(100)).await;
     origin.reply_with(Reply::status(500, "{}"));

@@ -35,7 +35,7 @@ async fn a_connection_that_was_closed_while_idle_is_not_noticed() {
 
 /// Whether the first one was carried out is not known, so it is not sent again.
 #[tokio::test]
-async fn a_cache_write_on_a_connection_that_was_closed_is_told_and_the_next_succeeds() {
+async fn a_cache_write_on_a_closed_connection_is_503_once() {
     let app = App::start().await;
     let path = "/api/v1/users/7/cache/profile";
     for (method, body) in [("PUT", "[1]"), ("PATCH", "[2]"), ("PUT", "[3]")] {

@@ -62,7 +62,7 @@ async fn a_password_that_is_required_later() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_changed_is_noticed_by_the_next_connection() {
+async fn the_next_connection_notices_a_changed_password() {
     let mut redis = RedisServer::start_with(&["--requirepass", PASSWORD]).await;
     redis.log_in_with(PASSWORD);
     let mut app = App::builder()

@@ -35,7 +35,7 @@ async fn assert_free_soon(app: &App, key: &str) {
 }
 
 #[tokio::test]
-async fn an_acquisition_whose_connection_breaks_is_found_again() {
+async fn a_cut_acquisition_succeeds() {
     let (app, link) = behind_a_link().await;
     link.lose_answer_to("user:7:lock", Loss::Cut);
     let answer = app.perform("user_id=7&expire=30").await;
@@ -51,7 +51,7 @@ async fn an_acquisition_whose_connection_breaks_is_found_again() {
 }
 
 #[tokio::test]
-async fn an_acquisition_whose_answer_is_lost_is_given_back() {
+async fn an_unanswered_acquisition_is_released() {
     let (app, link) = behind_a_link().await;
     for (user, call) in [
         (7, app.perform("user_id=7&expire=600")),
@@ -70,7 +70,7 @@ async fn an_acquisition_whose_answer_is_lost_is_given_back() {
 }
 
 #[tokio::test]
-async fn an_acquisition_that_a_stopped_redis_makes_later_is_given_back() {
+async fn an_acquisition_on_a_paused_redis_is_released() {
     let (app, _link) = behind_a_link().await;
     app.redis.pause();
     let answer = app.perform("user_id=7&expire=600").await;
@@ -84,7 +84,7 @@ async fn an_acquisition_that_a_stopped_redis_makes_later_is_given_back() {
 }
 
 #[tokio::test]
-async fn a_lease_with_a_token_that_the_client_brought_stays_for_its_next_try() {
+async fn an_unanswered_lease_with_a_client_token_stays() {
     let (app, link) = behind_a_link().await;
     let path = "/api/v1/users/7/lock?expire=600";
     let call = || app.post(path).header("lock-token", "another-token-of-mine");
@@ -97,7 +97,7 @@ async fn a_lease_with_a_token_that_the_client_brought_stays_for_its_next_try() {
 }
 
 #[tokio::test]
-async fn a_commit_whose_connection_breaks_is_a_success() {
+async fn a_cut_commit_succeeds() {
     let (app, link) = behind_a_link().await;
     link.lose_answer_to("cache:last-action", Loss::Cut);
     let answer = app.perform("user_id=7&expire=30").await;
@@ -109,7 +109,7 @@ async fn a_commit_whose_connection_breaks_is_a_success() {
 }
 
 #[tokio::test]
-async fn an_idempotent_commit_whose_connection_breaks_is_a_success_and_replayed() {
+async fn a_cut_idempotent_commit_succeeds_and_is_replayed() {
     let (app, link) = behind_a_link().await;
     let call = || app.perform("user_id=7").header("idempotency-key", "k");
     link.lose_answer_to("cache:last-action", Loss::Cut);
@@ -125,7 +125,7 @@ async fn an_idempotent_commit_whose_connection_breaks_is_a_success_and_replayed(
 }
 
 #[tokio::test]
-async fn a_commit_whose_answer_is_lost_leaves_no_lock_and_can_be_repeated() {
+async fn an_unanswered_commit_can_be_repeated() {
     let (app, link) = behind_a_link().await;
     let call = || {
         app.perform("user_id=7&expire=600")
@@ -141,7 +141,7 @@ async fn a_commit_whose_answer_is_lost_leaves_no_lock_and_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn a_renewal_or_release_whose_connection_breaks_is_a_success() {
+async fn a_cut_renewal_or_release_succeeds() {
     let (app, link) = behind_a_link().await;
     let path = "/api/v1/users/7/lock";
     let call = |method| {
@@ -159,7 +159,7 @@ async fn a_renewal_or_release_whose_connection_breaks_is_a_success() {
 
 /// What the write did is not known, so it is told and not repeated.
 #[tokio::test]
-async fn a_cache_write_whose_connection_breaks_is_503_and_happens_once() {
+async fn a_cut_cache_write_is_503_and_not_repeated() {
     let (app, link) = behind_a_link().await;
     let path = "/api/v1/users/7/cache/counter";
     app.put(path).json("1").await.assert_success();
@@ -173,7 +173,7 @@ async fn a_cache_write_whose_connection_breaks_is_503_and_happens_once() {
 }
 
 #[tokio::test]
-async fn a_read_whose_connection_breaks_is_repeated() {
+async fn a_cut_read_is_repeated() {
     let (app, link) = behind_a_link().await;
     let path = "/api/v1/users/7/cache/profile";
     app.put(path).json("1").await.assert_success();

@@ -51,7 +51,7 @@ fn assert_waited_once(app: &App, answer: &Answer) {
 }
 
 #[tokio::test]
-async fn a_stopped_redis_costs_every_request_its_time_once() {
+async fn a_paused_redis_costs_each_request_one_timeout() {
     let app = App::start().await;
     app.put("/api/v1/users/7/cache/profile").json("{}").await;
     app.redis.run::<()>(&["SCRIPT", "FLUSH"]).await;
@@ -72,7 +72,7 @@ async fn a_stopped_redis_costs_every_request_its_time_once() {
 }
 
 #[tokio::test]
-async fn a_redis_that_stops_while_somebody_waits_for_a_lock_is_told_at_once() {
+async fn a_waiter_notices_a_paused_redis() {
     let app = App::start().await;
     app.post("/api/v1/users/7/lock?expire=60").await;
     let waiting = app.perform("user_id=7&timeout=30").spawn();
@@ -114,7 +114,7 @@ async fn is_free(app: &App) -> bool {
 }
 
 #[tokio::test]
-async fn a_redis_that_stops_mid_action_costs_the_commit_its_time_once() {
+async fn a_paused_redis_costs_the_commit_one_timeout() {
     let (app, origin, acting) = gated_action(Reply::json("1")).await;
     app.redis.pause();
     origin.release_one();
@@ -132,7 +132,7 @@ async fn a_redis_that_stops_mid_action_costs_the_commit_its_time_once() {
 }
 
 #[tokio::test]
-async fn a_redis_that_stops_while_an_action_fails_leaves_no_lock_behind() {
+async fn a_failed_action_on_a_paused_redis_leaves_no_lock() {
     let (app, origin, acting) = gated_action(Reply::Plain(500, "", bytes::Bytes::new())).await;
     app.redis.pause();
     origin.release_one();
@@ -149,7 +149,7 @@ async fn a_redis_that_stops_while_an_action_fails_leaves_no_lock_behind() {
 }
 
 #[tokio::test]
-async fn a_redis_that_goes_on_in_time_is_not_noticed_by_an_action() {
+async fn a_short_pause_of_redis_goes_unnoticed() {
     let origin = Origin::start(Reply::Gated(Box::new(Reply::json("1")))).await;
     let app = App::builder().origin(&origin).start().await;
     let acting = app.perform("user_id=7&expire=6").spawn();

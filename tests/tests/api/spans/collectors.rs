@@ -51,7 +51,7 @@ async fn a_collector_that_does_not_answer_delays_nothing() {
 }
 
 #[tokio::test]
-async fn without_a_collector_there_are_no_spans_and_everything_else() {
+async fn the_service_works_without_a_collector() {
     let app = App::builder().patient().with_spans().start().await;
     assert_serves(&app).await;
 }
