@@ -1,4 +1,4 @@
-//! Load from `wrk`, and what it costs meanwhile.
+//! Load from `wrk`, and what it costs.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::peers::{Peer, Server};
 use crate::plan::Bench;
 use crate::process::{self, Usage};
 
-/// What is sent: the names that `load.lua` knows.
+/// What is sent, by the names that `load.lua` has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Request {
@@ -21,7 +21,7 @@ pub(crate) enum Request {
     Get,
     /// `PUT` of a cached value
     Put,
-    /// Nine of the one and one of the other
+    /// Nine `GET` for each `PUT`
     Mixed,
 }
 
@@ -36,7 +36,7 @@ impl Request {
         }
     }
 
-    /// Whether it needs values to be there.
+    /// Whether it needs stored values.
     pub(crate) fn reads(self) -> bool {
         matches!(self, Self::Get | Self::Mixed)
     }
@@ -46,35 +46,35 @@ impl Request {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Load {
     pub(crate) request: Request,
-    /// Connections that each send one request after the other.
+    /// Connections, each of which sends one request after the other.
     pub(crate) connections: u32,
-    /// Users, of which each request is for a random one.
+    /// Users. Each request is for a random one.
     pub(crate) users: u64,
     /// Size of a cached value, in bytes.
     pub(crate) bytes: usize,
     pub(crate) seconds: u32,
 }
 
-/// What a load came to.
+/// The result of a load.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct LoadResult {
     pub(crate) requests: u64,
     pub(crate) per_second: f64,
-    /// Answers of 400 and more, and requests without any.
+    /// Answers of 400 and more, and requests without an answer.
     pub(crate) failed: u64,
-    /// Milliseconds that half of the answers took at most.
+    /// The median latency, in milliseconds.
     pub(crate) p50_ms: f64,
-    /// The same of 99 in 100.
+    /// The 99th percentile, in milliseconds.
     pub(crate) p99_ms: f64,
     /// Processor time of the server for each request, in microseconds.
     pub(crate) cpu_us: f64,
-    /// How much of a core Redis used.
+    /// The share of a core that Redis used.
     pub(crate) redis_cores: f64,
-    /// How many cores were used by processes that have nothing to do with the benchmark.
+    /// The cores that unrelated processes used.
     pub(crate) other_cores: f64,
 }
 
-/// Processor time of everybody who takes part, and of the whole machine.
+/// Processor time of each participant, and of the whole machine.
 struct CpuTimes {
     server: Duration,
     redis: Duration,
@@ -107,7 +107,7 @@ impl CpuTimes {
     }
 }
 
-/// What `load.lua` prints.
+/// The report that `load.lua` prints.
 #[derive(Deserialize)]
 struct WrkReport {
     requests: u64,
@@ -118,7 +118,7 @@ struct WrkReport {
     p99: u64,
 }
 
-/// One load on several peers, in rounds.
+/// One load on one peer, in rounds.
 #[derive(Serialize)]
 pub(crate) struct Series {
     pub(crate) peer: Peer,
@@ -127,7 +127,7 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// One figure of all rounds.
+    /// One figure of each round.
     pub(crate) fn each(&self, figure: impl Fn(&LoadResult) -> f64) -> Vec<f64> {
         self.rounds.iter().map(figure).collect()
     }
@@ -139,7 +139,7 @@ impl Series {
 }
 
 impl Load {
-    /// Puts it on a server. `seed` decides which users it asks for.
+    /// Runs it against a server. `seed` decides which users it asks for.
     ///
     /// # Errors
     /// If `wrk` can't be run, or nothing was answered.

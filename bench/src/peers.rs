@@ -1,4 +1,4 @@
-//! What is compared, and how each is started: in a process of its own, on a free port, on the Redis it is told.
+//! The peers, and how each is started: in its own process, on a free port, with a given Redis.
 
 use std::fmt;
 use std::fs::File;
@@ -25,7 +25,7 @@ pub(crate) enum Runner {
     Spin,
 }
 
-/// One of those that are compared.
+/// One of the compared servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Peer {
@@ -33,22 +33,22 @@ pub(crate) enum Peer {
     Service,
     /// The least component, on the same runner.
     Least,
-    /// The same, but with the scripts that the service runs and the headers that it sends.
+    /// The least component with the service's scripts and headers.
     Scripted,
     /// axum and redis-rs without WebAssembly.
     Native,
-    /// The original service's design.
+    /// The design of the original service.
     Fastapi,
 }
 
 impl Peer {
-    /// All that are compared throughout.
+    /// The peers of most cases.
     pub(crate) const ALL: [Self; 4] = [Self::Service, Self::Least, Self::Native, Self::Fastapi];
 
-    /// Those that are components.
+    /// The peers that are components.
     pub(crate) const COMPONENTS: [Self; 2] = [Self::Service, Self::Least];
 
-    /// Those between which it shows what of the distance to the least component is the contract's.
+    /// The peers that show which part of the distance to the least component the contract costs.
     pub(crate) const SCRIPTS: [Self; 3] = [Self::Service, Self::Least, Self::Scripted];
 }
 
@@ -64,12 +64,12 @@ impl fmt::Display for Peer {
     }
 }
 
-/// Where the programs are. `cargo xtask bench` builds them and tells it.
+/// The paths of the programs. `cargo xtask bench` builds them and sets the variables.
 #[derive(Clone)]
 pub(crate) struct Programs {
     /// The project's folder.
     pub(crate) root: PathBuf,
-    /// The host, or Spin.
+    /// The host or Spin.
     runner: PathBuf,
     native: PathBuf,
     python: PathBuf,
@@ -78,10 +78,10 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// As the environment says.
+    /// Reads the variables.
     ///
     /// # Errors
-    /// If it does not.
+    /// If one is not set.
     pub(crate) fn from_environment() -> anyhow::Result<Self> {
         let named = |name: &str| {
             let value = std::env::var_os(name).map(PathBuf::from);
@@ -96,7 +96,7 @@ impl Programs {
         })
     }
 
-    /// The compiled component of a peer that is one.
+    /// The compiled component of a peer. `None` if the peer is not a component.
     pub(crate) fn component(&self, peer: Peer) -> Option<PathBuf> {
         let file = match peer {
             Peer::Service => "target/wasm32-wasip2/release/edgelatch.wasm",
@@ -140,10 +140,10 @@ impl Programs {
                 command
                     .args(["-m", "uvicorn", "app:app", "--app-dir", "bench/fastapi"])
                     .args(["--host", host, "--port", port, "--workers", "1"])
-                    // Neither the components nor the native peer write a line for each request.
+                    // The other peers write no line for each request, either.
                     .args(["--no-access-log", "--log-level", "warning"])
                     .env("REDIS_URL", redis)
-                    // Compiled files would appear in the project's folder.
+                    // Without this, compiled files would appear in the project's folder.
                     .env("PYTHONDONTWRITEBYTECODE", "1");
                 if let Some(origin) = options.origin {
                     command.env("ORIGIN", origin);
@@ -158,24 +158,24 @@ impl Programs {
     fn up(&self, manifest: &Path, listen: &str, options: &StartOptions<'_>) -> Command {
         let runtime_config = Path::new("runtime-config.toml");
         let mut command = edgelatch_tests::up(&self.runner, manifest, listen, runtime_config);
-        // Their errors would gather backtraces, which nobody sees.
+        // With it, their errors would collect backtraces, which nobody sees.
         command.env_remove("RUST_BACKTRACE").args(options.arguments);
         command
     }
 }
 
-/// What a server is started with.
+/// The settings of a server.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct StartOptions<'a> {
-    /// Its Redis.
+    /// The port of its Redis.
     pub(crate) redis_port: u16,
-    /// Where its actions go.
+    /// The address of its origin.
     pub(crate) origin: Option<&'a str>,
-    /// More arguments of `up`; a peer that is no component takes none.
+    /// More arguments of `up`. Peers that are not components ignore them.
     pub(crate) arguments: &'a [&'a str],
 }
 
-/// A server in a process of its own, stopped on drop.
+/// A server in its own process. It stops on drop.
 pub(crate) struct Server {
     process: Child,
     peer: Peer,
@@ -188,7 +188,7 @@ impl Server {
     /// Starts one and waits until it answers `/healthz`.
     ///
     /// # Errors
-    /// StartOptions what it printed, if it does not.
+    /// If it does not, with what it printed.
     pub(crate) async fn start(
         programs: &Programs,
         peer: Peer,
@@ -206,7 +206,7 @@ impl Server {
     /// Starts one without waiting for it.
     ///
     /// # Errors
-    /// If there is no such program.
+    /// If the program is missing.
     pub(crate) fn launch(
         programs: &Programs,
         peer: Peer,
@@ -237,7 +237,7 @@ impl Server {
     /// Connects as soon as it listens.
     ///
     /// # Errors
-    /// StartOptions what it printed, if it does not.
+    /// If it does not, with what it printed.
     pub(crate) async fn first_connection(&mut self) -> anyhow::Result<Client> {
         let began = Instant::now();
         while began.elapsed() < START_LIMIT {
@@ -252,7 +252,7 @@ impl Server {
         bail!("{} does not serve: {}", self.peer, self.log());
     }
 
-    /// Which one it is.
+    /// Which peer it is.
     pub(crate) fn peer(&self) -> Peer {
         self.peer
     }
@@ -262,7 +262,7 @@ impl Server {
         &self.address
     }
 
-    /// What it has used so far.
+    /// The resources that it has used so far.
     ///
     /// # Errors
     /// If it has ended.

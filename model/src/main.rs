@@ -1,4 +1,4 @@
-//! Prints how many states each scenario has, and for each mutation a run that breaks a promise.
+//! Prints the number of states of each scenario, and for each mutation a run that breaks a promise.
 
 #![expect(clippy::print_stdout, reason = "this is what it is for")]
 
@@ -11,7 +11,7 @@ use edgelatch_model::steps::Step;
 
 fn main() -> ExitCode {
     let mut as_promised = true;
-    println!("the protocol as it is: every promise holds in every state");
+    println!("the complete protocol: every promise holds in every state");
     for scenario in ALL {
         let began = Instant::now();
         let result = scenario.check();
@@ -19,12 +19,12 @@ fn main() -> ExitCode {
         println!("  {:42} {states:>9} states, {took:4.1} s", scenario.name);
         as_promised &= is_as_promised(&result);
     }
-    println!("with one thing taken out: a run that breaks a promise");
+    println!("with one part removed: a run that breaks a promise");
     for (mutation, scenario, promise) in MUTATIONS {
         let result = scenario.check_without(mutation, promise);
         let run = result.found.get(promise);
         as_promised &= run.is_some();
-        println!("  {mutation:?}: not \"{promise}\"");
+        println!("  {mutation:?} breaks \"{promise}\"");
         println!(
             "    {}",
             run.map_or("NOT FOUND".into(), |run| in_short(run))

@@ -1,4 +1,5 @@
-//! Which numbers and faults are checked together: small enough for every order of events to be looked at.
+//! The scenarios: numbers of clients and faults that are small enough to check every order of
+//! events.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -15,21 +16,21 @@ use crate::{Budget, LockModel, Mutation};
 /// How many sessions, and what may happen to them.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
-    /// What is looked at.
+    /// Its name.
     pub name: &'static str,
-    /// How many requests there are.
+    /// The number of requests.
     pub sessions: usize,
     /// What may happen, and how often.
     pub budget: Budget,
-    /// What is reached, so that the promises are not empty.
+    /// What some run reaches, so that the promises are not empty.
     pub reached: &'static [&'static str],
 }
 
-/// What came of checking a scenario.
+/// The result of checking a scenario.
 pub struct CheckResult {
-    /// How many different states there are.
+    /// The number of different states.
     pub states: usize,
-    /// What was found: runs that break a promise, and runs that show that something happens.
+    /// Runs that break a promise, and runs that reach something.
     pub found: BTreeMap<&'static str, Vec<Step>>,
 }
 
@@ -59,7 +60,7 @@ pub const NETWORK: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
 };
 
-/// Two broken connections: a call, its repetition, and both again for another call.
+/// Two cut connections: a call and its repetition, and both again for another call.
 pub const CUTS: Scenario = Scenario {
     name: "2 sessions, 2 connections cut",
     sessions: 2,
@@ -71,7 +72,7 @@ pub const CUTS: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
 };
 
-/// Three sessions, with a connection that breaks.
+/// Three sessions and one cut connection.
 pub const THREE: Scenario = Scenario {
     name: "3 sessions, 1 connection cut",
     sessions: 3,
@@ -79,7 +80,7 @@ pub const THREE: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
 };
 
-/// Three sessions that renew, and give up waiting.
+/// Three sessions that renew and time out.
 pub const RENEWAL: Scenario = Scenario {
     name: "3 sessions, renewal and a time-out",
     sessions: 3,
@@ -91,8 +92,8 @@ pub const RENEWAL: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, SUCCESSION],
 };
 
-/// The fence is evicted. Left out on purpose: together with a broken connection a release can't recognise its repetition, and with
-/// a clock that is set back a fencing token can come again; both need two rare faults at once.
+/// The fence is evicted. Two rare faults at once are left out on purpose: with a cut connection a
+/// release can't recognise its repetition, and with a clock set back a fencing token can recur.
 pub const EVICTION: Scenario = Scenario {
     name: "3 sessions, fence evicted",
     sessions: 3,
@@ -115,7 +116,7 @@ pub const SET_BACK: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, SUCCESSION],
 };
 
-/// A stranger deletes the lock.
+/// A foreign client deletes the lock.
 pub const STRANGER: Scenario = Scenario {
     name: "2 sessions, a stranger and the network",
     sessions: 2,
@@ -129,7 +130,7 @@ pub const STRANGER: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION, TWO_BELIEVE],
 };
 
-/// Redis loses all its data: then only the fencing token tells holders apart.
+/// Redis loses all its data. Then only fencing tokens tell holders apart.
 pub const DATA_LOSS: Scenario = Scenario {
     name: "2 sessions, data lost, and the network",
     sessions: 2,
@@ -155,7 +156,7 @@ pub const QUEUE: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, SUCCESSION],
 };
 
-/// Two in a queue, with every fault of a network.
+/// Two sessions in a queue, with every fault of a network.
 pub const QUEUE_NETWORK: Scenario = Scenario {
     name: "2 sessions in a queue, network",
     sessions: 2,
@@ -168,7 +169,7 @@ pub const QUEUE_NETWORK: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
 };
 
-/// All of them.
+/// All scenarios.
 pub const ALL: [Scenario; 10] = [
     NETWORK,
     CUTS,
@@ -182,7 +183,7 @@ pub const ALL: [Scenario; 10] = [
     QUEUE_NETWORK,
 ];
 
-/// Each mutation, where it shows, and the promise that it breaks.
+/// Each mutation, the scenario that shows it, and the promise that it breaks.
 pub const MUTATIONS: [(Mutation, Scenario, &str); 16] = [
     (Mutation::AcquireWithoutExpiry, NETWORK, FREE),
     (Mutation::AcquireWithoutMemory, NETWORK, REPETITION),
@@ -203,12 +204,12 @@ pub const MUTATIONS: [(Mutation, Scenario, &str); 16] = [
 ];
 
 impl Scenario {
-    /// Looks at every state.
+    /// Checks every state.
     pub fn check(&self) -> CheckResult {
         self.explore(None, HasDiscoveries::AllFailures)
     }
 
-    /// Looks at every state with one thing taken out, until `promise` is broken.
+    /// Checks states with one part of the protocol removed, until `promise` is broken.
     pub fn check_without(&self, mutation: Mutation, promise: &'static str) -> CheckResult {
         self.explore(Some(mutation), HasDiscoveries::AnyOf([promise].into()))
     }

@@ -1,4 +1,4 @@
-//! What may happen next.
+//! The steps: what may happen next.
 
 use stateright::{Model, Property};
 
@@ -10,27 +10,27 @@ use crate::{LockModel, Mutation, SessionId, State, properties};
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A request comes, and asks for the lock.
+    /// A request arrives and asks for the lock.
     Begin(SessionId),
-    /// Redis carries out what is next on a session's connection.
+    /// Redis runs the next script of a session's connection.
     Run(SessionId, usize),
-    /// An answer comes.
+    /// A reply arrives.
     Receive(SessionId),
-    /// One who waits polls again.
+    /// A waiter polls.
     Poll(SessionId),
-    /// One who waits has waited long enough, and polls a last time.
+    /// A waiter's time is over: it polls a last time.
     LastPoll(SessionId),
     /// The holder renews.
     Renew(SessionId),
-    /// The action has ended well: its holder commits.
+    /// The action has succeeded: its holder commits.
     Commit(SessionId),
-    /// The action has failed: its holder gives the lock back.
+    /// The action has failed: its holder releases.
     Release(SessionId),
-    /// A connection breaks.
+    /// A connection is cut.
     Cut(SessionId),
-    /// A client gives up waiting for an answer.
+    /// A client stops waiting for an answer.
     TimeOut(SessionId),
-    /// A client ends without a word.
+    /// A client ends without cleaning up.
     Crash(SessionId),
     /// Time passes.
     Tick,
@@ -38,7 +38,7 @@ pub enum Step {
     Evict,
     /// The server's clock is set back.
     SetClockBack,
-    /// A stranger deletes the lock.
+    /// A foreign client deletes the lock.
     ForeignDelete,
     /// Redis loses all its data.
     LoseData,
@@ -184,7 +184,7 @@ fn of_session(state: &State, me: SessionId, steps: &mut Vec<Step>) {
     }
     match session.phase {
         Phase::Idle => {
-            // Sessions differ in nothing but their number: they begin in its order.
+            // Sessions differ only in their number, so they begin in that order.
             if me == 0 || state.sessions[me - 1].phase != Phase::Idle {
                 steps.push(Step::Begin(me));
             }
@@ -221,7 +221,7 @@ fn of_session(state: &State, me: SessionId, steps: &mut Vec<Step>) {
     }
 }
 
-/// Whether time makes a difference.
+/// Whether time changes anything.
 fn passes(state: &State) -> bool {
     let redis = state.redis.lock.is_some_and(|lock| lock.left.is_some());
     let holds = state.witness.holds.iter().any(Option::is_some);

@@ -1,36 +1,37 @@
-//! What an onlooker who sees every step would note. No step of the protocol depends on it: it only says what was promised.
+//! An observer of all steps. No step of the protocol depends on it: it records what the promises
+//! need.
 
 use crate::redis::{Call, Lock, Redis, Reply, Script};
 use crate::{CLAIM, SessionId, TTL};
 
-/// The onlooker's notes.
+/// The observer's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Witness {
-    /// Who has the lock by holds: until its time to live, counted from its own last acquisition or renewal, has passed, or it
-    /// gave the lock back, or a stranger or a loss of data took it.
+    /// Who holds the lock: until it expires (counted from the holder's last acquisition or
+    /// renewal), the holder returns it, or a foreign client or a loss of data takes it.
     pub holds: Vec<Option<Hold>>,
     /// The greatest fencing token so far.
     pub greatest: u8,
-    /// The commits that were carried out, in their order.
+    /// The commits that were carried out, in order.
     pub commits: Vec<(SessionId, u8)>,
-    /// The last script that changed something, and its reply, while nothing else has changed anything since.
+    /// The last script that changed something, and its reply. `None` after any other change.
     pub last: Option<(SessionId, Script, Reply)>,
-    /// Whose cleaning up was carried out.
+    /// The sessions whose cleanup has run.
     pub cleaned: Vec<SessionId>,
-    /// Who had a connection cut.
+    /// The sessions that had a connection cut.
     pub cut: Vec<SessionId>,
-    /// A stranger or a loss of data took a lock from its holder.
+    /// A foreign client or a loss of data took a lock from its holder.
     pub taken: bool,
-    /// What went violation on the way.
+    /// What went wrong on the way.
     pub violations: Vec<Violation>,
 }
 
-/// A lock had by holds.
+/// A session's hold on the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hold {
-    /// Until it expires.
+    /// The remaining time.
     pub left: u8,
-    /// The fencing token under which it has been held without interruption.
+    /// The fencing token under which the lock has been held without interruption.
     pub number: u8,
 }
 
@@ -39,14 +40,15 @@ pub struct Hold {
 pub enum Violation {
     /// A new fencing token is not greater than all before.
     NotGreater,
-    /// A commit or a renewal was carried out for one who did not hold the lock, or no longer under that fencing token.
+    /// A commit or a renewal succeeded for a session that did not hold the lock under that fencing
+    /// token.
     NotHeld,
-    /// A repeated call was answered otherwise than the first time, with nothing in between.
+    /// A repeated call got another reply than the first one, with nothing between.
     AnsweredOtherwise,
 }
 
 impl Witness {
-    /// Notes that a script was carried out.
+    /// Records that a script has run.
     pub fn note_script(
         &mut self,
         before: &Redis,
@@ -88,7 +90,7 @@ impl Witness {
         }
     }
 
-    /// Notes that a lock was taken from its holder.
+    /// Records that a lock was taken from its holder.
     pub fn note_taken(&mut self) {
         self.holds.fill(None);
         self.taken = true;
@@ -107,7 +109,7 @@ impl Witness {
         }
     }
 
-    /// Whether Redis' view of the lock is the one by holds.
+    /// Whether Redis shows the same holder.
     pub fn agrees_with(&self, lock: Option<Lock>) -> bool {
         let held = |me: &SessionId| self.holds[*me].is_some();
         let holders: Vec<SessionId> = (0..self.holds.len()).filter(held).collect();
@@ -122,7 +124,8 @@ impl Witness {
 
     fn granted(&mut self, before: &Redis, me: SessionId, number: u8) {
         if before.is_owner(me) {
-            // A fence that was evicted is written anew, under a greater number; the lock has been held all the same.
+            // An evicted fence is written anew, with a greater number. The lock was held all the
+            // time.
             if let Some(hold) = &mut self.holds[me] {
                 *hold = Hold { left: TTL, number };
             }
@@ -136,7 +139,7 @@ impl Witness {
         self.holds[me] = Some(Hold { left: TTL, number });
     }
 
-    /// Notes that the lock was handed to one who had waited.
+    /// Records that the lock was handed over to a waiter.
     fn handed_over(&mut self, before: &Redis, after: &Redis, me: SessionId) {
         let (Some(lock), Some(fence)) = (after.lock, after.fence) else {
             return;
@@ -167,7 +170,7 @@ impl Witness {
     }
 }
 
-/// A repeated commit writes nothing: its bytes are there already.
+/// A repeated commit writes nothing: the value is there already.
 fn is_new(before: &Redis, after: &Redis, me: SessionId, number: u8) -> bool {
     after.last_action == Some((me, number)) && before.last_action != after.last_action
 }

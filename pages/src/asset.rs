@@ -1,4 +1,4 @@
-//! One file that is served.
+//! One served file.
 
 use std::io::Read as _;
 
@@ -8,13 +8,14 @@ use edgelatch::problem::Problem;
 use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-/// What a page may do: run and show what comes from here, and ask this service. Style attributes are what Swagger UI draws with.
+/// A page may run and show what comes from this service, and call it. Swagger UI needs style
+/// attributes.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// Kept, but asked for again each time: a 304 costs little, and a new version is seen at once.
+/// Stored, but revalidated each time: a 304 costs little, and a new version shows at once.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// A file, compressed when this crate was built.
@@ -28,7 +29,7 @@ pub(crate) struct Asset {
     gzip: &'static [u8],
 }
 
-/// All of them, as `build.rs` has gathered them.
+/// All files, from `build.rs`.
 static ASSETS: &[Asset] = &include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// The file at this path.
@@ -37,7 +38,7 @@ pub(crate) fn find(path: &str) -> Option<&'static Asset> {
 }
 
 impl Asset {
-    /// 200 with the file, or 304 where the client has it (RFC 9110, section 13.1.2).
+    /// 200 with the file, or 304 if the client has it (RFC 9110, section 13.1.2).
     pub(crate) fn answer(&self, method: &Method, headers: &HeaderMap) -> Response {
         let conditions = match Conditions::of(headers) {
             Ok(conditions) => conditions,
@@ -90,9 +91,9 @@ impl Asset {
         response
     }
 
-    /// What a 304 says too.
+    /// Headers that a 304 has, too.
     fn describe(&self, headers: &mut HeaderMap) {
-        // Weak: one tag for the file as it is and compressed (RFC 9110, section 8.8.1).
+        // Weak: the file has one tag, compressed or not (RFC 9110, section 8.8.1).
         if let Ok(tag) = HeaderValue::try_from(format!("W/\"{}\"", self.tag)) {
             headers.insert(header::ETAG, tag);
         }
@@ -103,13 +104,13 @@ impl Asset {
 
     fn unpacked(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.length);
-        // What `build.rs` has compressed can be read again.
+        // `build.rs` has compressed it, so this can't fail.
         let _ = GzDecoder::new(self.gzip).read_to_end(&mut bytes);
         bytes
     }
 }
 
-/// Whether a client takes gzip (RFC 9110, section 12.5.3).
+/// Whether a client accepts gzip (RFC 9110, section 12.5.3).
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let listed = headers
         .get_all(header::ACCEPT_ENCODING)

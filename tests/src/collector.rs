@@ -1,4 +1,4 @@
-//! A collector of OpenTelemetry (OTLP over HTTP with protobuf): keeps the spans that it is sent.
+//! An OpenTelemetry collector (OTLP over HTTP with protobuf) that keeps the spans it receives.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -22,34 +22,34 @@ use serde_json::{Value, json};
 
 use crate::server::{LocalServer, serve_routes};
 
-/// A span as the collector has it.
+/// A received span.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// Of its trace, in hexadecimal.
+    /// The id of its trace, in hexadecimal.
     pub trace_id: String,
-    /// Its own, in hexadecimal.
+    /// Its id, in hexadecimal.
     pub id: String,
-    /// That of its parent; empty without one.
+    /// The id of its parent. Empty without one.
     pub parent: String,
     /// Its name.
     pub name: String,
-    /// Whether it is of the answering of a request.
+    /// Whether its kind is `SERVER`.
     pub is_server: bool,
     /// Its attributes.
     pub attributes: BTreeMap<String, Value>,
-    /// What it says of its failure, if it is one.
+    /// The message of its status, if the status is an error.
     pub error: Option<String>,
-    /// How long it took.
+    /// Its duration.
     pub took: Duration,
-    /// What made it.
+    /// The name of its instrumentation scope.
     pub scope: String,
     /// `service.name`.
     pub service: String,
-    /// What vendors add to its trace.
+    /// Its `tracestate`.
     pub state: String,
 }
 
-/// A server on 127.0.0.1 that takes spans.
+/// A collector on 127.0.0.1.
 pub struct Collector {
     spans: Arc<Mutex<Vec<Span>>>,
     server: LocalServer,
@@ -71,12 +71,12 @@ impl Collector {
         self.server.url()
     }
 
-    /// Everything so far.
+    /// All spans so far.
     pub fn spans(&self) -> Vec<Span> {
         self.spans.lock().unwrap().clone()
     }
 
-    /// The spans of a trace, once `enough` says that all are there.
+    /// The spans of a trace, as soon as `enough` accepts them.
     pub async fn trace(&self, trace_id: &str, enough: impl Fn(&[Span]) -> bool) -> Vec<Span> {
         let of_trace = || {
             let mut spans = self.spans();

@@ -1,4 +1,5 @@
-//! The FastAPI service that edgelatch replaces (`tests/fastapi/service.py`), in a process of its own.
+//! The FastAPI service that edgelatch replaces (`tests/fastapi/service.py`), in a process of its
+//! own.
 
 use std::process::Command;
 
@@ -8,7 +9,7 @@ use crate::redis::RedisServer;
 use crate::runner::START_LIMIT;
 use crate::service::root;
 
-/// The service, on a Redis that is another's. Killed on drop.
+/// The service, on a Redis that somebody else owns. It is killed on drop.
 pub struct FastApi {
     process: Process,
     address: String,
@@ -19,10 +20,11 @@ impl FastApi {
     /// Starts it and waits until it serves. `environment` is added to its own.
     ///
     /// # Panics
-    /// With what it printed, if it does not; with what to do, where there is no Python for it.
+    /// If it does not serve, with what it printed. If there is no Python for it, with what to do.
     pub fn start(redis: &RedisServer, origin: &Origin, environment: &[(&str, &str)]) -> Self {
         let python = std::env::var_os("EDGELATCH_PYTHON").expect(
-            "EDGELATCH_PYTHON names no Python that has FastAPI: `cargo xtask test` makes one, target/judges/bin/python3",
+            "EDGELATCH_PYTHON names no Python with FastAPI: \
+             `cargo xtask test` creates target/judges/bin/python3",
         );
         let mut command = Command::new(python);
         command

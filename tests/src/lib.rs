@@ -1,7 +1,8 @@
-//! What the tests stand on: a Redis of their own, the service in a process of its own, an origin that does as it is told, and a
-//! client that looks at every answer.
+//! The tools of the tests: a Redis server, the service in its own process, an origin that answers
+//! as it is told, and a client that checks every answer.
 //!
-//! Nothing here knows the component's code: it is built, started and talked to as any user would.
+//! Nothing here knows the component's code. The component is built, started and called like any
+//! user's.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! A real origin that does as it is told, and the witness from outside of what the service does.
+//! A real origin that answers as it is told, and records what the service asks.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -24,11 +24,11 @@ use crate::server::{self, LocalServer};
 pub enum Reply {
     /// A status, a content type and a body.
     Plain(u16, &'static str, Bytes),
-    /// The same with one more header.
+    /// A reply with one more header.
     Headed(&'static str, String, Box<Reply>),
-    /// The same after a while.
+    /// A reply after a pause.
     After(Duration, Box<Reply>),
-    /// The same, once for every [`Origin::release_one`].
+    /// A reply that waits for [`Origin::release_one`].
     Gated(Box<Reply>),
 }
 
@@ -55,13 +55,13 @@ impl Reply {
         Self::Plain(status, "application/json", Bytes::from(body.to_owned()))
     }
 
-    /// This reply once for every [`Origin::release_one`].
+    /// This reply, held back until [`Origin::release_one`].
     #[must_use]
     pub fn gated(self) -> Self {
         Self::Gated(Box::new(self))
     }
 
-    /// This reply after a while.
+    /// This reply, after a pause.
     #[must_use]
     pub fn after(self, pause: Duration) -> Self {
         Self::After(pause, Box::new(self))
@@ -73,7 +73,7 @@ impl Reply {
     }
 }
 
-/// A request that the origin has seen.
+/// A request that the origin has received.
 #[derive(Clone, Debug)]
 pub struct OriginRequest {
     /// The method.
@@ -84,9 +84,9 @@ pub struct OriginRequest {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-    /// When it came.
+    /// When it arrived.
     pub began: Instant,
-    /// When it was answered, if it was.
+    /// When it was answered. `None` while it is not.
     pub ended: Option<Instant>,
 }
 
@@ -96,7 +96,7 @@ impl OriginRequest {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The fencing token that it carried.
+    /// Its fencing token.
     pub fn fencing_token(&self) -> i64 {
         self.header("fencing-token").unwrap().parse().unwrap()
     }
@@ -126,7 +126,7 @@ impl Script {
 pub struct Origin {
     port: u16,
     script: Arc<Script>,
-    /// `None` while it is unplugged.
+    /// `None` while it is stopped.
     server: Mutex<Option<LocalServer>>,
 }
 
@@ -144,8 +144,7 @@ impl Origin {
         Self::new(Arc::new(Script::new(Reply::nothing())), server)
     }
 
-    /// An origin that reads a request's head, writes these bytes as they are, and then nothing
-    /// more.
+    /// An origin that reads a request's head, writes these bytes as they are, and then stalls.
     pub async fn start_stalling(bytes: &'static [u8]) -> Self {
         let server = LocalServer::start(|listener| write_bytes(listener, bytes, true)).await;
         Self::new(Arc::new(Script::new(Reply::nothing())), server)
@@ -159,7 +158,7 @@ impl Origin {
         }
     }
 
-    /// Stops it: its connections are cut, and new ones are refused.
+    /// Stops it. Its connections are cut, and new ones are refused.
     pub async fn stop(&self) {
         let server = self.server.lock().unwrap().take();
         if let Some(server) = server {
@@ -167,7 +166,7 @@ impl Origin {
         }
     }
 
-    /// Starts it again at its port.
+    /// Starts it again on its port.
     pub async fn restart(&self) {
         let serve = |listener| serve(listener, Arc::clone(&self.script));
         let server = LocalServer::start_at(self.port, serve).await;
@@ -184,17 +183,17 @@ impl Origin {
         *self.script.reply.lock().unwrap() = reply;
     }
 
-    /// Lets one gated request be answered.
+    /// Lets one request that is held back be answered.
     pub fn release_one(&self) {
         self.script.gate.add_permits(1);
     }
 
-    /// All requests so far, in the order in which they came.
+    /// All requests so far, in the order of their arrival.
     pub fn seen(&self) -> Vec<OriginRequest> {
         self.script.requests.lock().unwrap().clone()
     }
 
-    /// Waits until that many requests have come.
+    /// Waits for this many requests.
     pub async fn until_seen(&self, count: usize) -> Vec<OriginRequest> {
         crate::until("the origin was asked", || async {
             self.seen().len() >= count
@@ -203,13 +202,13 @@ impl Origin {
         self.seen()
     }
 
-    /// How often a request came while another for the same user was being answered.
+    /// How often a request arrived while another one for the same user was being answered.
     pub fn overlaps(&self) -> usize {
         *self.script.overlaps.lock().unwrap()
     }
 }
 
-/// Serves until it is aborted, and then all of its connections end too.
+/// Serves until it is aborted, which ends all of its connections.
 async fn serve(listener: TcpListener, script: Arc<Script>) {
     let router = axum::Router::new().fallback(answer).with_state(script);
     let mut connections = JoinSet::new();
@@ -224,7 +223,8 @@ async fn serve(listener: TcpListener, script: Arc<Script>) {
     }
 }
 
-/// Writes these bytes on every connection that sends something. Closes it then, or keeps it open.
+/// Writes these bytes on every connection that sends something. Then it closes the connection, or
+/// keeps it open.
 async fn write_bytes(listener: TcpListener, bytes: &'static [u8], keep_open: bool) {
     let mut open = Vec::new();
     while let Ok((mut stream, _)) = listener.accept().await {
@@ -237,7 +237,7 @@ async fn write_bytes(listener: TcpListener, bytes: &'static [u8], keep_open: boo
     }
 }
 
-/// Notes that a request for a user has ended, however it ends.
+/// Records that a request for a user has ended, in whatever way.
 struct Running<'a>(&'a Script, String, usize);
 
 impl Drop for Running<'_> {

@@ -12,10 +12,10 @@ use redis::{Cmd, FromRedisValue};
 
 use crate::process::pid_of;
 
-/// How long a server may take to answer its first PING.
+/// How long a server may take until it answers PING.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// A Redis server on a free port, which keeps nothing on disk. Killed on drop.
+/// A Redis server on a free port, without persistence. It is killed on drop.
 pub struct RedisServer {
     child: Child,
     port: u16,
@@ -30,7 +30,7 @@ impl RedisServer {
         Self::start_with(&[]).await
     }
 
-    /// Starts one with more arguments, as on the command line of `redis-server`.
+    /// Starts one with more arguments for `redis-server`.
     pub async fn start_with(arguments: &[&str]) -> Self {
         let began = Instant::now();
         loop {
@@ -42,8 +42,8 @@ impl RedisServer {
         }
     }
 
-    /// Waits until it answers. `false` if it has ended, or if the port is another's: tests that run at the same time choose theirs at
-    /// the same time.
+    /// Waits until it answers. Returns `false` if it has ended, or if another server has the port:
+    /// tests that run at the same time choose their ports at the same time.
     async fn is_ready(&mut self) -> bool {
         let began = Instant::now();
         while began.elapsed() < START_LIMIT {
@@ -60,7 +60,7 @@ impl RedisServer {
         false
     }
 
-    /// Starts one that is not waited for: it may refuse or load for a while.
+    /// Starts one without waiting for it. It may refuse or load for a while.
     pub fn launch(port: u16, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
@@ -87,7 +87,7 @@ impl RedisServer {
         self.folder.path()
     }
 
-    /// Logs in with another password from now on; the empty one is none.
+    /// Logs in with another password from now on. The empty one is none.
     pub fn log_in_with(&mut self, password: &str) {
         self.password = (!password.is_empty()).then(|| password.to_owned());
     }
@@ -105,13 +105,13 @@ impl RedisServer {
         self.run(&kill).await
     }
 
-    /// A connection of the test's own.
+    /// A new connection.
     pub async fn connection(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
     }
 
-    /// Runs a command, as `redis-cli` would, and returns its reply.
+    /// Runs a command as `redis-cli` would, and returns the reply.
     pub async fn run<T: FromRedisValue>(&self, words: &[&str]) -> T {
         self.try_run(words).await.unwrap()
     }
@@ -128,12 +128,12 @@ impl RedisServer {
         self.run(&["GET", key]).await
     }
 
-    /// Whether there is such a key.
+    /// Whether this key exists.
     pub async fn exists(&self, key: &str) -> bool {
         self.run::<i64>(&["EXISTS", key]).await == 1
     }
 
-    /// The keys that would stay for good.
+    /// The keys that never expire.
     pub async fn keys_without_expiry(&self) -> Vec<String> {
         let mut lasting = Vec::new();
         for key in self.run::<Vec<String>>(&["KEYS", "*"]).await {
@@ -144,7 +144,7 @@ impl RedisServer {
         lasting
     }
 
-    /// How long a key has left, in milliseconds; -1 without expiry, -2 without such a key.
+    /// The remaining time of a key, in milliseconds: -1 without expiry, -2 without such a key.
     pub async fn ms_left(&self, key: &str) -> i64 {
         self.run(&["PTTL", key]).await
     }
@@ -158,19 +158,19 @@ impl RedisServer {
             .unwrap_or(0)
     }
 
-    /// SIGKILL: connections are reset, everything is lost.
+    /// SIGKILL: connections are reset, and all data is lost.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Starts a killed one again, at the same port.
+    /// Starts it again on the same port, after a kill.
     pub async fn restart(&mut self) {
         self.relaunch();
         self.wait_until_ready().await;
     }
 
-    /// Starts a killed one again, without waiting until it answers.
+    /// The same, without waiting until it answers.
     pub fn relaunch(&mut self) {
         self.child = spawn(self.port, &self.folder, &self.arguments);
     }
@@ -180,7 +180,7 @@ impl RedisServer {
         kill(pid_of(&self.child), Signal::SIGSTOP).unwrap();
     }
 
-    /// SIGCONT: it goes on.
+    /// SIGCONT, after a pause.
     pub fn resume(&self) {
         kill(pid_of(&self.child), Signal::SIGCONT).unwrap();
     }
@@ -206,14 +206,14 @@ impl RedisServer {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        // SIGKILL ends a stopped process too. It may have ended already.
+        // SIGKILL ends a paused process, too. It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A port that nothing listens at, below those that systems give out by themselves (from 32768, or higher): it stays free also
-/// while its server is down.
+/// A port without a listener, below those that systems assign (from 32768, or higher): it stays
+/// free while its server is down.
 fn free_port() -> u16 {
     loop {
         // The keys of a new `RandomState` are random.

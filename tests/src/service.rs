@@ -1,4 +1,4 @@
-//! The service in a process of its own, run by this project's host or by Spin.
+//! The service in its own process, run by this project's host or by Spin.
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -9,15 +9,15 @@ use crate::origin::Origin;
 use crate::process::Process;
 use crate::redis::RedisServer;
 
-/// The project's folder: as cargo or xtask says now, and not when this was compiled, which may have been in another clone that
-/// shares the target folder.
+/// The project's folder. Cargo or xtask says where it is now: this may have been compiled in
+/// another clone that shares the target folder.
 pub fn root() -> PathBuf {
     let told = std::env::var_os("CARGO_MANIFEST_DIR");
     let member = told.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     member.parent().unwrap().to_owned()
 }
 
-/// The variable `redis_host` and `redis_port` of a server.
+/// The variables `redis_host` and `redis_port` for a server.
 pub fn redis_host_of(redis: &RedisServer) -> [(String, String); 2] {
     [
         ("redis_host".to_owned(), "127.0.0.1".to_owned()),
@@ -39,7 +39,7 @@ pub struct Service {
     launch: Launch,
 }
 
-/// What an [`App`] is started with.
+/// The settings that an [`App`] starts with.
 pub struct AppBuilder {
     variables: Vec<(String, String)>,
     environment: Vec<(String, String)>,
@@ -55,7 +55,7 @@ impl App {
         Self::builder().start().await
     }
 
-    /// The same, as [`AppBuilder::patient`].
+    /// The same, with [`AppBuilder::patient`].
     pub async fn patient() -> Self {
         Self::builder().patient().start().await
     }
@@ -128,7 +128,7 @@ impl Service {
         &self.address
     }
 
-    /// What the service has printed so far, the component's log included.
+    /// What the service has printed so far, including the component's log.
     pub fn logs(&self) -> String {
         self.process.output().text()
     }
@@ -138,15 +138,15 @@ impl Service {
         self.process.resident_bytes()
     }
 
-    /// SIGKILL: the service ends without a word.
+    /// SIGKILL: the service ends without cleaning up.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Starts a killed one again, at the same port, and waits until it serves.
+    /// Starts it again on the same port, after a kill, and waits until it serves.
     ///
     /// # Panics
-    /// With what it printed, if it does not.
+    /// If it does not serve, with what it printed.
     pub fn restart(&mut self) {
         (self.process, self.address) = self.launch.start(&self.address);
     }
@@ -160,7 +160,8 @@ impl AppBuilder {
         self
     }
 
-    /// Lets Redis take its time, as it does on a machine that is busy with other tests: for tests that are about something else.
+    /// Gives Redis 15 seconds for each call, since the machine may be busy with other tests. For
+    /// tests that are about something else.
     #[must_use]
     pub fn patient(self) -> Self {
         self.var("redis_timeout", "15")
@@ -180,28 +181,28 @@ impl AppBuilder {
         self
     }
 
-    /// Runs another manifest than the project's.
+    /// Runs this manifest instead of the project's.
     #[must_use]
     pub fn manifest(mut self, manifest: &Path) -> Self {
         self.manifest = Manifest::At(manifest.to_owned());
         self
     }
 
-    /// Sets a variable of the environment of what runs the component.
+    /// Sets an environment variable of the host or of Spin.
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Runs the component that makes spans of its own, which `cargo xtask test` builds too.
+    /// Runs the component that makes spans of its own. `cargo xtask test` builds it.
     #[must_use]
     pub fn with_spans(mut self) -> Self {
         self.manifest = Manifest::Text(manifest_with_spans());
         self.argument("--experimental-wasi-otel")
     }
 
-    /// Sends spans to `collector`, soon after each has ended.
+    /// Sends spans to the collector at this address, soon after each has ended.
     #[must_use]
     pub fn exporting_to(self, collector: &str) -> Self {
         self.environment("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
@@ -224,7 +225,7 @@ impl AppBuilder {
     /// Starts the service and waits until it serves.
     ///
     /// # Panics
-    /// With what it printed, if it does not.
+    /// If it does not serve, with what it printed.
     pub async fn start(mut self) -> App {
         let redis = match self.redis.take() {
             Some(redis) => redis,
@@ -234,7 +235,7 @@ impl AppBuilder {
         App { service, redis }
     }
 
-    /// Starts the service on a Redis that is another's.
+    /// Starts the service on a Redis that somebody else owns.
     ///
     /// # Panics
     /// As [`AppBuilder::start`].

@@ -1,4 +1,4 @@
-//! Full load for a while, and how much memory the service takes meanwhile.
+//! Full load for some time, and the memory that the service uses under it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,28 +10,29 @@ use reqwest::Client;
 
 use crate::App;
 
-/// How many clients ask without a pause: more than one instance takes at once.
+/// Clients that send one request after the other: more than one instance takes at once.
 const CLIENTS: u64 = 64;
 
-/// Users that they act for: mostly apart, sometimes not.
+/// Users that the clients act for. They seldom meet.
 const USERS: u64 = 10_000;
 
-/// How many parts of the time are told apart.
+/// The number of parts of the run, each with one reading of the memory.
 const PARTS: u32 = 20;
 
-/// What came of it.
+/// The result of a run.
 pub struct SoakReport {
     /// How often each status was answered.
     pub statuses: BTreeMap<u16, u64>,
-    /// Resident memory at the end of each part, in bytes.
+    /// The resident memory at the end of each part, in bytes.
     pub resident: Vec<u64>,
     /// How long it took.
     pub took: Duration,
 }
 
 impl SoakReport {
-    /// The most memory in the last quarter of the time over the most in the third: 1 where it is flat. The first half is left out: the
-    /// pool keeps what the most instances at once have needed, and that most is reached when the machine is at its busiest.
+    /// The most memory in the last quarter of the run over the most in the third quarter: 1 if it
+    /// is flat. We leave out the first half: the pool keeps the memory of the most instances that
+    /// ran at once, and that peak comes when the machine is busiest.
     pub fn growth(&self) -> f64 {
         let quarter = self.resident.len() / 4;
         let most = |parts: &[u64]| parts.iter().max().copied().unwrap_or(0) as f64;
@@ -53,13 +54,13 @@ impl fmt::Display for SoakReport {
         writeln!(f, "resident   {mib:?} MiB")?;
         write!(
             f,
-            "growth     {:.3}, last quarter over third",
+            "growth     {:.3}, last quarter over third quarter",
             self.growth()
         )
     }
 }
 
-/// Loads a service with actions, cache entries and leases for so long.
+/// Loads a service with actions, cache entries and leases.
 ///
 /// # Panics
 /// If it can't be started, or leaves a request without an answer.
@@ -90,7 +91,7 @@ pub async fn soak(duration: Duration) -> SoakReport {
     }
 }
 
-/// One client, on a connection of its own.
+/// One client, on its own connection.
 async fn ask(
     address: String,
     statuses: Arc<Mutex<BTreeMap<u16, u64>>>,

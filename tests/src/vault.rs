@@ -1,4 +1,4 @@
-//! The part of HashiCorp Vault that Spin talks to: the key-value store, version 2.
+//! The part of HashiCorp Vault that Spin uses: the key-value store, version 2.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -12,12 +12,12 @@ use serde_json::json;
 
 use crate::server::{self, LocalServer, serve_routes};
 
-/// What it must be asked with.
+/// The token that callers must send.
 const TOKEN: &str = "vault-token-of-the-test";
 
 type Secrets = Arc<Mutex<HashMap<String, String>>>;
 
-/// A server of a test's own on 127.0.0.1, with the secrets of the mount `secret`.
+/// A server on 127.0.0.1 with the secrets of the mount `secret`.
 pub struct Vault {
     port: u16,
     secrets: Secrets,
@@ -25,7 +25,7 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// Starts one without any secret.
+    /// Starts one without secrets.
     pub async fn start() -> Self {
         let mut vault = Self {
             port: 0,
@@ -36,20 +36,20 @@ impl Vault {
         vault
     }
 
-    /// Has this value for a variable from now on.
+    /// Sets the value of a variable.
     pub fn put(&self, variable: &str, value: &str) {
         let mut secrets = self.secrets.lock().unwrap();
         secrets.insert(variable.to_owned(), value.to_owned());
     }
 
-    /// Is out of reach from now on.
+    /// Stops it.
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {
             server.stop().await;
         }
     }
 
-    /// Is there again, where it was.
+    /// Starts it, after a stop on the same port.
     pub async fn serve(&mut self) {
         let router = Router::new()
             .route("/v1/secret/data/edgelatch/{name}", get(read))
@@ -60,16 +60,18 @@ impl Vault {
         self.server = Some(server);
     }
 
-    /// The `runtime-config.toml` that takes variables from here.
+    /// A `runtime-config.toml` that takes variables from this server.
     pub fn runtime_config(&self) -> String {
         let url = server::url(self.port);
         format!(
-            "[[variables_provider]]\ntype = \"vault\"\nurl = \"{url}\"\ntoken = \"{TOKEN}\"\nmount = \"secret\"\nprefix = \"edgelatch\"\n"
+            "[[variables_provider]]\ntype = \"vault\"\nurl = \"{url}\"\ntoken = \"{TOKEN}\"\n\
+             mount = \"secret\"\nprefix = \"edgelatch\"\n"
         )
     }
 }
 
-/// As in Vault's API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#read-secret-version>.
+/// As in Vault's API:
+/// <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#read-secret-version>.
 async fn read(
     State(secrets): State<Secrets>,
     Path(name): Path<String>,

@@ -1,7 +1,9 @@
-//! `cargo xtask lock`: a command that runs while a user's lock is held, as with `flock`, but over HTTP and on any machine.
+//! `cargo xtask lock`: runs a command while it holds a user's lock, like `flock`, but over HTTP and
+//! from any machine.
 //!
-//! The lock is a lease: acquired before the command, renewed at a third of its time while the command runs, released after it.
-//! Where it is lost nevertheless, the command is ended: from then on somebody else may be at work.
+//! The lock is a lease: acquired before the command, renewed at a third of its time to live,
+//! released after the command. If the lease is lost, the command is terminated, because another
+//! holder may be at work from then on.
 
 mod arguments;
 mod keeper;
@@ -24,34 +26,35 @@ pub(crate) use arguments::{Lock, usage_error};
 use keeper::Keeper;
 use lease::{Acquisition, Lease, LeaseClient, Release};
 
-/// How long the service waits in one call: a signal that comes meanwhile is heeded after it.
+/// How long the service waits in one call. A signal takes effect after the call.
 const ONE_WAIT: Duration = Duration::from_secs(2);
 
-/// Between two calls of a service that does not answer as it should.
+/// The pause between two calls of a service that fails.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What may happen while the command runs.
 enum Event {
-    /// A signal for this process.
+    /// This process got a signal.
     Signal { number: i32, of_terminal: bool },
     /// The command ended.
     Ended(std::io::Result<ExitStatus>),
-    /// The lock is no longer ours, and why.
+    /// The lease was lost, and why.
     Lost(String),
 }
 
-/// How it ended, as an exit code. Those that are this program's own are from `sysexits.h`; 126 and 127 are the shell's.
+/// The result, as an exit code. Our own codes are from `sysexits.h`. 126 and 127 are the shell's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// The command's own code, or 128 and the number of the signal that ended it.
+    /// The command's own code, or 128 plus the number of the signal that ended it.
     OfCommand(u8),
-    /// EX_USAGE: the service refuses what it was asked for.
+    /// EX_USAGE: the service rejects the request.
     Refused,
-    /// EX_UNAVAILABLE: no service, or one that is out of order.
+    /// EX_UNAVAILABLE: no service, or a service that fails.
     Unavailable,
-    /// EX_IOERR: the lock was lost while the command ran. Not EX_TEMPFAIL, since the command has begun.
+    /// EX_IOERR: the lock was lost while the command ran. Not EX_TEMPFAIL, since the command has
+    /// started.
     Lost,
-    /// EX_TEMPFAIL: somebody else has the lock; the command has not begun.
+    /// EX_TEMPFAIL: somebody else holds the lock. The command has not started.
     Busy,
     /// EX_NOPERM: no token, or a wrong one.
     Unauthorized,
@@ -75,7 +78,7 @@ impl Outcome {
 }
 
 impl Lock {
-    /// Runs the command under the lock. What goes wrong is fail on stderr.
+    /// Runs the command under the lock. Prints what goes wrong to stderr.
     pub(crate) fn run(&self) -> ExitCode {
         let outcome = self.try_run().unwrap_or_else(|error| {
             step::say(format_args!("{error:#}"));
@@ -102,13 +105,13 @@ impl Lock {
         };
         Ok(match (client.release(), outcome) {
             (_, Outcome::Lost) | (Release::NotHeld, _) => {
-                step::say("the lock was lost before the command had ended");
+                step::say("the lock was lost before the command ended");
                 Outcome::Lost
             }
             (Release::Unknown(why), outcome) => {
                 let left = self.expire.as_secs_f64();
                 step::say(format_args!(
-                    "the lock could not be released, and is free in {left} s at most: {why}"
+                    "the lock could not be released and expires within {left} s: {why}"
                 ));
                 outcome
             }
@@ -116,14 +119,14 @@ impl Lock {
         })
     }
 
-    /// Tries until the lock is had or `--timeout` is over.
+    /// Tries until it has the lock or `--timeout` is over.
     fn acquire(&self, client: &LeaseClient, events: &Receiver<Event>) -> Result<Lease, Outcome> {
         let deadline = Instant::now() + self.timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let answer = client.acquire(left.min(ONE_WAIT));
             if let Ok(Event::Signal { number, .. }) = events.try_recv() {
-                // Also where nothing is known of it: the call may have been carried out.
+                // Also if the answer is unknown: the call may have been carried out.
                 client.release();
                 return Err(Outcome::by_signal(number));
             }
@@ -155,7 +158,7 @@ impl Lock {
         command.spawn()
     }
 
-    /// Keeps the lock while the command runs, and the command from running without it.
+    /// Renews the lease while the command runs, and terminates the command if the lease is lost.
     fn watch(
         &self,
         mut command: Child,
@@ -178,7 +181,7 @@ impl Lock {
                 Some(Event::Signal { number, .. }) => send(pid, Signal::try_from(number)?),
                 Some(Event::Lost(why)) => {
                     step::say(format_args!(
-                        "the lock is lost, the command is ended: {why}"
+                        "the lock is lost, so the command is terminated: {why}"
                     ));
                     send(pid, Signal::SIGTERM);
                     kill_at = Some(Instant::now() + self.kill_after);
@@ -187,7 +190,7 @@ impl Lock {
                 Some(Event::Ended(status)) => break of_status(status?),
                 None => {
                     send(pid, Signal::SIGKILL);
-                    // It ends now: there is nothing else to wait for.
+                    // The command ends now. There is no further deadline.
                     kill_at = Some(Instant::now() + Duration::from_secs(3600));
                 }
             }
@@ -202,7 +205,7 @@ fn fail(why: &str, outcome: Outcome) -> Outcome {
     outcome
 }
 
-/// Waits for something to happen; `None` when `left` has passed.
+/// Waits for the next event. `None` after `left`.
 fn next(events: &Receiver<Event>, left: Option<Duration>) -> Option<Event> {
     match left {
         Some(left) => events.recv_timeout(left).ok(),
@@ -223,12 +226,13 @@ fn send(pid: Pid, signal: Signal) {
     let _ = kill(pid, signal);
 }
 
-/// From now on, these signals are events instead of this process' end.
+/// From now on these signals are events, and do not end this process.
 fn listen_for_signals(sender: Sender<Event>) -> std::io::Result<()> {
     let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGTERM, SIGHUP])?;
     std::thread::spawn(move || {
         for origin in signals.forever() {
-            // The terminal's go to the whole foreground group, the command included, and should not come twice.
+            // A signal of the terminal goes to the whole foreground group, so the command has it
+            // already.
             let event = Event::Signal {
                 number: origin.signal,
                 of_terminal: matches!(origin.cause, Cause::Kernel),

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM, passed on to the process that is waited for, so that whatever was started around it is stopped too.
+//! Passes Ctrl-C and SIGTERM on to the running process, so that we can stop everything else after
+//! it.
 
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Mutex;
@@ -9,10 +10,10 @@ use nix::unistd::Pid;
 
 use crate::step;
 
-/// The process that a signal has to stop; `None` where none is waited for.
+/// The process that a signal stops. `None` if none is running.
 static WAITED_FOR: Mutex<Option<Pid>> = Mutex::new(None);
 
-/// From now on, Ctrl-C and SIGTERM end the process that [`run`] waits for instead of this one.
+/// From now on, Ctrl-C and SIGTERM end the process that [`run`] runs, instead of this one.
 pub(crate) fn pass_on() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         let process = WAITED_FOR
@@ -24,18 +25,18 @@ pub(crate) fn pass_on() -> anyhow::Result<()> {
             let _ = kill(pid, Signal::SIGTERM);
         }
     })
-    .context("no handler for Ctrl-C could be set")
+    .context("the handler for Ctrl-C could not be set")
 }
 
 /// How a process ended.
 pub(crate) struct Ended {
-    /// What it said.
+    /// Its exit status.
     pub(crate) status: ExitStatus,
-    /// Whether a signal came that was passed on to it.
+    /// Whether we passed a signal on to it.
     pub(crate) asked_to: bool,
 }
 
-/// Runs a command to its end. A signal that [`pass_on`] handles ends the command first.
+/// Runs a command to its end. A signal that [`pass_on`] handles ends the command.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<Ended> {
     let mut process = step::start(command)?;
     let pid = pid_of(&process)?;

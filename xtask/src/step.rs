@@ -1,18 +1,18 @@
-//! Steps: said in a line, run, and reported in a sentence where they fail.
+//! Steps: printed, run, and reported in a sentence if they fail.
 
 use std::process::{Child, Command};
 
 use anyhow::{Context as _, bail};
 
-/// Says what happens now.
+/// Prints what happens now.
 pub(crate) fn say(what: impl std::fmt::Display) {
     eprintln!("xtask: {what}");
 }
 
-/// Runs a command to its end with its output shown.
+/// Runs a command to its end and shows its output.
 ///
 /// # Errors
-/// `failed`, where it can't be started or does not succeed.
+/// `failed`, if the command can't be started or fails.
 pub(crate) fn run(command: &mut Command, failed: &str) -> anyhow::Result<()> {
     if !start(command)?.wait()?.success() {
         bail!("{failed}");

@@ -1,4 +1,4 @@
-//! `cargo xtask lock`, as a user of `flock` would try it: real commands, the real service, a real Redis.
+//! `cargo xtask lock` in use: real commands, the real service, a real Redis.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use edgelatch_tests::{App, until};
 
-/// Tells its fencing token, and ends with 7 when its input ends.
+/// Prints its fencing token, and exits with 7 when its input ends.
 const WAITING: &str = "echo $EDGELATCH_FENCING_TOKEN; cat; exit 7";
 
 /// The lock of user 42.
@@ -48,7 +48,7 @@ impl Locked {
         line.trim().to_owned()
     }
 
-    /// Lets the command's input end.
+    /// Closes the command's input.
     fn end(&mut self) {
         drop(self.process.stdin.take());
     }
@@ -59,7 +59,7 @@ impl Locked {
         assert!(sent.unwrap().success());
     }
 
-    /// Waits for its end. Returns the exit code and what was said on stderr.
+    /// Waits for its end. Returns the exit code and its stderr.
     fn wait(mut self) -> (Option<i32>, String) {
         let status = self.status();
         let mut said = String::new();
@@ -88,7 +88,8 @@ impl Drop for Locked {
 }
 
 fn xtask(url: &str, arguments: &str) -> Command {
-    // As cargo says now: what was compiled in another clone that shares the target folder counts as fresh.
+    // Cargo says where it is now: what was compiled in another clone that shares the target folder
+    // counts as fresh.
     let program = std::env::var_os("CARGO_BIN_EXE_xtask")
         .unwrap_or_else(|| env!("CARGO_BIN_EXE_xtask").into());
     let mut command = Command::new(program);
@@ -100,7 +101,7 @@ fn xtask(url: &str, arguments: &str) -> Command {
     command
 }
 
-/// Runs it to its end: the exit code, and what was said on stderr.
+/// Runs a command to its end. Returns the exit code and its stderr.
 fn run(app: &App, arguments: &str, script: &str) -> (Option<i32>, String) {
     Locked::start(app, arguments, script).wait()
 }
@@ -187,7 +188,7 @@ async fn a_command_that_does_not_end_when_asked_to_is_killed() {
     let arguments = "--user 42 --expire 1.5 --kill-after 0.1";
     let mut command = Locked::start(&app, arguments, stubborn);
     assert_eq!(command.line(), "begun");
-    // A service that is gone renews nothing: the lock is lost when it would have expired.
+    // A killed service renews nothing: the lease is lost when it expires.
     app.kill();
     assert_eq!(command.wait().0, Some(74));
 }

@@ -1,4 +1,4 @@
-//! Beginnings: of a server, and of an instance; and what is loaded then.
+//! Start times of a server and of an instance, and the size of a component.
 
 use std::time::Instant;
 
@@ -10,17 +10,17 @@ use crate::peers::{Peer, Server, StartOptions};
 use crate::plan::{Bench, in_turn};
 use crate::stats::{ms, percentile, sorted};
 
-/// How long a server took, round by round, in milliseconds.
+/// Start times of a server, by round, in milliseconds.
 #[derive(Serialize)]
 pub(crate) struct StartTimes {
     pub(crate) peer: Peer,
     /// From the start of the process to the end of the first answer to `perform-action`.
     pub(crate) to_first_answer_ms: Vec<f64>,
-    /// That first request alone.
+    /// The first request alone.
     pub(crate) first_request_ms: Vec<f64>,
 }
 
-/// How long requests took that each got an instance of their own, round by round, in milliseconds.
+/// Latencies of requests that each got a fresh instance, by round, in milliseconds.
 #[derive(Serialize)]
 pub(crate) struct FreshInstanceTimes {
     pub(crate) peer: Peer,
@@ -38,7 +38,7 @@ pub(crate) struct Size {
 /// The sizes of both components.
 ///
 /// # Errors
-/// If one is absent.
+/// If one is missing.
 pub(crate) fn sizes(bench: &Bench) -> anyhow::Result<Vec<Size>> {
     let components = Peer::COMPONENTS.into_iter();
     let files = components.filter_map(|peer| Some((peer, bench.programs.component(peer)?)));
@@ -54,7 +54,7 @@ pub(crate) fn sizes(bench: &Bench) -> anyhow::Result<Vec<Size>> {
         .collect()
 }
 
-/// Starts all peers in turn. Components are compiled before: what a runner keeps of that, it has kept.
+/// Starts all peers in turn. Components are compiled before, so a runner's cache is warm.
 ///
 /// # Errors
 /// If one does not serve.
@@ -92,7 +92,8 @@ pub(crate) async fn servers(bench: &Bench) -> anyhow::Result<Vec<StartTimes>> {
     Ok(all)
 }
 
-/// Gives each request an instance of its own, on both components in turn: one connection, one request after the other.
+/// Gives each request a fresh instance, on both components in turn: one connection, one request
+/// after the other.
 ///
 /// # Errors
 /// If one does not serve.
@@ -124,7 +125,7 @@ pub(crate) async fn instances(bench: &Bench) -> anyhow::Result<Vec<FreshInstance
     Ok(servers.into_iter().map(|(_, fresh)| fresh).collect())
 }
 
-/// Milliseconds that each took.
+/// The latency of each request, in milliseconds.
 async fn fresh_requests(bench: &Bench, server: &Server) -> anyhow::Result<Vec<f64>> {
     bench.forget_keys().await;
     let mut client = Client::connect(server.address()).await?;

@@ -1,4 +1,4 @@
-//! What tables are made of: rows, and figures with the digits that mean something.
+//! Tables: rows, and numbers with their significant digits.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
@@ -44,7 +44,7 @@ pub(super) fn statuses(counts: &BTreeMap<u16, usize>) -> String {
     }
 }
 
-/// The median, and the ends in brackets.
+/// The median, with the extremes in brackets.
 pub(super) fn spread(spread: Option<Spread>) -> String {
     spread.map_or_else(String::new, |it| {
         if it.low == it.high {
@@ -59,12 +59,12 @@ pub(super) fn spread(spread: Option<Spread>) -> String {
     })
 }
 
-/// A figure that there may be none of.
+/// A number, or a dash.
 pub(super) fn number_or_dash(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), number)
 }
 
-/// StartOptions as many digits as mean something, and thousands set apart.
+/// Significant digits only, with thousands separated.
 pub(super) fn number(value: f64) -> String {
     if value.abs() < 10.0 {
         return format!("{value:.2}");

@@ -1,4 +1,4 @@
-//! Everything that was found, and the files that it is written to.
+//! All results, and the files that they are written to.
 
 mod cells;
 mod markdown;
@@ -22,7 +22,7 @@ use crate::peers::{Peer, Runner};
 use crate::plan::{Case, Plan};
 use crate::stats::{Spread, ratios};
 
-/// What was found. What was not measured is empty.
+/// All results. What was not measured is empty.
 #[derive(Serialize)]
 pub(crate) struct Findings {
     pub(crate) label: String,

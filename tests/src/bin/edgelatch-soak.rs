@@ -1,5 +1,5 @@
-//! Loads the service for some minutes and says how much memory it took; fails if that grew, or if it failed a request. `cargo xtask
-//! soak` runs it.
+//! Loads the service for some minutes and prints how much memory it used. Fails if memory grew or a
+//! request failed. `cargo xtask soak` runs it.
 
 #![expect(clippy::print_stdout, reason = "the report is what it is for")]
 
@@ -9,10 +9,10 @@ use std::time::Duration;
 use clap::Parser;
 use edgelatch_tests::soak::soak;
 
-/// Loads the service
+/// Loads the service and watches its memory
 #[derive(Parser)]
 struct Arguments {
-    /// For how long
+    /// How many minutes to load it
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
 }

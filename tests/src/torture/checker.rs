@@ -1,25 +1,32 @@
-//! Judges a history. Pure: the same history, the same verdict.
+//! Checks a history. The checker is pure: the same history gives the same verdict.
 //!
-//! TaskKind is checked, and why the design promises just this:
+//! What it checks, and why the design promises exactly this:
 //!
-//! - **Exclusion.** Two actions that were both answered 200, or such an action and a lease known to have been held, never overlap, whatever
-//!   the faults. A commit is carried out only if its token holds the lock under the fencing token of its acquisition, so its
-//!   holder has held it without interruption from before the origin was asked until after the origin answered; a renewal that
-//!   keeps its fencing token says the same of a lease. After a stranger's DEL or a loss of data the *work* of two can overlap,
-//!   as with any lock in one Redis: then at most one of them commits, and the origin can tell the other by its fencing token.
-//!   Such overlaps are counted and are no violation.
-//! - **Order.** Those same actions and leases, by time, are in the order of their fencing tokens. Whoever asks after a fencing token was seen
-//!   gets a greater one, also when Redis has lost its data in between (the tokens follow its clock). No token comes twice.
-//! - **Leases.** Nobody renews a lease, or gives one back, after another's fencing token was seen; a renewal keeps the fencing token. Left out are
-//!   leases that were asked for more than once, by the client or by a command that a broken connection hands over late: a
-//!   token that a client brings may get the lock again, under a new fencing token.
-//! - **Durability.** `last-action` never goes back, and is never older than an action that was answered 200 before it was read:
-//!   a lost commit. Only a loss of data between the two excuses that. It only ever shows an action that the origin has seen, and none that
-//!   was answered 409 before.
-//! - **Answers.** Every request is answered, with a status that the contract has for it, in time: its `timeout`, the action's work, and
-//!   `redis_timeout` for each call that it has to make, plus what a loaded machine takes. Only of a service that is being
-//!   killed no answer is expected. TaskKind was answered 423 or `failed` never ran; 502 was the origin's own refusal.
-//! - **In the end** no lock is held and no key is without an expiry.
+//! - **Exclusion.** Two actions that were both answered 200 never overlap, whatever the faults. The
+//!   same holds for such an action and a lease that is known to have been held. A commit is carried
+//!   out only if its token holds the lock under the fencing token of its acquisition. So its holder
+//!   has held the lock without interruption from before the origin was asked until after the origin
+//!   answered. A renewal that keeps its fencing token proves the same of a lease. After a foreign
+//!   DEL or a loss of data the *work* of two holders can overlap, as with any lock in one Redis:
+//!   then at most one of them commits, and the origin can tell the other by its fencing token. Such
+//!   overlaps are counted and are no violation.
+//! - **Order.** Those actions and leases, by time, are in the order of their fencing tokens. A
+//!   request that is sent after a fencing token was seen gets a greater one, even if Redis has lost
+//!   its data in between (the tokens follow its clock). No token is given twice.
+//! - **Leases.** Nobody renews or releases a lease after another holder's fencing token was seen. A
+//!   renewal keeps the fencing token. We leave out leases that were requested more than once, by
+//!   the client or by a command that a cut connection delivers late: a client's token may acquire
+//!   the lock again, under a new fencing token.
+//! - **Durability.** `last-action` never goes back, and is never older than an action that was
+//!   answered 200 before it was read. That would be a lost commit. Only a loss of data between the
+//!   two excuses it. It only shows actions that the origin has seen, and none that was answered 409
+//!   before.
+//! - **Answers.** Every request is answered in time, with a status that the contract has for it.
+//!   The limit is its `timeout`, the action's work, `redis_timeout` for each call to Redis, and
+//!   some slack for a busy machine. Only a service that is being killed may leave a request
+//!   unanswered. An action that was answered 423 or `failed` never ran. 502 was the origin's own
+//!   refusal.
+//! - **In the end** no lock is held and every key has an expiry.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
@@ -48,28 +55,30 @@ pub struct Violation {
 /// The verdict.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
-    /// TaskKind must not be.
+    /// The broken promises.
     pub violations: Vec<Violation>,
-    /// Actions answered 200 that `last-action` did not show afterwards, with no loss of data to excuse it. Each is a violation too.
+    /// Actions answered 200 that `last-action` did not show afterwards, without a loss of data.
+    /// Each is a violation, too.
     pub lost_commits: usize,
     /// Those that a loss of data excuses.
     pub lost_with_data: usize,
-    /// Actions that began while another of their user ran that had lost its lock, or was about to.
+    /// Actions that began while another action of their user ran that had lost its lock, or was
+    /// about to.
     pub overlaps_after_loss: usize,
 }
 
-/// Two that held the lock at the same time.
-pub const EXCLUSION: &str = "two that hold the lock do not overlap";
+/// Two holders at the same time.
+pub const EXCLUSION: &str = "holders do not overlap";
 /// Holders out of order.
 pub const ORDER: &str = "holders are in the order of their fencing tokens";
-/// A fencing token that is not greater than one that was known before it was asked for.
+/// A fencing token that is not greater than one that was known before the request.
 pub const GROWTH: &str = "a later acquisition has a greater fencing token";
 /// A fencing token given twice.
 pub const UNIQUENESS: &str = "no fencing token is given twice";
-/// Something left at the end.
-pub const END: &str = "in the end no lock is held and every key has an expiry";
+/// Something that is left at the end.
+pub const END: &str = "at the end no lock is held and every key has an expiry";
 
-/// Judges.
+/// Checks a history.
 pub fn check(history: &History) -> Verdict {
     let mut verdict = Verdict::default();
     let index = Index::new(history);
@@ -97,7 +106,7 @@ impl Verdict {
     }
 }
 
-/// The history, made ready for looking things up.
+/// The history, indexed.
 struct Index<'a> {
     history: &'a History,
     operations: HashMap<&'a str, &'a Operation>,
@@ -147,7 +156,7 @@ impl<'a> Index<'a> {
     }
 }
 
-/// A time during which a lock was surely held.
+/// An interval during which a lock was certainly held.
 struct Hold<'a> {
     from: At,
     to: At,
@@ -167,7 +176,7 @@ fn holds<'a>(index: &Index<'a>, user: u64) -> Vec<Hold<'a>> {
             line: execution,
         })
         .collect();
-    // Each renewal makes a longer interval of the same lease: the last holds them all.
+    // Each renewal adds a longer interval of the same lease: the last one contains the others.
     let mut leases = BTreeMap::new();
     for interval in index
         .history
@@ -234,7 +243,7 @@ fn overlaps_after_loss(index: &Index<'_>, user: u64) -> usize {
     overlaps
 }
 
-/// Who holds these fencing tokens.
+/// The fencing tokens of these executions.
 fn tokens<'a>(executions: impl Iterator<Item = &'a Execution>) -> HashSet<i64> {
     executions
         .map(|execution| execution.fencing_token)

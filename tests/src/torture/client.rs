@@ -1,4 +1,4 @@
-//! A client: makes its workload, one after the other, and writes down what it is answered.
+//! A client: runs its tasks, one after the other, and records the answers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,13 +11,13 @@ use super::history::{LeaseInterval, Operation, Verb};
 use super::plan::{Task, TaskKind, Workload};
 use super::{REDIS_TIMEOUT, Run};
 
-/// TaskKind a loaded machine may take beyond what the contract allows.
+/// What a busy machine may take beyond the contract's limits.
 const SLACK: Duration = Duration::from_secs(3);
 
-/// When a client stops waiting for an answer that does not come.
+/// When a client stops waiting for an answer.
 const GIVE_UP: Duration = Duration::from_secs(30);
 
-/// How often a lease is asked for again with the same token, after an answer that leaves it open.
+/// How often a client requests a lease with the same token, if the answer is ambiguous.
 const TRIES: usize = 3;
 
 struct TortureClient {
@@ -27,7 +27,7 @@ struct TortureClient {
     http: Client,
 }
 
-/// Makes workload until the run is over.
+/// Runs tasks until the run is over.
 pub(super) async fn run(run: Arc<Run>, number: u64) {
     let http = Client::builder().no_proxy().timeout(GIVE_UP);
     let mut client = TortureClient {
@@ -44,11 +44,11 @@ pub(super) async fn run(run: Arc<Run>, number: u64) {
     }
 }
 
-/// TaskKind was answered, as far as a client looks at it.
+/// The parts of an answer that a client needs.
 struct Response {
-    /// It was asked for but once.
+    /// It was requested only once.
     first: bool,
-    /// Status and slug; `None` without an answer.
+    /// Status and slug. `None` without an answer.
     answer: Option<String>,
     fencing_token: Option<i64>,
     id: String,
@@ -61,7 +61,7 @@ impl Response {
         self.answer.as_deref() == Some(answer)
     }
 
-    /// Whether the request may have been carried out, or not.
+    /// Whether the request may or may not have been carried out.
     fn is_ambiguous(&self) -> bool {
         let answer = self.answer.as_deref();
         answer.is_none_or(|answer| answer.starts_with("503"))
@@ -100,7 +100,7 @@ impl TortureClient {
         }
         let body = json!({"work_ms": work.as_millis() as u64});
         let request = self.request(Method::POST, task.service, &path).json(&body);
-        // To acquire, and to commit or to give back.
+        // To acquire, and to commit or to release.
         limit += work + 2 * REDIS_TIMEOUT;
         let response = self.send(request, verb, task, limit, None).await;
         if response.answer.is_some() {
@@ -135,7 +135,7 @@ impl TortureClient {
                 if renewed.is_ambiguous() {
                     continue;
                 }
-                // Lost: giving it back now must not touch whoever has it.
+                // The lease is lost. A release now must not touch the next holder.
                 break;
             }
             self.note_interval(&granted, task.user, renewed.sent);
@@ -150,7 +150,7 @@ impl TortureClient {
         }
     }
 
-    /// Asks for a lease, again with the same token where the answer leaves it open.
+    /// Requests a lease, again with the same token if the answer is ambiguous.
     async fn acquire(&mut self, task: Task, token: &str, path: &str) -> Option<Response> {
         for again in 0..TRIES {
             let service = (task.service + again) % 2;
@@ -217,7 +217,7 @@ impl TortureClient {
             .recorder
             .note(|history| history.operations.push(operation));
         if answer.is_none() {
-            // The service is down: asking again at once would only be noise.
+            // The service is down. Another request at once would only be noise.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Response {
@@ -231,7 +231,7 @@ impl TortureClient {
     }
 }
 
-/// Sends a request. Returns the answer in short and its fencing token; `None` where there was no answer.
+/// Sends a request. Returns status and slug, and the fencing token. `None` without an answer.
 async fn exchange(request: RequestBuilder) -> (Option<String>, Option<i64>) {
     let Ok(response) = request.send().await else {
         return (None, None);

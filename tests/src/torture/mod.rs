@@ -1,9 +1,11 @@
-//! Torture: many clients on two services, one Redis behind a network that fails, and an origin that watches from outside.
+//! Torture: many clients, two services, one Redis behind a faulty network, and an origin that
+//! watches from outside.
 //!
-//! After the lock tests of Jepsen's analysis of etcd (<https://jepsen.io/analyses/etcd-3.4.3>) and Martin Kleppmann's *How to do
-//! distributed locking* (2016): what happens is recorded by those who see it from outside, and judged afterwards by a pure
-//! [checker]. The same seed makes the same schedule of faults and the same decisions of every client; how they meet is up to
-//! the machine.
+//! It follows the lock tests in Jepsen's analysis of etcd (<https://jepsen.io/analyses/etcd-3.4.3>)
+//! and Martin Kleppmann's *How to do distributed locking* (2016). Clients and the origin record
+//! what they see, and a pure [checker] checks the history afterwards. The same seed gives the same
+//! schedule of faults and the same decisions of every client. How they interleave depends on the
+//! machine.
 
 pub mod checker;
 pub mod history;
@@ -25,39 +27,39 @@ use nemesis::Nemesis;
 pub use report::Report;
 use store::Store;
 
-/// How many clients there are.
+/// The number of clients.
 const CLIENTS: u64 = 40;
 
-/// How many users they act for: few, so that they meet.
+/// The number of users. They are few, so that clients compete.
 pub const USERS: u64 = 8;
 
 /// How long one call to Redis may take.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// TaskKind is asked for.
+/// The options of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Decides on faults and on what clients do.
+    /// Seed for the faults and for what clients do.
     pub seed: u64,
-    /// How many actions are to be answered.
+    /// How many answered actions end the run.
     pub actions: u64,
-    /// How many faults there are to be, spread over the actions.
+    /// How many faults to inject, spread over the actions.
     pub faults: usize,
-    /// When to end, whatever is left.
+    /// When to end the run at the latest.
     pub limit: Option<Duration>,
 }
 
-/// TaskKind all clients and the nemesis see of the run.
+/// What all clients and the nemesis share.
 pub(crate) struct Run {
     options: Options,
     recorder: Arc<Recorder>,
-    /// Of the two services.
+    /// The addresses of the two services.
     addresses: [String; 2],
     answered: AtomicU64,
 }
 
 impl Run {
-    /// Whether clients go on.
+    /// Whether clients continue.
     fn is_running(&self) -> bool {
         let in_time = self
             .options
@@ -67,7 +69,7 @@ impl Run {
     }
 }
 
-/// Tortures for as long as asked for, and judges.
+/// Runs the torture and checks its history.
 ///
 /// # Panics
 /// If one of the processes can't be started.

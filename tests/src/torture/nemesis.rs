@@ -1,4 +1,5 @@
-//! The nemesis: carries out the faults, one after the other, and in the end looks at what is left.
+//! The nemesis (Jepsen's word): injects the faults, one after the other, and at the end looks for
+//! leftovers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,10 +10,10 @@ use super::plan::{self, Fault, FaultKind};
 use super::{Run, USERS};
 use crate::{Network, Proxy, RedisServer, Service};
 
-/// How long something that happens once waits for something to happen to.
+/// How long a fault that affects one command waits for a command.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// By then every lock has expired: the longest time to live, and what a cleaning up may take.
+/// By then every lock has expired: the longest time to live, and the time of a cleanup.
 const LAST_EXPIRY: Duration = Duration::from_secs(5);
 
 pub(super) struct Nemesis {
@@ -37,7 +38,7 @@ impl Nemesis {
         }
     }
 
-    /// All faults of the plan, each when its time has come, until the run is over.
+    /// Injects all faults of the plan until the run is over.
     pub(super) async fn run(mut self) -> Self {
         let options = self.run.options;
         for fault in plan::faults(options.seed, options.faults, options.actions) {
@@ -138,7 +139,7 @@ impl Nemesis {
         self.redis.run::<redis::Value>(words).await;
     }
 
-    /// Waits until every lock must be free, then looks at what is left, and at each user's last action.
+    /// Waits until every lock must be free. Then it records leftovers and each user's last action.
     pub(super) async fn settle(&mut self) {
         let began = self.run.recorder.now();
         while !self.held_locks().await.is_empty() && self.run.recorder.now() < began + LAST_EXPIRY {

@@ -1,16 +1,16 @@
-//! TaskKind is going to happen, decided by the seed alone.
+//! The plan of a run. It depends on the seed alone.
 
 use std::time::Duration;
 
 use super::USERS;
 use super::random::Random;
 
-/// A fault's kind.
+/// The kind of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FaultKind {
-    /// Redis is killed and, after a while, started again: its data is lost.
+    /// Redis is killed and later restarted. Its data is lost.
     KillRedis,
-    /// Redis stands still (SIGSTOP), often for longer than locks live.
+    /// Redis is paused (SIGSTOP), often for longer than locks live.
     StopRedis,
     /// All connections of a service to Redis are cut.
     CutAll,
@@ -18,21 +18,21 @@ pub enum FaultKind {
     CutCommand,
     /// A connection is cut in the middle of a reply.
     CutReply,
-    /// A connection is cut behind a command, which arrives later all the same.
+    /// A connection is cut after a command, which arrives later.
     LateCommand,
-    /// TaskKind passes between a service and Redis is late.
+    /// Everything between a service and Redis is delayed.
     Delay,
     /// Nothing passes between a service and Redis.
     Blackhole,
-    /// TaskKind passes between a service and Redis comes in halves.
+    /// Everything between a service and Redis arrives in halves.
     Halves,
     /// Redis forgets all scripts.
     FlushScripts,
     /// Redis closes the connections of all clients.
     KillClients,
-    /// A stranger deletes a user's lock.
+    /// A foreign client deletes a user's lock.
     DeleteLock,
-    /// A service is killed while it holds locks and, after a while, started again.
+    /// A service is killed while it holds locks, and later restarted.
     KillService,
 }
 
@@ -55,19 +55,20 @@ const FAULT_KINDS: [FaultKind; 13] = [
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// TaskKind happens.
+    /// Its kind.
     pub kind: FaultKind,
-    /// When: as soon as so many actions were answered.
+    /// It starts as soon as this many actions were answered.
     pub after_actions: u64,
-    /// Which service it happens to, where it happens to one.
+    /// The affected service, if it affects one.
     pub service: usize,
-    /// Whose lock it happens to, where it happens to one.
+    /// The user whose lock is affected, if it affects one.
     pub user: u64,
-    /// How long it duration, where it duration.
+    /// Its duration, if it has one.
     pub duration: Duration,
 }
 
-/// The faults of a run, spread evenly over its actions: all kinds in some order, again and again.
+/// The faults of a run, spread evenly over its actions. All kinds occur once in random order, then
+/// once again, and so on.
 pub fn faults(seed: u64, count: usize, actions: u64) -> Vec<Fault> {
     let mut random = Random::new(seed, 0);
     let mut kinds = Vec::new();
@@ -94,46 +95,47 @@ pub fn faults(seed: u64, count: usize, actions: u64) -> Vec<Fault> {
         .collect()
 }
 
-/// TaskKind a client does next.
+/// A client's next task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task {
-    /// For whom.
+    /// The user.
     pub user: u64,
-    /// By which service.
+    /// The service that it is sent to.
     pub service: usize,
     /// The lock's time to live.
     pub expire: Duration,
-    /// How long it waits for the lock.
+    /// The longest wait for the lock.
     pub timeout: Duration,
-    /// TaskKind it does.
+    /// What it consists of.
     pub kind: TaskKind,
 }
 
-/// TaskKind a client does.
+/// What a task consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskKind {
-    /// `perform-action`, of which the origin makes so much work.
+    /// `perform-action`, with this much work at the origin.
     Perform(Duration),
-    /// `attempt-action`, of which the origin makes so much work.
+    /// `attempt-action`, with this much work at the origin.
     Attempt(Duration),
-    /// A lease: acquired, held, renewed so often by either service, and perhaps given back.
+    /// A lease: acquired, held, renewed through alternating services, and released or left to
+    /// expire.
     Lease {
-        /// How long it is held before each renewal, and before it is given back.
+        /// How long it is held before each renewal, and before the release.
         hold: Duration,
-        /// How often it is renewed.
+        /// How many renewals.
         renewals: u64,
-        /// Whether it is given back, or left to expire.
+        /// Whether it is released, or left to expire.
         give_back: bool,
     },
     /// Reads `last-action`.
     Read,
 }
 
-/// One client's workload, without an end.
+/// One client's tasks, without end.
 pub struct Workload(Random);
 
 impl Workload {
-    /// Of this client.
+    /// The workload of this client.
     pub fn new(seed: u64, client: u64) -> Self {
         Self(Random::new(seed, client + 1))
     }
@@ -147,7 +149,7 @@ impl Workload {
         })
     }
 
-    /// Mostly short; at times longer than most locks live.
+    /// Mostly short, sometimes longer than most locks live.
     fn hold(&mut self) -> Duration {
         let random = &mut self.0;
         Duration::from_millis(if random.percent(85) {

@@ -1,4 +1,4 @@
-//! The origin: a fenced store, and the witness of what runs when.
+//! The origin: a store that compares fencing tokens, and records what runs when.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::history::{Execution, Recorder};
 use crate::server::{LocalServer, serve_routes};
 
-/// An origin on 127.0.0.1 that works for as long as a request's body says.
+/// An origin on 127.0.0.1. A request's body says how long its work takes.
 pub(crate) struct Store(LocalServer);
 
 struct Shared {
@@ -39,7 +39,7 @@ impl Store {
     }
 }
 
-/// A execution that is written down when it ends, also where it is broken off.
+/// Records an execution when it ends, even if it is aborted.
 struct RunningExecution<'a>(&'a Shared, Execution);
 
 impl Drop for RunningExecution<'_> {

@@ -1,4 +1,5 @@
-//! A Redis Cluster behind one address: what `MOVED` names is followed, where the component may connect to it.
+//! A Redis Cluster behind one address: what `MOVED` names is followed, where the component may
+//! connect to it.
 
 use edgelatch_tests::{App, AppBuilder, RedisCluster, RedisServer, Service, until};
 

@@ -1,4 +1,5 @@
-//! Many at once: no overlap as seen from outside, an answer for everybody, one connection per instance, two calls per action.
+//! Many at once: no overlap as seen from outside, an answer for everybody, one connection per
+//! instance, two calls per action.
 
 use std::collections::{HashMap, HashSet};
 

@@ -22,7 +22,8 @@ async fn both(environment: &[(&str, &str)]) -> (App, FastApi, Origin) {
     (app, fastapi, origin)
 }
 
-/// An action by edgelatch, as it would be by the other: without `Answer`'s checks, which the other would not pass.
+/// An action by edgelatch, as it would be by the other: without `Answer`'s checks, which the other
+/// would not pass.
 fn perform(app: &App, query: &str) -> BoxFuture<'static, (u16, String)> {
     let call = app.perform(query).into_future();
     Box::pin(async move {

@@ -12,8 +12,8 @@ struct Late {
     running: tokio::task::JoinHandle<edgelatch_tests::Answer>,
 }
 
-/// An action whose acquisition was repeated over a second connection, then lost its lock to another holder, who has given it
-/// back; only then the first connection hands over what was sent over it.
+/// An action whose acquisition was repeated over a second connection, then lost its lock to another
+/// holder, who has given it back; only then the first connection hands over what was sent over it.
 async fn action_with_a_late_acquisition(expire: &str) -> Late {
     let redis = RedisServer::start().await;
     let proxy = Proxy::start(redis.port()).await;

@@ -12,7 +12,8 @@ const CROWD: Duration = Duration::from_secs(3);
 
 const WAITERS: u64 = 500;
 
-/// Between two of a thousand who come to wait: Spin makes instances for those who come at once, and has room for a thousand.
+/// Between two of a thousand who come to wait: Spin makes instances for those who come at once, and
+/// has room for a thousand.
 const APART: Duration = Duration::from_millis(3);
 
 fn count(answers: &[Answer]) -> BTreeMap<u16, usize> {

@@ -64,7 +64,8 @@ impl Drop for PythonOrigin {
     }
 }
 
-/// Runs the commands that are shown, and asserts that they print what is shown. Returns how many there are.
+/// Runs the commands that are shown, and asserts that they print what is shown. Returns how many
+/// there are.
 fn try_all(app: &App, readme: &str) -> usize {
     let examples = examples(readme);
     let tried = examples.iter().filter(|example| is_tried(example));
@@ -77,7 +78,8 @@ fn try_all(app: &App, readme: &str) -> usize {
         .count()
 }
 
-/// The scripts in the README, run as they stand there: the first holds its lock while it runs and gives it back.
+/// The scripts in the README, run as they stand there: the first holds its lock while it runs and
+/// gives it back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_shell_script_in_the_readme_works() {
     const LOCK: &str = "/api/v1/users/42/locks/nightly";
@@ -147,7 +149,8 @@ fn examples(readme: &str) -> Vec<Example> {
     examples
 }
 
-/// What differs from run to run is made the same: digits and hexadecimal digits after these words, and line ends.
+/// What differs from run to run is made the same: digits and hexadecimal digits after these words,
+/// and line ends.
 fn settle(text: &str) -> String {
     let lines: Vec<_> = text
         .trim()

@@ -1,11 +1,11 @@
-//! Fencing tokens, and from when on they were known.
+//! Fencing tokens, and when each became known.
 
 use std::fmt::Display;
 
 use super::Index;
 use crate::torture::history::{At, Execution, Operation, Verb};
 
-/// A fencing token that became known, of a request that was sent before.
+/// A fencing token, and the request that acquired it.
 #[derive(Clone, Copy)]
 pub(super) struct Acquisition<'a> {
     pub(super) sent: At,
@@ -14,7 +14,7 @@ pub(super) struct Acquisition<'a> {
     pub(super) line: &'a dyn Display,
 }
 
-/// All that a user's lock was acquired under: by actions, as the origin has seen them, and by leases.
+/// All acquisitions of a user's lock: by actions, as the origin has seen them, and by leases.
 pub(super) fn acquisitions<'a>(index: &Index<'a>, user: u64) -> Vec<Acquisition<'a>> {
     let of_execution = |execution: &'a Execution| {
         let operation = index.operations.get(execution.id.as_str());
@@ -41,7 +41,7 @@ pub(super) fn acquisitions<'a>(index: &Index<'a>, user: u64) -> Vec<Acquisition<
         .collect()
 }
 
-/// Which fencing token was the greatest known, at any time.
+/// The greatest known fencing token at any time.
 pub(super) struct Known<'a>(Vec<Acquisition<'a>>);
 
 impl<'a> Known<'a> {
@@ -56,7 +56,7 @@ impl<'a> Known<'a> {
         Self(acquired)
     }
 
-    /// The greatest that was known before then.
+    /// The greatest token that was known before this time.
     pub(super) fn greatest_before(&self, at: At) -> Option<Acquisition<'a>> {
         let known = self.0.partition_point(|acquired| acquired.known < at);
         self.0[..known].last().copied()

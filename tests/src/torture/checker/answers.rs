@@ -1,4 +1,4 @@
-//! Whether every request was answered, as documented, in time, and truly.
+//! Whether every answer exists, is documented, in time, and true.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::torture::plan::FaultKind;
 pub(super) const ANSWERED: &str = "every request is answered, unless its service is killed";
 /// A status that the contract does not have.
 pub(super) const DOCUMENTED: &str = "every answer is documented";
-/// Too late.
-pub(super) const IN_TIME: &str = "every answer comes in time";
-/// An action that ran although it was answered that it did not, or the other way round.
-pub(super) const RAN: &str = "an action ran if, and under the fencing token that, its answer says";
+/// An answer after its limit.
+pub(super) const IN_TIME: &str = "every answer arrives in time";
+/// An action that ran against its answer, or did not.
+pub(super) const RAN: &str = "an action's answer says whether it ran, and its fencing token";
 
-/// A killed service's connections are noticed within this.
+/// Clients notice a kill within this time.
 const NOTICED: Duration = Duration::from_millis(500);
 
 const REDIS: [&str; 2] = ["503 redis-unavailable", "503 redis-timeout"];
@@ -55,7 +55,7 @@ pub(super) fn check(index: &Index<'_>, verdict: &mut Verdict) {
     }
 }
 
-/// Whether its service was down at the time.
+/// Whether its service was being killed at the time.
 fn is_excused(index: &Index<'_>, operation: &Operation) -> bool {
     index.faults(FaultKind::KillService).any(|kill| {
         kill.service == operation.service
@@ -64,7 +64,7 @@ fn is_excused(index: &Index<'_>, operation: &Operation) -> bool {
     })
 }
 
-/// Whether an action's answer fits what the origin has seen.
+/// Whether an action's answer agrees with what the origin has seen.
 fn is_true(index: &Index<'_>, operation: &Operation, answer: &str) -> bool {
     let execution = index.executions.get(operation.id.as_str());
     match (operation.verb, answer) {

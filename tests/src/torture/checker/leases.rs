@@ -1,14 +1,13 @@
-//! Whether leases are only renewed and given back by those who hold them.
+//! Whether only holders renew and release leases.
 
 use super::acquisitions::{Known, acquisitions};
 use super::{Index, Verdict};
 use crate::torture::history::{Operation, Verb};
 use crate::torture::plan::FaultKind;
 
-/// A lost lease that was answered as held.
-pub(super) const HELD: &str =
-    "nobody renews a lease or gives one back after another has had the lock";
-/// A renewal that was an acquisition.
+/// A lost lease that was renewed or released.
+pub(super) const HELD: &str = "a lost lease is neither renewed nor released";
+/// A renewal that acquired the lock anew.
 pub(super) const SAME_TOKEN: &str = "a renewal keeps the fencing token";
 
 pub(super) fn check(index: &Index<'_>, user: u64, verdict: &mut Verdict) {

@@ -46,7 +46,8 @@ fn execution(id: &str, began: u64, ended: u64, fencing_token: i64) -> Execution 
     }
 }
 
-/// An action from `sent` to `answered`, at the origin for all but the first and the last millisecond.
+/// An action from `sent` to `answered`, at the origin except for the first and the last
+/// millisecond.
 fn action(history: &mut History, id: &str, sent: u64, answered: u64, answer: &str, number: i64) {
     let committed = if answer == "200" { number } else { 0 };
     let operation = operation(id, Verb::Perform, sent, answered, answer, committed);
@@ -76,7 +77,7 @@ fn rules(history: &History) -> Vec<&'static str> {
     violations.iter().map(|violation| violation.rule).collect()
 }
 
-/// Two actions, one after the other, and a reading after each.
+/// Two actions, one after the other, and a read after each.
 fn good() -> History {
     let mut history = History::default();
     action(&mut history, "a", 10, 20, "200", 5);
@@ -127,7 +128,8 @@ fn an_overlap_with_a_lease_is_found() {
     assert_eq!(rules(&history), [EXCLUSION]);
 }
 
-/// A lease under fencing token 7, another's action under 8, and then this about the lease.
+/// A lease under fencing token 7, another client's action under 8, and then this operation on the
+/// lease.
 fn after_another(verb: Verb, answer: &str, number: i64) -> History {
     let mut history = good();
     history
@@ -156,7 +158,7 @@ fn a_lease_that_is_given_back_or_renewed_after_another_is_found() {
 #[test]
 fn commits_out_of_order_are_found() {
     let mut history = good();
-    // They were asked for at the same time, so that no order of the two acquisitions is known.
+    // Both requests were sent at the same time, so the order of the acquisitions is unknown.
     for (id, began, number) in [("c", 60, 8), ("d", 70, 7)] {
         let operation = operation(id, Verb::Perform, 50, 90, "200", number);
         history.operations.push(operation);
@@ -196,7 +198,7 @@ fn a_lost_commit_is_found_unless_the_data_was_lost() {
     assert_eq!(verdict.violations, []);
     assert_eq!((verdict.lost_commits, verdict.lost_with_data), (0, 1));
 
-    // TaskKind was committed after the loss is not excused by it.
+    // The loss does not excuse what was committed after it.
     action(&mut history, "d", 80, 90, "200", 8);
     reading(&mut history, "u", 91, 0);
     assert_eq!(rules(&history), [DURABILITY]);

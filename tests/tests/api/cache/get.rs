@@ -38,7 +38,8 @@ async fn the_json_comes_back_byte_for_byte_as_stored() {
     }
 }
 
-/// The seconds in `Cache-Control: private, max-age=<seconds>` and in `Cache-Status: edgelatch; hit; ttl=<seconds>`.
+/// The seconds in `Cache-Control: private, max-age=<seconds>` and in `Cache-Status: edgelatch; hit;
+/// ttl=<seconds>`.
 #[track_caller]
 fn freshness(answer: &Answer) -> (i64, i64) {
     let after = |name, prefix: &str| {

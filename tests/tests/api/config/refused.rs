@@ -1,5 +1,5 @@
-//! A bad value is refused with the variable's name and what it accepts: in the log, and as 500 `misconfigured` on every route but
-//! `/healthz`.
+//! A bad value is refused with the variable's name and what it accepts: in the log, and as 500
+//! `misconfigured` on every route but `/healthz`.
 
 use edgelatch_tests::{App, until};
 

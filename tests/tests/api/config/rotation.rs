@@ -1,10 +1,12 @@
 //! With a variables provider whose values may change, they take effect without a restart.
 //!
-//! The service reads its variables while a test waits for its start: the Vault answers on another thread.
+//! The service reads its variables while a test waits for its start: the Vault answers on another
+//! thread.
 
 use edgelatch_tests::{App, Call, RedisServer, Vault, until};
 
-/// The service on this Vault, in one instance that goes on for longer than a test: a new one reads its variables in any case.
+/// The service on this Vault, in one instance that goes on for longer than a test: a new one reads
+/// its variables in any case.
 async fn on(vault: &Vault, redis: RedisServer) -> App {
     App::builder()
         .redis(redis)

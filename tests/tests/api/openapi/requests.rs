@@ -86,7 +86,8 @@ pub(super) async fn try_what_is_refused(judge: &mut Judge, app: &App, all: &[Goo
     }
 }
 
-/// With a setting that is wrong, with a Redis that does not answer, and with one that is gone, in this order.
+/// With a setting that is wrong, with a Redis that does not answer, and with one that is gone, in
+/// this order.
 pub(super) async fn try_what_fails(judge: &mut Judge, app: &mut App, all: &[Good]) {
     let misconfigured = builder().var("lock_expire", "never").start().await;
     for good in all {

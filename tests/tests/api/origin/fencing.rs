@@ -1,4 +1,5 @@
-//! The README's SQL, in SQLite: a store that compares fencing tokens refuses a request that comes too late.
+//! The README's SQL, in SQLite: a store that compares fencing tokens refuses a request that comes
+//! too late.
 
 use edgelatch_tests::{App, Origin, Reply, root};
 use sqlite::{Connection, State};
@@ -16,8 +17,8 @@ fn statements() -> Vec<String> {
         .collect()
 }
 
-/// What a backend does for a request with this fencing token: adds to the user's balance, if the token is not too old. Returns
-/// whether it did.
+/// What a backend does for a request with this fencing token: adds to the user's balance, if the
+/// token is not too old. Returns whether it did.
 fn add(store: &Connection, user: i64, amount: i64, fencing_token: i64) -> bool {
     let [_, ensure, update] = statements().try_into().unwrap();
     let run = |sql: &str| {
@@ -52,7 +53,8 @@ async fn a_fenced_store_refuses_a_late_request() {
     let store = sqlite::open(":memory:").unwrap();
     store.execute(&statements()[0]).unwrap();
 
-    // Two actions of one user, whose requests the origin has seen in this order; the first one's work is late.
+    // Two actions of one user, whose requests the origin has seen in this order; the first one's
+    // work is late.
     let origin = Origin::start(Reply::json("{}").gated()).await;
     let app = App::builder().origin(&origin).start().await;
     let first = app.perform("user_id=42").spawn();

@@ -1,4 +1,5 @@
-//! An origin that fails: 502 and 504, and nothing is kept, but for a short while that it knows no such user.
+//! An origin that fails: 502 and 504, and nothing is kept, but for a short while that it knows no
+//! such user.
 
 use std::time::Duration;
 

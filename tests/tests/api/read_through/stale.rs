@@ -9,7 +9,8 @@ use super::{ENTRY, USER, age, before, max_age};
 const REFRESH_FAILED: &str =
     r#""outcome":"refresh-failed","cause":"The origin answered with status 500"}"#;
 
-/// A service that has read `1`, which stays fresh for a minute, and has times of grace of 30 and 300 seconds.
+/// A service that has read `1`, which stays fresh for a minute, and has times of grace of 30 and
+/// 300 seconds.
 async fn with_entry() -> (App, Origin) {
     let (app, origin) = before(Reply::json("1").header("cache-control", "max-age=60")).await;
     app.get(USER).await.assert_body(200, "1");

@@ -137,7 +137,8 @@ async fn a_user_that_may_not_touch_the_keys() {
 
 const FIRST_ACQUISITION: (&str, &str) = ("POST", "/api/v1/users/10/lock");
 
-/// This reads `ERR The user executing the script can't run this command`, without any code of its own.
+/// This reads `ERR The user executing the script can't run this command`, without any code of its
+/// own.
 #[tokio::test]
 async fn a_user_that_may_not_run_a_command_inside_a_script() {
     let setting = [WRITES[0], WRITES[1], FIRST_ACQUISITION];

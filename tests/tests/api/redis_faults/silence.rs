@@ -1,4 +1,5 @@
-//! A server that does not answer: it costs a request `redis_timeout` once, whatever it had in mind to send.
+//! A server that does not answer: it costs a request `redis_timeout` once, whatever it had in mind
+//! to send.
 
 use std::time::Duration;
 

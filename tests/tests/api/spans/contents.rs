@@ -28,7 +28,11 @@ async fn spans_of_an_action_that_succeeds() {
     let expected = [
         (
             "lock wait",
-            json!({"edgelatch.lock.acquired": true, "edgelatch.fencing_token": token, "edgelatch.outcome": "success"}),
+            json!({
+                "edgelatch.lock.acquired": true,
+                "edgelatch.fencing_token": token,
+                "edgelatch.outcome": "success",
+            }),
         ),
         (
             "action",

@@ -1,7 +1,7 @@
 //! Spans: the component that makes some of its own, and a collector that gets them.
 //!
-//! On Spin the host's spans are others, and a component of WASI 0.3 is not told which of them it is in: there, the component's spans
-//! belong below the caller's.
+//! On Spin the host's spans are others, and a component of WASI 0.3 is not told which of them it is
+//! in: there, the component's spans belong below the caller's.
 
 mod collectors;
 mod contents;
@@ -34,7 +34,8 @@ fn in_trace(call: Call, trace_id: &str) -> Call {
     call.header("traceparent", &format!("00-{trace_id}-{CALLER}-01"))
 }
 
-/// The component's spans of a trace, once the request's own is among them, which is the last to end.
+/// The component's spans of a trace, once the request's own is among them, which is the last to
+/// end.
 async fn of_component(collector: &Collector, trace_id: &str) -> Vec<Span> {
     let ended = |spans: &[Span]| spans.iter().any(is_request);
     let mut spans = collector.trace(trace_id, ended).await;
