@@ -48,7 +48,7 @@ mod tests;
 pub struct Violation {
     /// The promise.
     pub rule: &'static str,
-    /// TaskKind breaks it.
+    /// The history lines that show it.
     pub lines: Vec<String>,
 }
 
