@@ -1,5 +1,5 @@
-//! Collects the served files: `static/`, the committed OpenAPI document, and Swagger UI from its
-//! archive. Each is compressed once, here, and gets a tag from its bytes.
+//! Gathers what is served: the files in `static/`, the committed OpenAPI document, and Swagger UI out of its archive. Each is
+//! compressed once, here, and has a tag made of its bytes.
 
 use std::fmt::Write as _;
 use std::io::{Cursor, Read as _, Write as _};
@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use zip::ZipArchive;
 
-/// Path, media type, and source.
+/// Path, media type, and where the bytes are.
 const FILES: [(&str, &str, Source); 10] = [
     ("/docs", HTML, Source::Own("static/docs.html")),
     ("/docs/docs.css", CSS, Source::Own("static/docs.css")),
@@ -46,7 +46,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 enum Source {
-    /// A file of this repository, relative to this crate.
+    /// A file of this repository, seen from this crate.
     Own(&'static str),
     /// A file of Swagger UI's `dist` folder.
     SwaggerUi(&'static str),

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_trails_its_head_is_seen() {
+    async fn a_late_body_is_noticed() {
         let address = serving(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", "{}"]).await;
         let mut client = Client::connect(&address).await.unwrap();
         let answer = client.call("GET", "/").await.unwrap();
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_cut_off_is_an_error() {
+    async fn a_truncated_answer_is_an_error() {
         let address = serving(&["HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{}"]).await;
         let mut client = Client::connect(&address).await.unwrap();
         assert!(client.call("GET", "/").await.is_err());

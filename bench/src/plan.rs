@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_goes_first_once() {
+    fn each_peer_goes_first_once() {
         let peers = [1, 2, 3];
         let order = |round| in_turn(&peers, round).copied().collect::<Vec<_>>();
         assert_eq!(order(0), [1, 2, 3]);

@@ -140,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_is_busy_with_processes_and_not_with_interrupts() {
+    fn interrupts_are_not_counted() {
         let text = "cpu  100 20 3 9999 50 7 8 4 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
         assert_eq!(parse_machine(text), Some(127));
         assert_eq!(parse_machine("intr 1 2\n"), None);
     }
 
     #[test]
-    fn what_is_cut_off_is_not_read() {
+    fn truncated_text_is_rejected() {
         assert!(parse("42 (a) S 7 42").is_none());
         assert!(parse("").is_none());
     }

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_watches_sees_something() {
+    fn stalls_are_measured() {
         let stalls = Stalls::watch();
         thread::sleep(10 * MOMENT);
         let longest = stalls.longest_ms();

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn who_still_waits_counts_for_the_longest_wait() {
+    fn unfinished_waits_count_for_the_longest_wait() {
         assert_eq!(unfairness(&[2.0, 2.0], &[10.0]), Some(5.0));
         assert_eq!(unfairness(&[], &[10.0]), None);
         assert_eq!(unfairness(&[0.0], &[]), None);

@@ -162,13 +162,13 @@ impl LockModel {
         let session = &mut state.sessions[me];
         let current = connection + 1 == session.connections.len();
         let connection = &mut session.connections[connection];
-        let (script, heard) = (connection.scripts.remove(0), connection.open && current);
+        let (script, delivered) = (connection.scripts.remove(0), connection.open && current);
         let before = state.redis.clone();
         let reply = Scripts(self.mutation).run(&mut state.redis, me, script);
         state
             .witness
             .note_script(&before, &state.redis, me, script, reply);
-        if heard && session.awaited() == Some(script) {
+        if delivered && session.awaited() == Some(script) {
             session.answer = Some(reply);
         }
     }

@@ -1,4 +1,4 @@
-//! One served file.
+//! One file that is served.
 
 use std::io::Read as _;
 
@@ -8,14 +8,13 @@ use edgelatch::problem::Problem;
 use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-/// A page may run and show what comes from this service, and call it. Swagger UI needs style
-/// attributes.
+/// What a page may do: run and show what comes from here, and ask this service. Style attributes are what Swagger UI draws with.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// Stored, but revalidated each time: a 304 costs little, and a new version shows at once.
+/// Kept, but asked for again each time: a 304 costs little, and a new version is seen at once.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// A file, compressed when this crate was built.
@@ -29,7 +28,7 @@ pub(crate) struct Asset {
     gzip: &'static [u8],
 }
 
-/// All files, from `build.rs`.
+/// All of them, as `build.rs` has gathered them.
 static ASSETS: &[Asset] = &include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// The file at this path.
@@ -38,7 +37,7 @@ pub(crate) fn find(path: &str) -> Option<&'static Asset> {
 }
 
 impl Asset {
-    /// 200 with the file, or 304 if the client has it (RFC 9110, section 13.1.2).
+    /// 200 with the file, or 304 where the client has it (RFC 9110, section 13.1.2).
     pub(crate) fn answer(&self, method: &Method, headers: &HeaderMap) -> Response {
         let conditions = match Conditions::of(headers) {
             Ok(conditions) => conditions,
@@ -91,9 +90,9 @@ impl Asset {
         response
     }
 
-    /// Headers that a 304 has, too.
+    /// What a 304 says too.
     fn describe(&self, headers: &mut HeaderMap) {
-        // Weak: the file has one tag, compressed or not (RFC 9110, section 8.8.1).
+        // Weak: one tag for the file as it is and compressed (RFC 9110, section 8.8.1).
         if let Ok(tag) = HeaderValue::try_from(format!("W/\"{}\"", self.tag)) {
             headers.insert(header::ETAG, tag);
         }
@@ -104,13 +103,13 @@ impl Asset {
 
     fn unpacked(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.length);
-        // `build.rs` has compressed it, so this can't fail.
+        // What `build.rs` has compressed can be read again.
         let _ = GzDecoder::new(self.gzip).read_to_end(&mut bytes);
         bytes
     }
 }
 
-/// Whether a client accepts gzip (RFC 9110, section 12.5.3).
+/// Whether a client takes gzip (RFC 9110, section 12.5.3).
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let listed = headers
         .get_all(header::ACCEPT_ENCODING)

@@ -1,6 +1,5 @@
-//! The pages of edgelatch: `/docs` to read and try the service, and `/openapi.json`. They are a
-//! component of their own, so that the API's component stays small. It needs no Redis and no
-//! variable.
+//! The pages of edgelatch: `/docs`, to read and try the service on, and `/openapi.json`. A component of its own, so that the API's
+//! does not grow by them; it needs nothing but the request, not Redis and no variable.
 
 mod asset;
 
@@ -24,7 +23,7 @@ pub async fn handle(request: spin_sdk::http::Request) -> http::Response<Full<Byt
     response.map(Full::new)
 }
 
-/// Answers a request, ignoring its body.
+/// Answers a request whose body does not matter.
 fn answer(head: &RequestHead, uri: &Uri, headers: &HeaderMap) -> Response {
     let path = head.path();
     let path = path.strip_suffix('/').unwrap_or(path);

@@ -12,8 +12,8 @@ use crate::redis::RedisServer;
 /// The project's folder. Cargo or xtask says where it is now: this may have been compiled in
 /// another clone that shares the target folder.
 pub fn root() -> PathBuf {
-    let told = std::env::var_os("CARGO_MANIFEST_DIR");
-    let member = told.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR");
+    let member = folder.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     member.parent().unwrap().to_owned()
 }
 

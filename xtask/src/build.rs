@@ -14,8 +14,8 @@ const TARGET: &str = "wasm32-wasip2";
 /// that shares the target folder.
 pub(crate) fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let told = std::env::var_os("CARGO_MANIFEST_DIR");
-        let xtask = told.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        let folder = std::env::var_os("CARGO_MANIFEST_DIR");
+        let xtask = folder.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
         xtask.parent().unwrap_or(Path::new(".")).to_owned()
     });
     &ROOT
@@ -34,10 +34,10 @@ pub(crate) fn cargo() -> Command {
 /// Removes from a command's environment what cargo has added to ours.
 pub(crate) fn forget_cargo(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
-        let told = name.to_str().is_some_and(|name| {
+        let of_cargo = name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
         });
-        if told {
+        if of_cargo {
             command.env_remove(name);
         }
     }

@@ -248,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_project_s_manifest_can_be_adapted() {
+    fn the_manifest_can_be_adapted() {
         let text = fs::read_to_string(build::root().join("spin.toml")).unwrap();
         let adapted = beside_components(&text).unwrap();
         assert!(

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_imported_where_they_are_wanted() {
+    fn spans_are_imported_with_the_feature_only() {
         let imports = ["wasi:otel/tracing@0.2.0-rc.2", "wasi:otel/types@0.2.0-rc.2"];
         let faults = |spans| faults_of(&imports, &[], false, spans).len();
         assert_eq!(faults(Spans::With), 0);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_granted_may_be_imported() {
+    fn granted_interfaces_may_be_imported() {
         let imports = [
             "spin:redis/redis@3.0.0",
             "spin:variables/variables@3.0.0",
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_may() {
+    fn ungranted_interfaces_may_not_be_imported() {
         for import in [
             "spin:redis/redis@3.0.0",
             "spin:variables/variables@3.0.0",
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_calls_may_not_be_exported() {
+    fn only_the_entry_point_may_be_exported() {
         let interface = Interface {
             imports: Vec::new(),
             exports: vec!["wasi:http/handler@0.3.0".into(), "a:b/c".into()],

@@ -276,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hand_off_is_from_an_end_to_the_next_beginning() {
+    fn a_hand_off_is_from_an_end_to_the_next_start() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let actions = [

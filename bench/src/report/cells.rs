@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_the_digits_that_mean_something() {
+    fn numbers_have_significant_digits() {
         assert_eq!(number(0.954), "0.95");
         assert_eq!(number(12.34), "12.3");
         assert_eq!(number(999.6), "1 000");
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn spreads_show_their_ends_where_there_are_any() {
+    fn spreads_show_their_extremes() {
         assert_eq!(spread(Spread::of(&[1.0, 2.0, 3.0])), "2.00 (1.00–3.00)");
         assert_eq!(spread(Spread::of(&[2.0])), "2.00");
         assert_eq!(spread(None), "");

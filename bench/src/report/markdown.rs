@@ -117,16 +117,11 @@ fn loads(loads: &[Measured]) -> String {
         "Loads",
         &caption,
         &[
-            "case",
-            "peer",
-            "requests/s",
-            "p50 ms",
-            "p99 ms",
-            "CPU µs",
-            "failed",
-            "service: requests/s ×",
-            "service: p99 ×",
-        ],
+            &["case", "peer"],
+            &FIGURES[..],
+            &["service: requests/s ×", "service: p99 ×"],
+        ]
+        .concat(),
     );
     for load in loads {
         for series in &load.series {
@@ -149,17 +144,7 @@ fn series(title: &str, caption: &str, all: &[Series]) -> String {
     let mut table = Table::new(
         title,
         caption,
-        &[
-            "case",
-            "connections",
-            "users",
-            "peer",
-            "requests/s",
-            "p50 ms",
-            "p99 ms",
-            "CPU µs",
-            "failed",
-        ],
+        &[&["case", "connections", "users", "peer"], &FIGURES[..]].concat(),
     );
     for series in all {
         let mut cells = vec![
@@ -191,6 +176,9 @@ fn case_of(series: &Series) -> String {
         Request::Mixed => format!("90 % GET, 10 % PUT, {size}"),
     }
 }
+
+/// The columns of a series' figures.
+const FIGURES: [&str; 5] = ["requests/s", "p50 ms", "p99 ms", "CPU µs", "failed"];
 
 fn figures(series: &Series) -> [String; 5] {
     let middle = |figure: fn(&LoadResult) -> f64| {

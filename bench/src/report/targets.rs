@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_not_judged() {
+    fn unmeasured_targets_are_not_judged() {
         let target = Target::new("", Limit::AtMost(1.0), None);
         assert_eq!(target.met, None);
     }

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_fault_comes_before_one_comes_again() {
+    fn every_kind_of_fault_occurs_before_one_recurs() {
         let mut kinds: Vec<FaultKind> = faults(1, FAULT_KINDS.len(), 100)
             .iter()
             .map(|f| f.kind)

@@ -15,7 +15,7 @@ struct Example {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_curl_in_the_readme_works() {
+async fn every_curl_in_the_readme_prints_what_it_says() {
     let app = App::start().await;
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let (before, section) = readme.split_once(WITH_ORIGIN).unwrap();
@@ -26,7 +26,7 @@ async fn every_curl_in_the_readme_works() {
 
 /// The session with the origin that is shown there, in Python.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_session_with_an_origin_works() {
+async fn the_session_with_an_origin_prints_what_it_says() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let (_, section) = readme.split_once(WITH_ORIGIN).unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
@@ -64,8 +64,7 @@ impl Drop for PythonOrigin {
     }
 }
 
-/// Runs the commands that are shown, and asserts that they print what is shown. Returns how many
-/// there are.
+/// Runs the commands that are shown, and asserts that they print what is shown. Returns how many there are.
 fn try_all(app: &App, readme: &str) -> usize {
     let examples = examples(readme);
     let tried = examples.iter().filter(|example| is_tried(example));
@@ -78,10 +77,9 @@ fn try_all(app: &App, readme: &str) -> usize {
         .count()
 }
 
-/// The scripts in the README, run as they stand there: the first holds its lock while it runs and
-/// gives it back.
+/// The scripts in the README, run as they stand there: the first holds its lock while it runs and gives it back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_shell_script_in_the_readme_works() {
+async fn the_shell_script_in_the_readme_holds_its_lock_while_it_runs() {
     const LOCK: &str = "/api/v1/users/42/locks/nightly";
     let app = App::start().await;
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
@@ -149,8 +147,7 @@ fn examples(readme: &str) -> Vec<Example> {
     examples
 }
 
-/// What differs from run to run is made the same: digits and hexadecimal digits after these words,
-/// and line ends.
+/// What differs from run to run is made the same: digits and hexadecimal digits after these words, and line ends.
 fn settle(text: &str) -> String {
     let lines: Vec<_> = text
         .trim()

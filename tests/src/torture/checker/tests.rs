@@ -101,7 +101,7 @@ fn overlapping_commits_are_found() {
 }
 
 #[test]
-fn an_overlap_with_one_that_has_lost_its_lock_is_only_counted() {
+fn an_overlap_after_a_loss_is_counted() {
     let mut history = good();
     action(&mut history, "c", 50, 70, "409 lock-lost", 7);
     action(&mut history, "d", 60, 80, "200", 8);
@@ -143,7 +143,7 @@ fn after_another(verb: Verb, answer: &str, number: i64) -> History {
 }
 
 #[test]
-fn a_lease_that_is_given_back_or_renewed_after_another_is_found() {
+fn use_of_a_lost_lease_is_found() {
     assert_eq!(rules(&after_another(Verb::Release, "204", 0)), [HELD]);
     assert_eq!(rules(&after_another(Verb::Renew, "200", 7)), [HELD]);
     assert_eq!(
@@ -221,7 +221,7 @@ fn a_last_action_from_nowhere_is_found() {
 }
 
 #[test]
-fn a_last_action_that_was_answered_409_is_found() {
+fn a_last_action_answered_409_is_found() {
     let mut history = good();
     action(&mut history, "c", 50, 60, "409 lock-lost", 7);
     reading(&mut history, "t", 61, 7);
@@ -229,7 +229,7 @@ fn a_last_action_that_was_answered_409_is_found() {
 }
 
 #[test]
-fn a_missing_answer_is_found_unless_the_service_was_killed() {
+fn a_missing_answer_is_found() {
     let mut history = good();
     action(&mut history, "c", 50, 60, "", 7);
     assert_eq!(rules(&history), [ANSWERED]);
@@ -238,7 +238,7 @@ fn a_missing_answer_is_found_unless_the_service_was_killed() {
 }
 
 #[test]
-fn an_answer_that_is_not_documented_or_late_is_found() {
+fn an_undocumented_or_late_answer_is_found() {
     let mut history = good();
     action(&mut history, "c", 50, 60, "500 internal", 7);
     assert_eq!(rules(&history), [DOCUMENTED]);
@@ -248,7 +248,7 @@ fn an_answer_that_is_not_documented_or_late_is_found() {
 }
 
 #[test]
-fn an_answer_that_does_not_fit_what_ran_is_found() {
+fn an_untrue_answer_is_found() {
     let mut history = good();
     action(&mut history, "c", 50, 60, "423 lock-held", 7);
     assert_eq!(rules(&history), [RAN]);
@@ -262,7 +262,7 @@ fn an_answer_that_does_not_fit_what_ran_is_found() {
 }
 
 #[test]
-fn what_is_left_at_the_end_is_found() {
+fn a_leftover_is_found() {
     let mut history = good();
     history
         .leftovers

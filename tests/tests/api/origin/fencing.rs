@@ -1,5 +1,4 @@
-//! The README's SQL, in SQLite: a store that compares fencing tokens refuses a request that comes
-//! too late.
+//! The README's SQL, in SQLite: a store that compares fencing tokens refuses a request that comes too late.
 
 use edgelatch_tests::{App, Origin, Reply, root};
 use sqlite::{Connection, State};
