@@ -76,8 +76,8 @@ impl TortureClient {
             TaskKind::Lease {
                 hold,
                 renewals,
-                give_back,
-            } => self.lease(task, hold, renewals, give_back).await,
+                release,
+            } => self.lease(task, hold, renewals, release).await,
             TaskKind::Read => {
                 let path = format!("/api/v1/users/{}/cache/last-action", task.user);
                 let request = self.request(Method::GET, task.service, &path);
@@ -108,7 +108,7 @@ impl TortureClient {
         }
     }
 
-    async fn lease(&mut self, task: Task, hold: Duration, renewals: u64, give_back: bool) {
+    async fn lease(&mut self, task: Task, hold: Duration, renewals: u64, release: bool) {
         let seed = self.run.options.seed;
         let token = format!("torture-{seed}-{}-{:06}", self.number, self.sent);
         let path = format!("/api/v1/users/{}/lock", task.user);
@@ -140,7 +140,7 @@ impl TortureClient {
             }
             self.note_interval(&granted, task.user, renewed.sent);
         }
-        if give_back {
+        if release {
             tokio::time::sleep(hold).await;
             let request = self.request(Method::DELETE, service, &path);
             let request = request.header("lock-token", &token);

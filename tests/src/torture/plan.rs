@@ -125,7 +125,7 @@ pub enum TaskKind {
         /// How many renewals.
         renewals: u64,
         /// Whether it is released, or left to expire.
-        give_back: bool,
+        release: bool,
     },
     /// Reads `last-action`.
     Read,
@@ -166,7 +166,7 @@ impl Workload {
             86..=91 => TaskKind::Lease {
                 hold: self.hold(),
                 renewals: self.0.between(0, 3),
-                give_back: self.0.percent(85),
+                release: self.0.percent(85),
             },
             _ => TaskKind::Read,
         }
