@@ -65,7 +65,8 @@ fn main() -> Result<()> {
         };
         let packed = format!("{index}.gz");
         fs::write(Path::new(&out).join(&packed), compress(&bytes)?)?;
-        let tag = format!("{:x}", Sha1::digest(&bytes));
+        let digest = Sha1::digest(&bytes);
+        let tag: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         writeln!(
             table,
             "Asset {{ path: {path:?}, media_type: {media_type:?}, tag: \"{tag}\", length: {}, \

@@ -4,7 +4,7 @@ use sha1::{Digest as _, Sha1};
 
 /// The SHA-1 of `bytes`, in hexadecimal digits.
 pub(crate) fn sha1_hex(bytes: &[u8]) -> String {
-    format!("{:x}", Sha1::digest(bytes))
+    hex(&Sha1::digest(bytes))
 }
 
 /// The SHA-1 of parts, each with a line break after it: only the last may hold one.
@@ -14,5 +14,14 @@ pub(crate) fn sha1_hex_of_lines(parts: &[&[u8]]) -> String {
         sha1.update(part);
         sha1.update(b"\n");
     }
-    format!("{:x}", sha1.finalize())
+    hex(&sha1.finalize())
+}
+
+/// Bytes as hexadecimal digits in lower case.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value & 0xf)]);
+    let digits = bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(*byte)]);
+    digits.collect()
 }
