@@ -17,11 +17,8 @@ use crate::platform::redis::Redis;
 use crate::platform::telemetry::{Span, Telemetry};
 use crate::types::error_code::ErrorCode;
 use crate::types::keys::Keys;
-use crate::types::ttl::Ttl;
+use crate::types::ttl::{LAST_ACTION_TTL_MS, Ttl};
 use crate::types::user_id::UserId;
-
-/// How long the result of the last action is kept: an hour.
-const LAST_ACTION_TTL_MS: u64 = 3_600_000;
 
 /// What actions need, on the account of one request.
 pub(crate) struct Actions {

@@ -17,6 +17,7 @@ mod actions;
 mod cache;
 mod components;
 mod draft;
+mod examples;
 mod headers;
 mod leases;
 mod parameters;

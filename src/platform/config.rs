@@ -12,41 +12,12 @@ use std::time::Duration;
 
 use crate::types::ttl::{MAX_TTL_MS, MAX_WAIT_MS, MIN_TTL_MS, Ttl};
 use reader::Reader;
+pub use variables::VARIABLES;
 pub(crate) use variables::Variables;
 
 /// The origin that stands for none: `allowed_outbound_hosts` takes no empty entry, and `.invalid`
 /// never resolves (RFC 2606, section 2).
 pub const NO_ORIGIN: &str = "http://origin.invalid";
-
-/// Every variable that the component reads, as `spin.toml` names them.
-pub const VARIABLES: &[&str] = &[
-    "redis_host",
-    "redis_port",
-    "redis_user",
-    "redis_pwd",
-    "redis_db",
-    "redis_tls",
-    "redis_timeout",
-    "key_prefix",
-    "lock_timeout",
-    "lock_expire",
-    "max_hold",
-    "cache_expire",
-    "max_body_bytes",
-    "idempotency_expire",
-    "api_token",
-    "origin",
-    "origin_action_path",
-    "origin_user_path",
-    "origin_timeout",
-    "origin_passthrough",
-    "origin_invalidate",
-    "stale_while_revalidate",
-    "stale_if_error",
-    "negative_expire",
-    "log_requests",
-    "log_key",
-];
 
 /// Validated settings of one component instance.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ mod cluster;
 mod error;
 mod link;
 mod listener;
-mod retry;
+mod retryable_errors;
 pub(crate) mod script;
 
 use std::future::Future;
@@ -31,8 +31,8 @@ pub use error::{Code, RedisError, RedisErrorKind};
 pub use link::Link;
 use link::Node;
 pub(crate) use listener::{Heard, Listener};
-pub use retry::Repeat;
-use retry::{Remedy, remedy};
+pub use retryable_errors::Repeat;
+use retryable_errors::{Remedy, remedy};
 pub(crate) use script::lua;
 pub use script::{Argument, Script};
 

@@ -1,4 +1,5 @@
-//! Times to live and the limits of times.
+//! Times to live: their limits, and the defaults that are no variables. The defaults of variables
+//! (`lock_expire`, `cache_expire` and others) are in `spin.toml`, as Spin has it.
 
 use std::time::Duration;
 
@@ -9,6 +10,13 @@ pub const MAX_TTL_MS: u64 = 2_592_000_000;
 
 /// The shortest time to live of anything stored: one millisecond.
 pub const MIN_TTL_MS: u64 = 1;
+
+/// How long the result of the last action is kept by default: an hour, in milliseconds.
+pub(crate) const LAST_ACTION_TTL_MS: u64 = 3_600_000;
+
+/// How long the lock of a fetch from the origin lives without renewal, in milliseconds: that is how
+/// long others wait for an instance that died.
+pub(crate) const FETCH_LOCK_TTL_MS: u64 = 3000;
 
 /// The longest that a request may wait for a lock: 60 seconds, in milliseconds.
 pub const MAX_WAIT_MS: u64 = 60_000;

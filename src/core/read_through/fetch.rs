@@ -7,11 +7,7 @@ use super::{FetchReason, ReadError, ReadThrough, Source, UserRead, answered};
 use crate::core::lock::{Lease, LockError, Locks, Record};
 use crate::platform::origin::{Answer, Defaults, Failure, Freshness};
 use crate::platform::telemetry::log;
-use crate::types::ttl::{MAX_TTL_MS, Ttl};
-
-/// How long the lock of a fetch lives without renewal: how long the others wait for an instance
-/// that died.
-const LOCK_TTL_MS: u64 = 3000;
+use crate::types::ttl::{FETCH_LOCK_TTL_MS, MAX_TTL_MS, Ttl};
 
 impl ReadThrough {
     /// Fetches under the lock and keeps what came of it; `None` if the lock was lost meanwhile,
@@ -166,7 +162,7 @@ impl ReadThrough {
 
     pub(super) async fn lock(&self) -> Result<Lease, LockError> {
         let key = self.keys.read_lock(self.user);
-        let ttl = Ttl::of_millis(LOCK_TTL_MS);
+        let ttl = Ttl::of_millis(FETCH_LOCK_TTL_MS);
         let longest = self.source.origin().timeout + ttl.as_duration();
         let locks = Locks::new(self.redis.clone(), longest);
         locks.try_acquire(&key, ttl).await

@@ -15,12 +15,6 @@ use crate::http::schemas;
 /// The name of the security scheme.
 pub(super) const API_TOKEN: &str = "apiToken";
 
-/// A token as examples show it.
-pub(super) const SOME_TOKEN: &str = "4f1c0e7a9b2d4c6e8f00112233445566";
-
-/// A fencing token as examples show it.
-pub(super) const SOME_NUMBER: i64 = 1_795_487_147_968_238;
-
 pub(super) fn components() -> Components {
     let all = ComponentsBuilder::new().security_scheme(API_TOKEN, api_token());
     let all = schemas()

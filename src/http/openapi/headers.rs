@@ -5,7 +5,7 @@ use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::components::SOME_NUMBER;
+use super::examples::SOME_NUMBER;
 
 /// Headers by name. A name may go on after a dot, where one header is described in several ways.
 pub(super) fn headers() -> Vec<(&'static str, Header)> {

@@ -6,8 +6,8 @@ use utoipa::openapi::content::Content;
 use utoipa::openapi::link::Link;
 use utoipa::openapi::path::HttpMethod;
 
-use super::components::{SOME_NUMBER, SOME_TOKEN};
 use super::draft::{Described, Draft, answer, content_of, link, shown};
+use super::examples::{SOME_NUMBER, SOME_TOKEN};
 use crate::core::lock::LockError;
 use crate::http::handlers::locks::{GrantedLease, LockState};
 use crate::http::problem::Problem;

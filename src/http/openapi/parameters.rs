@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::{RefOr, Required};
 
-use super::components::SOME_TOKEN;
+use super::examples::SOME_TOKEN;
 use crate::core::idempotency;
 use crate::http::schemas;
 use crate::types::name::{MAX_NAME, NAME_MARKS};

@@ -1,15 +1,45 @@
-//! The texts of Spin's variables, before anything is made of them.
+//! The names of Spin's variables, and their texts before they are validated. **A new variable begins
+//! here.** Its default is in `spin.toml`.
 
 use futures::future::join_all;
 use spin_sdk::variables;
 
-use super::VARIABLES;
 use bindings::wasi::config::store::get_all;
 
 /// What the SDK does not have, generated.
 mod bindings {
     wit_bindgen::generate!({ path: "wit", world: "configuration", generate_all });
 }
+
+/// Every variable that the component reads, as `spin.toml` names them.
+pub const VARIABLES: &[&str] = &[
+    "redis_host",
+    "redis_port",
+    "redis_user",
+    "redis_pwd",
+    "redis_db",
+    "redis_tls",
+    "redis_timeout",
+    "key_prefix",
+    "lock_timeout",
+    "lock_expire",
+    "max_hold",
+    "cache_expire",
+    "max_body_bytes",
+    "idempotency_expire",
+    "api_token",
+    "origin",
+    "origin_action_path",
+    "origin_user_path",
+    "origin_timeout",
+    "origin_passthrough",
+    "origin_invalidate",
+    "stale_while_revalidate",
+    "stale_if_error",
+    "negative_expire",
+    "log_requests",
+    "log_key",
+];
 
 /// All variables in the order of [`VARIABLES`]; `None` for one that `spin.toml` does not give to
 /// the component.
