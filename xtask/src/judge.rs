@@ -126,7 +126,7 @@ fn validate() -> anyhow::Result<()> {
 }
 
 /// Settings of whoever runs this are not the ones to be judged.
-fn forget_settings(command: &mut Command) {
+pub(crate) fn forget_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name
             .to_str()

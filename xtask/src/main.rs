@@ -4,6 +4,7 @@
 
 mod bench;
 mod build;
+mod cache_judge;
 mod deploy;
 mod dist;
 mod install;
@@ -44,6 +45,8 @@ enum Command {
     },
     /// Check the model of the lock's protocol: print how many states there are, and how each mutation breaks a promise
     Model,
+    /// Run http-cache-tests against the read-through
+    CacheTests,
     /// Let schemathesis try the service for longer than `test` does
     Fuzz(judge::Judge),
     /// Torture it: many clients, two services, one Redis, and every fault, then judge what was seen from outside
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Lock(lock) => return lock.run(),
         Command::Up(up) => up.run(),
         Command::Test { arguments } => test(&arguments),
+        Command::CacheTests => cache_judge::run(),
         Command::Fuzz(judge) => judge.run(),
         Command::Bench { arguments } => bench::run(&arguments),
         Command::Build => build::components(Spans::Without).and_then(|()| build::host()),
@@ -135,7 +139,8 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
     step::run(&mut cargo, "the tests failed: see the output above")?;
     if arguments.is_empty() {
         deploy::check()?;
-        judge::Judge::of_tests().run()
+        judge::Judge::of_tests().run()?;
+        cache_judge::run()
     } else {
         step::say("not all tests were asked for: the outside judges are left out");
         Ok(())
