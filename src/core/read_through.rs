@@ -25,7 +25,7 @@ use crate::types::random;
 use crate::types::ttl::Ttl;
 use crate::types::user_id::UserId;
 pub(crate) use lookup::holders_may_go_on;
-use lookup::{Claim, Lookup};
+use lookup::{Claim, Lookup, When};
 use reading::FetchOutcome;
 pub(crate) use reading::Reading;
 
@@ -118,7 +118,7 @@ impl ReadThrough {
     /// # Cancellation
     /// A future dropped half-way may leave the lock of the fetch taken for some seconds.
     pub(crate) async fn read(self) -> Result<UserRead, ReadError> {
-        let mut lookup = self.lookup(self.claim(Claim::Unspared)).await?;
+        let mut lookup = self.lookup(self.claim(When::Unspared, None)).await?;
         let Some(reading) = &lookup.reading else {
             return self.fetched(FetchReason::Miss, lookup).await;
         };
@@ -148,13 +148,16 @@ impl ReadThrough {
     /// # Cancellation
     /// As [`ReadThrough::read`].
     pub(crate) async fn read_anew(self) -> Result<UserRead, ReadError> {
-        let lookup = self.lookup(self.claim(Claim::Always)).await?;
+        let lookup = self.lookup(self.claim(When::Always, None)).await?;
         self.fetched(FetchReason::Request, lookup).await
     }
 
     /// What a look may claim: nothing for a request whose answer may not be kept.
-    fn claim(&self, claim: Claim) -> Claim {
-        if self.keeps { claim } else { Claim::Never }
+    fn claim(&self, when: When, unless_ended: Option<i64>) -> Claim {
+        Claim {
+            when: if self.keeps { when } else { When::Never },
+            unless_ended,
+        }
     }
 
     /// Fetches, or waits for another request's fetch, for `origin_timeout` each at most.
@@ -168,7 +171,7 @@ impl ReadThrough {
         let deadline = began + timeout;
         let mut backoff = Backoff::new();
         let mut shared = Shared::at_arrival(reason, &lookup);
-        let mut claim = Claim::Unspared;
+        let mut vain_looks = 0;
         loop {
             if let Some(lease) = lookup.lease.take() {
                 self.telemetry.stopwatches.add_wait(began.elapsed());
@@ -193,20 +196,14 @@ impl ReadThrough {
                 let pause = backoff.next_pause(random::bits64()).min(left);
                 spin_sdk::time::sleep(pause).await;
             } else if self.keeps {
-                // Nobody fetches, and the last look took no lock: an outcome was there, or a value
-                // that is fresh for the script alone, since it is a stranger's.
-                claim = match claim {
-                    Claim::Unspared => Claim::Stale,
-                    _ => Claim::Always,
-                };
+                // Nobody fetches, and the last look took no lock: an outcome was there, or a
+                // reading that is of no use, or a stranger's value that only the script takes for a
+                // reading.
+                vain_looks += 1;
             } else {
                 return self.unshared(lookup.reading, reason).await;
             }
-            let wanted = match reason {
-                FetchReason::Request => Claim::Always,
-                FetchReason::Miss | FetchReason::Stale => claim,
-            };
-            lookup = self.lookup(self.claim(wanted)).await?;
+            lookup = self.lookup(shared.claim(self, vain_looks)).await?;
             shared.see(&lookup);
         }
     }
@@ -258,6 +255,21 @@ impl Shared {
             began_before: fetch.is_some(),
             fence: lookup.follows_lock.then_some(lookup.fence),
         }
+    }
+
+    /// What the next look may claim, after so many looks that found no fetch under way and took no
+    /// lock. The end of a fetch that is of use goes before a fetch of the request's own.
+    fn claim(&self, read: &ReadThrough, vain_looks: usize) -> Claim {
+        let is_request = self.reason == FetchReason::Request;
+        let when = match vain_looks {
+            _ if is_request => When::Always,
+            0 => When::Unspared,
+            1 => When::Stale,
+            _ => When::Always,
+        };
+        let after = i64::from(vain_looks > 0 || is_request && self.began_before);
+        let unless_ended = self.fetch.map(|fetch| fetch + after);
+        read.claim(when, unless_ended.filter(|_| vain_looks < 2))
     }
 
     fn see(&mut self, lookup: &Lookup) {

@@ -193,7 +193,9 @@ impl ReadThrough {
     }
 
     /// Fetches in a task of its own, under the lock that `lookup` has taken.
-    pub(super) fn refresh_later(self, lease: Lease, lookup: Lookup) {
+    pub(super) fn refresh_later(self, lease: Lease, mut lookup: Lookup) {
+        // Nobody waits for it, so nothing need stand in for it.
+        lookup.reading = None;
         wit_bindgen::spawn(async move {
             let read = self.fetch(lease, lookup, FetchReason::Stale).await;
             if let Err(ReadError::Origin(origin_failed)) = read {

@@ -9,7 +9,9 @@
 -- KEYS[5] the user's own lock                is there
 -- KEYS[6] its fence                          'stale': the reading is not fresh
 --                                            'always'
---                                    ARGV[4] optional: an action makes readings stale. How long
+--                                    ARGV[4] a fencing token of a fetch: not if a fetch has ended
+--                                            with this one or a greater one
+--                                    ARGV[5] optional: an action makes readings stale. How long
 --                                            what a holder has begun may go on after the holder
 --                                            got the lock, in microseconds
 --
@@ -25,7 +27,7 @@
 -- How long the fence of an idle user lives, in milliseconds: as the lock's scripts have it.
 local FENCE_TTL = 604800000
 
-local RUNS_ON = tonumber(ARGV[4])
+local RUNS_ON = tonumber(ARGV[5])
 
 local function now()
   local time = redis.call('TIME')
@@ -72,9 +74,11 @@ if RUNS_ON then
   number = free_under()
 end
 
--- As reading.rs writes it.
+-- As reading.rs writes them.
+local fence, grace, fetch = string.match(reading, '^{"fence":(%d+),"grace":(%d+),"number":(%d+),')
+local failed_fetch = string.match(outcome, '^{"number":(%d+),')
+
 local function is_fresh()
-  local fence, grace = string.match(reading, '^{"fence":(%d+),"grace":(%d+),')
   if not fence or left <= tonumber(grace) then
     return false
   end
@@ -82,8 +86,11 @@ local function is_fresh()
 end
 
 local function is_wanted()
-  if ARGV[3] == 'never' or ARGV[3] == 'always' then
-    return ARGV[3] == 'always'
+  local last_fetch = math.max(tonumber(fetch) or 0, tonumber(failed_fetch) or 0)
+  if ARGV[3] == 'never' or last_fetch >= tonumber(ARGV[4]) then
+    return false
+  elseif ARGV[3] == 'always' then
+    return true
   end
   return not is_fresh() and (ARGV[3] == 'stale' or outcome == '')
 end

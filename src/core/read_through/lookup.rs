@@ -17,8 +17,15 @@ static LOOKUP: Script = script!("../lock/formats.lua", "lookup.lua");
 const LOCK_TTL_MS: u64 = 3000;
 
 /// When a look takes the lock of the fetch, if that is free.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim {
+    pub(super) when: When,
+    /// Not if a fetch has ended with this fencing token or a greater one.
+    pub(super) unless_ended: Option<i64>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(super) enum When {
     /// Never.
     Never,
     /// If there is neither a fresh reading nor an outcome.
@@ -46,13 +53,15 @@ pub(super) struct Lookup {
 }
 
 impl Claim {
-    fn argument(self) -> Argument<'static> {
-        Argument::Bytes(match self {
-            Self::Never => b"never",
-            Self::Unspared => b"unspared",
-            Self::Stale => b"stale",
-            Self::Always => b"always",
-        })
+    fn arguments(self) -> [Argument<'static>; 2] {
+        let when: &[u8] = match self.when {
+            When::Never => b"never",
+            When::Unspared => b"unspared",
+            When::Stale => b"stale",
+            When::Always => b"always",
+        };
+        let unless_ended = self.unless_ended.unwrap_or(i64::MAX);
+        [Argument::Bytes(when), Argument::Integer(unless_ended)]
     }
 }
 
@@ -88,8 +97,8 @@ impl ReadThrough {
         let mut arguments = vec![
             Argument::Bytes(token.as_str().as_bytes()),
             Argument::millis(ttl.as_duration()),
-            claim.argument(),
         ];
+        arguments.extend(claim.arguments());
         let invalidates = self.source.origin().invalidate;
         if invalidates {
             let micros = self.holders_may_go_on.as_micros();
@@ -107,7 +116,7 @@ impl ReadThrough {
             locks.taken(&lock, token.clone(), ttl, number, [sent, answered])
         };
         let (reply, answered) = reply.inspect_err(|error| {
-            if claim != Claim::Never && error.unanswered().is_some() {
+            if claim.when != When::Never && error.unanswered().is_some() {
                 drop(lease(0, sent));
             }
         })?;

@@ -40,7 +40,7 @@ pub(super) struct FetchStart {
     pub(super) fence: Option<i64>,
 }
 
-/// Milliseconds, where nothing else is said. `lookup.lua` reads the first two, in this order.
+/// Milliseconds, where nothing else is said. `lookup.lua` reads the first three, in this order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct ReadingMeta {
     /// The user's fencing number when the fetch began; 0 if somebody had the user's lock, or if
@@ -48,10 +48,10 @@ struct ReadingMeta {
     fence: i64,
     /// How long it is kept beyond its lifetime.
     grace: u64,
-    /// How long it is fresh. With the grace it is 30 days at most.
-    lifetime: u64,
     /// The fencing token of the fetch.
     number: i64,
+    /// How long it is fresh. With the grace it is 30 days at most.
+    lifetime: u64,
     /// 200, or 404 where the origin knows no such user.
     status: u16,
     /// The digits of the body's entity tag.
@@ -75,6 +75,7 @@ pub(crate) enum FetchOutcome {
     Failed(Failure),
 }
 
+/// `lookup.lua` reads the number, which comes first.
 #[derive(Serialize, Deserialize)]
 struct OutcomeMeta {
     number: i64,
@@ -130,8 +131,8 @@ impl Reading {
         let meta = ReadingMeta {
             fence: start.fence.unwrap_or(0),
             grace: while_revalidate.max(if_error),
-            lifetime,
             number: start.number,
+            lifetime,
             status,
             etag: etag.digits().to_owned(),
             headers,

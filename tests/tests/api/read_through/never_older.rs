@@ -62,7 +62,12 @@ async fn sabotage(redis: &RedisServer, round: u64) {
         // The lock is lost in mid-action, if there is one.
         0 | 1 => {
             let lock = format!("user:{user}:lock");
-            let _: i64 = redis.run(&["DEL", &lock]).await;
+            for _ in 0..50 {
+                if redis.run::<i64>(&["DEL", &lock]).await == 1 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
         }
         // Commits are refused.
         2 => {
