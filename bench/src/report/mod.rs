@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::cases::commands::{Commands, Connections};
 use crate::cases::contention::Contended;
+use crate::cases::reading::Reading;
 use crate::cases::segments::Arrivals;
 use crate::cases::starts::{Fresh, Size, Started};
 use crate::cases::waiters::Waited;
@@ -39,6 +40,7 @@ pub(crate) struct Findings {
     pub(crate) fresh: Vec<Fresh>,
     pub(crate) commands: Vec<Commands>,
     pub(crate) redis_connections: Vec<Connections>,
+    pub(crate) reading: Option<Reading>,
     pub(crate) arrivals: Vec<Arrivals>,
 }
 
@@ -80,6 +82,7 @@ impl Findings {
             fresh: Vec::new(),
             commands: Vec::new(),
             redis_connections: Vec::new(),
+            reading: None,
             arrivals: Vec::new(),
         }
     }
