@@ -135,6 +135,30 @@ async fn a_read_does_not_share_a_fetch_that_began_before_an_action() {
 }
 
 #[tokio::test]
+async fn while_somebody_has_the_lock_fetches_are_shared_all_the_same() {
+    let (app, origin) = before(Reply::json("1").gated()).await;
+    assert_eq!(
+        app.post("/api/v1/users/42/lock?expire=60").await.status,
+        201
+    );
+    let readers: Vec<_> = (0..20).map(|_| app.get(USER).spawn()).collect();
+    origin.until_seen(1).await;
+    until("everybody waits", || async {
+        app.redis.calls("evalsha").await >= 200
+    })
+    .await;
+    origin.reply_with(Reply::json("2"));
+    origin.let_go();
+    let mut answers = Vec::new();
+    for reader in readers {
+        answers.push(reader.await.unwrap().text());
+    }
+    // The first fetch may have begun before a change that the others came after: they share another.
+    assert_eq!(answers.iter().filter(|answer| *answer == "1").count(), 1);
+    assert_eq!(origin.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn a_read_that_loses_its_lock_is_answered_and_not_kept() {
     let (app, origin) = before(Reply::json("1").gated()).await;
     let first = app.get(USER).spawn();
