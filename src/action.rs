@@ -26,6 +26,7 @@ use http::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::core::actions::WorkError;
 use crate::core::lock::FencingToken;
 use crate::platform::config::Config;
 use crate::platform::origin::{self, Caller, Failure};
@@ -133,6 +134,15 @@ impl ErrorCode for ActionError {
             ActionErrorKind::Origin { failure, .. } => failure.code(),
             ActionErrorKind::Rejected { code, .. } => code,
             ActionErrorKind::Internal(_) => "internal",
+        }
+    }
+}
+
+impl WorkError for ActionError {
+    fn may_go_on(&self) -> bool {
+        match &self.kind {
+            ActionErrorKind::Origin { failure, .. } => failure.may_go_on(),
+            _ => false,
         }
     }
 }

@@ -109,14 +109,11 @@ impl Instance {
 
     /// Actions, on the account of one request.
     pub(crate) fn actions(&self, redis: &Redis, telemetry: &Telemetry) -> Actions {
-        let origin = self.config.origin.as_ref();
         Actions {
             locks: self.locks(redis),
-            redis: redis.clone(),
             keys: self.keys.clone(),
             telemetry: telemetry.clone(),
             idempotency_expire: self.config.idempotency_expire,
-            invalidates: origin.is_some_and(|origin| origin.invalidate),
         }
     }
 }

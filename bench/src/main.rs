@@ -29,7 +29,7 @@ use clap::{Parser as _, ValueEnum as _};
 use edgelatch_tests::RedisServer;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cases::{commands, contention, segments, starts, throughput, waiters};
+use crate::cases::{commands, contention, reading, segments, starts, throughput, waiters};
 use crate::machine::Machine;
 use crate::peers::{Peer, Programs, Server};
 use crate::plan::{Arguments, Bench, Case, Plan};
@@ -162,6 +162,7 @@ async fn measure(
                 findings.redis_connections.push(opened);
             }
         }
+        Case::Reading => findings.reading = Some(reading::reading(bench).await?),
         Case::Segments => {
             for server in bench.start_all(&Peer::ALL).await? {
                 findings

@@ -80,6 +80,8 @@ pub(crate) enum Case {
     Starts,
     /// Redis commands per request, connections per instance
     Commands,
+    /// Users read from an origin: a hit, and a hundred readers of one cold user
+    Reading,
     /// Answers whose body arrives after the head
     Segments,
 }

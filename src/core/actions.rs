@@ -6,14 +6,11 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use futures::future::join;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::idempotency::{Idempotency, ReplayError, StoredAnswer};
 use super::lock::{Acquisition, FencingToken, Lease, LockError, Locks, Record};
-use super::read_through::{invalidated_by_action, outdate};
-use crate::platform::redis::Redis;
 use crate::platform::telemetry::{Span, Telemetry};
 use crate::types::error_code::ErrorCode;
 use crate::types::keys::Keys;
@@ -23,13 +20,10 @@ use crate::types::user_id::UserId;
 /// What actions need, on the account of one request.
 pub(crate) struct Actions {
     pub(crate) locks: Locks,
-    pub(crate) redis: Redis,
     pub(crate) keys: Keys,
     pub(crate) telemetry: Telemetry,
     /// How long the answer to an idempotent request is kept.
     pub(crate) idempotency_expire: Ttl,
-    /// Whether an action makes stale what was read of its user.
-    pub(crate) invalidates: bool,
 }
 
 /// One request for an action.
@@ -77,6 +71,12 @@ impl<E> From<LockError> for PerformError<E> {
     }
 }
 
+/// A failure of an action's work.
+pub(crate) trait WorkError: ErrorCode {
+    /// Whether what was begun may still go on elsewhere.
+    fn may_go_on(&self) -> bool;
+}
+
 impl<E: ErrorCode> ErrorCode for PerformError<E> {
     fn code(&self) -> &'static str {
         match self {
@@ -99,7 +99,7 @@ impl Actions {
     ///
     /// # Cancellation
     /// Dropping the future drops `work` and gives the lock back in the background.
-    pub(crate) async fn perform<E: ErrorCode>(
+    pub(crate) async fn perform<E: WorkError>(
         &self,
         request: &ActionRequest,
         work: impl AsyncFnOnce(FencingToken, &Span) -> Result<Option<Box<RawValue>>, E>,
@@ -112,7 +112,7 @@ impl Actions {
         let result = match self.run(&mut lease, work).await {
             Ok(result) => result,
             Err(error) => {
-                self.give_up(request.user, lease).await;
+                give_up(lease, &error).await;
                 return Err(error);
             }
         };
@@ -174,19 +174,7 @@ impl Actions {
         result
     }
 
-    /// After a failure: gives the lock back, since the caller may try again at once, and makes
-    /// stale what was read of the user, who may have changed all the same. Both run concurrently,
-    /// so a dead Redis costs one timeout. What fails here expires.
-    async fn give_up(&self, user: UserId, lease: Lease) {
-        let invalidation = async {
-            if self.invalidates {
-                let _ = outdate(&self.redis, &self.keys, user).await;
-            }
-        };
-        let _ = join(lease.release(), invalidation).await;
-    }
-
-    /// Writes the results, makes stale what was read of the user, and gives the lock back.
+    /// Writes the results and gives the lock back.
     async fn commit(
         &self,
         request: &ActionRequest,
@@ -214,15 +202,26 @@ impl Actions {
             value,
             ttl: self.idempotency_expire,
         }));
-        let invalidated = self
-            .invalidates
-            .then(|| invalidated_by_action(&self.keys, request.user));
-        let invalidated: Vec<&str> = invalidated.iter().flatten().map(String::as_str).collect();
         let span = self.telemetry.trace.span("commit").under(fencing_token);
-        let committed = lease.commit(&records, &invalidated).await;
+        let committed = lease.commit(&records, &[]).await;
         span.ended(&committed);
         committed
     }
+}
+
+/// After a failure: gives the lock back, since the caller may try again at once. What fails here
+/// expires.
+async fn give_up<E: WorkError>(lease: Lease, error: &PerformError<E>) {
+    let ended = match error {
+        PerformError::Work(error) => !error.may_go_on(),
+        PerformError::Lock(_) => false,
+        PerformError::Replay(_) | PerformError::Json(_) => true,
+    };
+    let _ = if ended {
+        lease.release().await
+    } else {
+        lease.release_early().await
+    };
 }
 
 /// The stored answer, as it was.

@@ -30,7 +30,8 @@ use crate::platform::redis::{Redis, RedisError};
 use crate::types::error_code::ErrorCode;
 use crate::types::keys::LockKey;
 use crate::types::ttl::Ttl;
-use scripts::{Attempt, LockHeld, OwnedLock};
+use lease::AcquisitionTimes;
+use scripts::{Attempt, HoldersWork, LockHeld, OwnedLock};
 
 /// The original service's words for a lock that was not acquired.
 pub const COULD_NOT_ACQUIRE: &str = "Could not acquire lock";
@@ -283,7 +284,7 @@ impl Locks {
     pub async fn release(&self, key: &LockKey, token: &OwnerToken) -> Result<(), LockError> {
         // A release has no time to live; the field only bounds cleaning up, which this never does.
         let owned = self.owned(key, token.clone(), Ttl::of_millis(1));
-        if owned.release().await? {
+        if owned.release(HoldersWork::Ended).await? {
             Ok(())
         } else {
             Err(LockError::Lost)
@@ -296,6 +297,25 @@ impl Locks {
     /// If Redis fails.
     pub async fn inspect(&self, key: &LockKey) -> Result<Option<Holder>, RedisError> {
         scripts::inspect(&self.redis, key).await
+    }
+
+    /// The lease of a lock that a script outside of this module has taken for `token`, by a call
+    /// that was sent at `sent` and answered at `answered`. `number` is its fencing token.
+    pub(crate) fn taken(
+        &self,
+        key: &LockKey,
+        token: OwnerToken,
+        ttl: Ttl,
+        number: i64,
+        [sent, answered]: [Instant; 2],
+    ) -> Lease {
+        let owned = self.owned(key, token, ttl);
+        let times = AcquisitionTimes {
+            began: sent,
+            sent,
+            answered,
+        };
+        Lease::new(owned, FencingToken(number), times, self.max_hold)
     }
 
     fn owned(&self, key: &LockKey, token: OwnerToken, ttl: Ttl) -> OwnedLock {

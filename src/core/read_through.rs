@@ -1,19 +1,21 @@
 //! Reads users from the origin through Redis: one fetch at a time per user, however many instances
 //! and hosts ask; stale while revalidating, and stale if error (RFC 5861).
 //!
-//! A request that finds no fresh reading takes the lock of the user's fetch, fetches, and commits
-//! the result in the step that gives the lock back. The others poll Redis until the fetch has
-//! ended: with a reading, with a failure that they share, or with an answer that may not be kept;
-//! then each fetches for itself. An action deletes the lock of a fetch under way, so a reading from
-//! before the change is not kept after it.
+//! A request that finds no fresh reading takes the lock of the user's fetch, in the same step,
+//! fetches, and commits the result in the step that gives the lock back. The others poll Redis
+//! until the fetch has ended: with a reading, with a failure that they share, or with an answer
+//! that may not be kept; then each fetches for itself.
+//!
+//! A reading carries the user's fencing number as it was when its fetch began. It is fresh only if
+//! nobody had the user's lock then, and nobody has had it since: the number is still the same, and
+//! the lock is free. So nothing has to invalidate readings.
 
 mod fetch;
 mod lookup;
 mod reading;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::lock::LockError;
 use crate::platform::origin::{Failure, UserSource};
 use crate::platform::redis::{Redis, RedisError};
 use crate::platform::telemetry::Telemetry;
@@ -22,8 +24,8 @@ use crate::types::keys::Keys;
 use crate::types::random;
 use crate::types::ttl::Ttl;
 use crate::types::user_id::UserId;
-use lookup::Lookup;
-pub(crate) use lookup::{invalidated_by_action, outdate};
+pub(crate) use lookup::holders_may_go_on;
+use lookup::{Claim, Lookup, When};
 use reading::FetchOutcome;
 pub(crate) use reading::Reading;
 
@@ -100,6 +102,10 @@ pub(crate) struct ReadThrough {
     pub(crate) expire: Option<Ttl>,
     /// How long it is kept where neither the request nor the origin says.
     pub(crate) cache_expire: Ttl,
+    /// Whether what is fetched for the request may be kept.
+    pub(crate) keeps: bool,
+    /// See [`holders_may_go_on`].
+    pub(crate) holders_may_go_on: Duration,
 }
 
 impl ReadThrough {
@@ -112,25 +118,25 @@ impl ReadThrough {
     /// # Cancellation
     /// A future dropped half-way may leave the lock of the fetch taken for some seconds.
     pub(crate) async fn read(self) -> Result<UserRead, ReadError> {
-        let lookup = self.lookup().await?;
+        let mut lookup = self.lookup(self.claim(When::Unspared, None)).await?;
         let Some(reading) = &lookup.reading else {
             return self.fetched(FetchReason::Miss, lookup).await;
         };
-        let failed = matches!(lookup.outcome, Some((_, FetchOutcome::Failed(_))));
         if reading.fresh_for().is_none() {
             if reading.serves_while_revalidating() {
-                if lookup.fetching == 0 && !failed {
-                    self.clone().refresh_later();
+                let reading = reading.clone();
+                if let Some(lease) = lookup.lease.take() {
+                    self.clone().refresh_later(lease, lookup);
                 }
-            } else if !(failed && reading.serves_if_error()) {
+                return answered(reading, Source::Cache);
+            }
+            // An origin that has just failed is spared for a while.
+            if !(lookup.origin_is_down() && reading.serves_if_error()) {
                 return self.fetched(FetchReason::Stale, lookup).await;
             }
-            // The origin has just failed: it is spared for a while.
         }
-        Ok(UserRead {
-            reading: reading.clone(),
-            source: Source::Cache,
-        })
+        let reading = reading.clone();
+        answered(reading, Source::Cache)
     }
 
     /// The user as the origin has it, by a fetch that began after this request did. Its failure is
@@ -142,8 +148,16 @@ impl ReadThrough {
     /// # Cancellation
     /// As [`ReadThrough::read`].
     pub(crate) async fn read_anew(self) -> Result<UserRead, ReadError> {
-        let lookup = self.lookup().await?;
+        let lookup = self.lookup(self.claim(When::Always, None)).await?;
         self.fetched(FetchReason::Request, lookup).await
+    }
+
+    /// What a look may claim: nothing for a request whose answer may not be kept.
+    fn claim(&self, when: When, unless_ended: Option<i64>) -> Claim {
+        Claim {
+            when: if self.keeps { when } else { When::Never },
+            unless_ended,
+        }
     }
 
     /// Fetches, or waits for another request's fetch, for `origin_timeout` each at most.
@@ -156,52 +170,41 @@ impl ReadThrough {
         let timeout = self.source.origin().timeout;
         let deadline = began + timeout;
         let mut backoff = Backoff::new();
-        // The fetch that was under way when this request came. Its end is of use, unless the
-        // request wants a fetch that began later.
-        let mut since = (lookup.fetching > 0).then_some(lookup.fetching);
+        let mut shared = Shared::at_arrival(reason, &lookup);
+        let mut vain_looks = 0;
         loop {
-            let of_use = |number: i64| {
-                since.is_some_and(|since| {
-                    number > since || number == since && reason != FetchReason::Request
-                })
-            };
-            if let Some(end) = end_of(&lookup, reason, of_use) {
+            if let Some(lease) = lookup.lease.take() {
+                self.telemetry.stopwatches.add_wait(began.elapsed());
+                return self.fetch(lease, lookup, reason).await;
+            }
+            if let Some(end) = shared.end_of(&lookup) {
                 self.telemetry.stopwatches.add_wait(began.elapsed());
                 return match end {
                     FetchEnd::Reading(reading) => answered(reading, Source::Collapsed(reason)),
                     FetchEnd::Failure(failure) => {
                         self.stale_if_error(lookup.reading, failure, reason)
                     }
-                    FetchEnd::Uncacheable => self.unshared(reason).await,
+                    FetchEnd::Uncacheable => self.unshared(lookup.reading, reason).await,
                 };
             }
-            if lookup.fetching == 0 {
-                match self.lock().await {
-                    Ok(lease) => {
-                        // Another fetch may have ended between our look and our lock.
-                        let again = self.lookup().await?;
-                        if reason == FetchReason::Request || !again.is_fresh() {
-                            self.telemetry.stopwatches.add_wait(began.elapsed());
-                            if let Some(read) = self.fetch(lease, again.reading, reason).await? {
-                                return Ok(read);
-                            }
-                        } else {
-                            let _ = lease.release().await;
-                        }
-                    }
-                    Err(LockError::Redis(error)) => return Err(error.into()),
-                    Err(_) => {}
+            if lookup.fetching > 0 {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    let failure = Failure::timed_out(timeout);
+                    return self.stale_if_error(lookup.reading, failure, reason);
                 }
+                let pause = backoff.next_pause(random::bits64()).min(left);
+                spin_sdk::time::sleep(pause).await;
+            } else if self.keeps {
+                // Nobody fetches, and the last look took no lock: an outcome was there, or a
+                // reading that is of no use, or a stranger's value that only the script takes for a
+                // reading.
+                vain_looks += 1;
+            } else {
+                return self.unshared(lookup.reading, reason).await;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                let failure = Failure::timed_out(timeout);
-                return self.stale_if_error(lookup.reading, failure, reason);
-            }
-            let pause = backoff.next_pause(random::bits64()).min(left);
-            spin_sdk::time::sleep(pause).await;
-            lookup = self.lookup().await?;
-            since = since.or((lookup.fetching > 0).then_some(lookup.fetching));
+            lookup = self.lookup(shared.claim(self, vain_looks)).await?;
+            shared.see(&lookup);
         }
     }
 
@@ -232,19 +235,79 @@ enum FetchEnd {
     Uncacheable,
 }
 
-fn end_of(lookup: &Lookup, reason: FetchReason, of_use: impl Fn(i64) -> bool) -> Option<FetchEnd> {
-    if let Some(reading) = &lookup.reading {
-        let shared = reading.fresh_for().is_some() && reason != FetchReason::Request;
-        if shared || of_use(reading.number()) {
-            return Some(FetchEnd::Reading(reading.clone()));
+/// Which fetch of another request may end a request's wait.
+struct Shared {
+    reason: FetchReason,
+    /// The fencing token of the first fetch that the request saw.
+    fetch: Option<i64>,
+    /// Whether that was under way when the request came.
+    began_before: bool,
+    /// The user's fencing number when the request came.
+    fence: Option<i64>,
+}
+
+impl Shared {
+    fn at_arrival(reason: FetchReason, lookup: &Lookup) -> Self {
+        let fetch = (lookup.fetching > 0).then_some(lookup.fetching);
+        Self {
+            reason,
+            fetch,
+            began_before: fetch.is_some(),
+            fence: lookup.follows_lock.then_some(lookup.fence),
         }
     }
-    match &lookup.outcome {
-        Some((_, FetchOutcome::Uncacheable)) => Some(FetchEnd::Uncacheable),
-        Some((number, FetchOutcome::Failed(failure))) if of_use(*number) => {
-            Some(FetchEnd::Failure(failure.clone()))
+
+    /// What the next look may claim, after so many looks that found no fetch under way and took no
+    /// lock. The end of a fetch that is of use goes before a fetch of the request's own.
+    fn claim(&self, read: &ReadThrough, vain_looks: usize) -> Claim {
+        let is_request = self.reason == FetchReason::Request;
+        let when = match vain_looks {
+            _ if is_request => When::Always,
+            0 => When::Unspared,
+            1 => When::Stale,
+            _ => When::Always,
+        };
+        let after = i64::from(vain_looks > 0 || is_request && self.began_before);
+        let unless_ended = self.fetch.map(|fetch| fetch + after);
+        read.claim(when, unless_ended.filter(|_| vain_looks < 2))
+    }
+
+    fn see(&mut self, lookup: &Lookup) {
+        let fetch = (lookup.fetching > 0).then_some(lookup.fetching);
+        self.fetch = self.fetch.or(fetch);
+    }
+
+    /// Whether the end of a fetch with this fencing token is of use at all.
+    fn is_of_use(&self, number: i64) -> bool {
+        self.fetch.is_some_and(|fetch| {
+            number > fetch
+                || number == fetch && (!self.began_before || self.reason != FetchReason::Request)
+        })
+    }
+
+    /// Whether a reading may be answered. That of a fetch which was under way when the request came
+    /// may be older than an action that had ended by then, if anybody had the user's lock since.
+    fn takes(&self, reading: &Reading) -> bool {
+        let began_before = self.began_before && self.fetch == Some(reading.number());
+        let is_new_enough =
+            !began_before || self.fence.is_none_or(|fence| reading.began_under(fence));
+        let is_fresh = reading.fresh_for().is_some() && self.reason != FetchReason::Request;
+        is_fresh || self.is_of_use(reading.number()) && is_new_enough
+    }
+
+    fn end_of(&self, lookup: &Lookup) -> Option<FetchEnd> {
+        if let Some(reading) = &lookup.reading
+            && self.takes(reading)
+        {
+            return Some(FetchEnd::Reading(reading.clone()));
         }
-        _ => None,
+        match &lookup.outcome {
+            Some((_, FetchOutcome::Uncacheable)) => Some(FetchEnd::Uncacheable),
+            Some((number, FetchOutcome::Failed(failure))) if self.is_of_use(*number) => {
+                Some(FetchEnd::Failure(failure.clone()))
+            }
+            _ => None,
+        }
     }
 }
 

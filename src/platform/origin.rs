@@ -16,10 +16,8 @@ use http_body_util::Full;
 use serde_json::value::RawValue;
 
 use crate::platform::config::Origin;
-use crate::platform::telemetry::Span;
-use crate::types::header_names::{
-    FENCING_TOKEN, IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_REQUEST_ID, X_USER_ID,
-};
+use crate::platform::telemetry::{Span, continued_trace};
+use crate::types::header_names::{FENCING_TOKEN, IDEMPOTENCY_KEY, X_REQUEST_ID, X_USER_ID};
 use crate::types::request_id::RequestId;
 use crate::types::user_id::UserId;
 pub(crate) use cache_control::{CacheControl, Defaults, Freshness};
@@ -149,12 +147,11 @@ fn uri(origin: &Origin, path: &str, user: UserId) -> String {
 
 /// What every request to the origin says of whom it is about and where it comes from.
 fn describe(headers: &mut HeaderMap, user: UserId, caller: Caller<'_>) -> Result<(), Failure> {
-    for name in [TRACEPARENT, TRACESTATE] {
-        for value in caller.headers.get_all(&name) {
-            headers.append(name.clone(), value.clone());
-        }
-    }
+    headers.extend(continued_trace(caller.headers));
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    // An answer is read, and passed on to callers that may not take any encoding.
+    let identity = HeaderValue::from_static("identity");
+    headers.insert(header::ACCEPT_ENCODING, identity);
     let user = HeaderValue::try_from(user.to_string()).map_err(Failure::unsendable)?;
     headers.insert(X_USER_ID, user);
     headers.insert(X_REQUEST_ID, caller.request_id.header().clone());

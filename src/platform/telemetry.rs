@@ -21,7 +21,7 @@ pub(crate) use disabled::{Span, Trace};
 #[cfg(feature = "otel")]
 pub(crate) use spans::{Span, Trace};
 pub(crate) use timings::{Stopwatches, Timings};
-pub(crate) use traceparent::trace_id;
+pub(crate) use traceparent::{continued_trace, trace_id};
 
 use crate::types::request_id::RequestId;
 

@@ -50,6 +50,14 @@ pub(crate) const PYTHON: Program = Program {
                 Fedora: `sudo dnf install python3`; macOS: `brew install python`)",
 };
 
+/// What fetches packages of JavaScript, and Node.js with it: for an outside judge.
+pub(crate) const NPM: Program = Program {
+    names: &["npm"],
+    package: "npm",
+    otherwise: "install Node.js 20 or newer and npm (Debian, Ubuntu: `sudo apt-get install npm`; Fedora: `sudo dnf install npm`; \
+                macOS: `brew install node`)",
+};
+
 /// The tool that checks systemd units without running them.
 pub(crate) const SYSTEMD: Program = Program {
     names: &["systemd-analyze"],

@@ -124,7 +124,7 @@ fn validate() -> anyhow::Result<()> {
 }
 
 /// Removes the caller's own settings, which are not under test.
-fn forget_settings(command: &mut Command) {
+pub(crate) fn forget_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name
             .to_str()

@@ -6,6 +6,7 @@
 
 mod bench;
 mod build;
+mod cache_judge;
 mod deploy;
 mod dist;
 mod install;
@@ -47,6 +48,8 @@ enum Command {
     /// Check the model of the lock protocol. Print the number of states, and how each mutation
     /// breaks a promise
     Model,
+    /// Run http-cache-tests against the read-through
+    CacheTests,
     /// Check the API with schemathesis for longer than `test` does
     Fuzz(judge::Judge),
     /// Torture it: many clients, two services, one Redis and every fault. Then check the recorded
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
         Command::Lock(lock) => return lock.run(),
         Command::Up(up) => up.run(),
         Command::Test { arguments } => test(&arguments),
+        Command::CacheTests => cache_judge::run(),
         Command::Fuzz(judge) => judge.run(),
         Command::Bench { arguments } => bench::run(&arguments),
         Command::Build => build::components(Spans::Without).and_then(|()| build::host()),
@@ -141,7 +145,8 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
     step::run(&mut cargo, "the tests failed: see the output above")?;
     if arguments.is_empty() {
         deploy::check()?;
-        judge::Judge::of_tests().run()
+        judge::Judge::of_tests().run()?;
+        cache_judge::run()
     } else {
         step::say("only some tests were requested: the external tools are skipped");
         Ok(())

@@ -2,6 +2,7 @@
 
 pub(crate) mod commands;
 pub(crate) mod contention;
+pub(crate) mod reading;
 pub(crate) mod segments;
 pub(crate) mod starts;
 pub(crate) mod throughput;

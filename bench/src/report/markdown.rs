@@ -1,7 +1,7 @@
 //! The report in Markdown: the targets first, then the tables.
 
 use super::cells::{Table, number, spread};
-use super::tables::{arrivals, commands, contention, starts, waiters};
+use super::tables::{arrivals, commands, contention, reading, starts, waiters};
 use super::targets::{Limit, Target, judge};
 use super::{Findings, Measured};
 use crate::load::{LoadResult, Series};
@@ -35,6 +35,7 @@ pub(super) fn render(findings: &Findings) -> String {
         (findings.waiters.is_empty(), waiters(findings)),
         (findings.starts.is_empty(), starts(findings)),
         (findings.commands.is_empty(), commands(findings)),
+        (findings.reading.is_none(), reading(findings)),
         (findings.arrivals.is_empty(), arrivals(findings)),
     ];
     for (empty, part) in parts {

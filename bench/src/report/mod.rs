@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::cases::commands::{CommandCounts, Connections};
 use crate::cases::contention::ContentionResult;
+use crate::cases::reading::Reading;
 use crate::cases::segments::AnswerArrivals;
 use crate::cases::starts::{FreshInstanceTimes, Size, StartTimes};
 use crate::cases::waiters::WaitingCost;
@@ -39,6 +40,7 @@ pub(crate) struct Findings {
     pub(crate) fresh: Vec<FreshInstanceTimes>,
     pub(crate) commands: Vec<CommandCounts>,
     pub(crate) redis_connections: Vec<Connections>,
+    pub(crate) reading: Option<Reading>,
     pub(crate) arrivals: Vec<AnswerArrivals>,
 }
 
@@ -80,6 +82,7 @@ impl Findings {
             fresh: Vec::new(),
             commands: Vec::new(),
             redis_connections: Vec::new(),
+            reading: None,
             arrivals: Vec::new(),
         }
     }

@@ -147,6 +147,40 @@ fn joined(list: &[String]) -> String {
     }
 }
 
+pub(super) fn reading(findings: &Findings) -> String {
+    let mut table = Table::new(
+        "Users read from an origin",
+        "The service alone, with an origin that takes 20 ms, which are taken off the time of cold users.",
+        &[
+            "hits/s",
+            "hit p50 ms",
+            "hit p99 ms",
+            "commands per hit",
+            "commands per miss",
+            "readers of a cold user",
+            "last answer, median ms",
+            "longest ms",
+            "fetches per user",
+            "commands per reader",
+        ],
+    );
+    if let Some(it) = &findings.reading {
+        table.row(&[
+            number(it.hits_per_second),
+            maybe(it.hit_p50_ms),
+            maybe(it.hit_p99_ms),
+            number(it.commands_per_hit),
+            number(it.commands_per_miss),
+            it.readers.to_string(),
+            maybe(it.cold_p50_ms),
+            maybe(it.cold_longest_ms),
+            number(it.fetches_per_user),
+            number(it.commands_per_reader),
+        ]);
+    }
+    table.0
+}
+
 pub(super) fn arrivals(findings: &Findings) -> String {
     let mut table = Table::new(
         "Answers in two pieces",

@@ -29,8 +29,12 @@ if own and (not number or number == tonumber(ARGV[2])) then
       redis.call('DEL', KEYS[i])
     end
   end
+  ended = true
   if pass_on(ARGV[3]) then
     leave_proof(KEYS[4], ARGV[4])
+  else
+    -- Readers of the user learn from it that the work has ended. A full Redis may refuse this.
+    pcall(set_fence, tonumber(ARGV[2]), ENDED .. ARGV[2], ARGV[1], 0)
   end
   return 1
 end

@@ -1,16 +1,26 @@
 -- The values that the lock's scripts store, written and parsed here alone.
 
 -- A fence is "number call owner": the last fencing token, the call that it was made for, and the
--- owner's token. Returns the three; the number is 0 without a fence. A stranger's value of another
--- type is an error, and stays.
+-- owner's token. After an owner that lost the lock it is "number/lost call owner", `lost` being that
+-- owner's fencing token. Returns number, call, owner, lost; the number is 0 without a fence, and
+-- `lost` is nil where nobody lost the lock. A stranger's value of another type is an error, and
+-- stays.
 local function read_fence(key)
   local text = redis.call('GET', key) or ''
-  local number, call, owner = string.match(text, '^(%d+) (%S+) (.*)$')
-  return tonumber(number) or 0, call, owner
+  local number, lost, call, owner = string.match(text, '^(%d+)/?(%d*) (%S+) (.*)$')
+  return tonumber(number) or 0, call, owner, tonumber(lost)
 end
 
-local function fence_value(number, call, owner)
-  return string.format('%.0f %s %s', number, call, owner)
+local function fence_value(number, call, owner, lost)
+  local after = lost and string.format('/%.0f', lost) or ''
+  return string.format('%.0f%s %s %s', number, after, call, owner)
+end
+
+-- The call of a holder that gave the lock back when its work had ended begins with this.
+local ENDED = 'ended:'
+
+local function has_ended(call)
+  return string.sub(call, 1, #ENDED) == ENDED
 end
 
 -- A member of a queue is "call token": the waiter's call and its token.

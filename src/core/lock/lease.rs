@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::{Either, select};
 
-use super::scripts::OwnedLock;
+use super::scripts::{HoldersWork, OwnedLock};
 use super::{FencingToken, LockError};
 use crate::platform::redis::{RedisError, Unanswered};
 use crate::platform::time_limit::within;
@@ -162,7 +162,21 @@ impl Lease {
     /// # Cancellation
     /// A future dropped half-way gives the lock back in the background.
     pub async fn release(mut self) -> Result<(), LockError> {
-        let reply = self.owned.release().await;
+        let reply = self.owned.release(HoldersWork::Ended).await;
+        self.settle(reply)
+    }
+
+    /// Gives the lock back though what was done under it may still go on elsewhere: an origin that
+    /// was too slow, for one. For some time after, nothing that is read of the user counts as
+    /// fresh.
+    ///
+    /// # Errors
+    /// As [`Lease::release`].
+    ///
+    /// # Cancellation
+    /// As [`Lease::release`].
+    pub(crate) async fn release_early(mut self) -> Result<(), LockError> {
+        let reply = self.owned.release(HoldersWork::MayGoOn).await;
         self.settle(reply)
     }
 

@@ -2,7 +2,8 @@
 -- (https://redis.io/docs/latest/commands/set/#patterns), to the longest waiter.
 --
 -- KEYS[1] the lock          ARGV[1] the token
--- KEYS[2] its fence         ARGV[2] the call: tells this release from others of the token
+-- KEYS[2] its fence         ARGV[2] the call: tells this release from others of the token, and says
+--                                   whether the holder's work has ended
 -- KEYS[3] its queue         ARGV[3] what the keys of signals begin with
 -- KEYS[4] the proof         ARGV[4] time to live of the proof, in milliseconds
 --                           ARGV[5] the waiter's call, optional: it leaves the queue
@@ -17,6 +18,7 @@ local own, number, call = look()
 if not own then
   return (call == ARGV[2] or redis.call('EXISTS', KEYS[4]) == 1) and 1 or 0
 end
+ended = has_ended(ARGV[2])
 if pass_on(ARGV[3]) then
   leave_proof(KEYS[4], ARGV[4])
 elseif number then

@@ -21,6 +21,18 @@ static INSPECT: Script = Script::new(&[FORMATS, SHARED, lua!("inspect.lua")]);
 /// The longest that a release goes on waiting behind a call whose answer was lost.
 const LONGEST_CLEANUP: Duration = Duration::from_secs(30);
 
+/// What the call of a release begins with if the holder's work has ended: see `formats.lua`.
+const ENDED: &str = "ended:";
+
+/// What is known of a holder's work when it gives the lock back.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum HoldersWork {
+    /// It has ended.
+    Ended,
+    /// It was dropped, or its end is not known.
+    MayGoOn,
+}
+
 /// The result of one try to acquire.
 pub(super) enum Attempt {
     /// The token has the lock now, and did not before.
@@ -143,9 +155,13 @@ impl OwnedLock {
         }
     }
 
-    /// Gives the lock back; `false` if it is not the token's.
-    pub(super) async fn release(&self) -> Result<bool, RedisError> {
-        let call = random::hex128();
+    /// Gives the lock back; `false` if it is not the token's. `work` says what is known of the
+    /// holder's work.
+    pub(super) async fn release(&self, work: HoldersWork) -> Result<bool, RedisError> {
+        let call = match work {
+            HoldersWork::Ended => format!("{ENDED}{}", random::hex128()),
+            HoldersWork::MayGoOn => random::hex128(),
+        };
         let proof = self.key.ended(&call);
         let keys = [self.key.lock(), self.key.fence(), self.key.queue(), &proof];
         let arguments = self.release_arguments(&call);

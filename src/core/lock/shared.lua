@@ -37,10 +37,19 @@ local function next_fencing_token(last)
   return math.max(last + 1, now())
 end
 
+-- Whether the holder gives the lock back now, with its work ended.
+local ended = false
+
 -- A fence lives for longer than its lock, whose time to live is `ttl` milliseconds: without it
--- nobody would know whose fencing token is whose.
+-- nobody would know whose fencing token is whose. It remembers the last owner that lost the lock:
+-- that owner may still be at work.
 local function set_fence(number, call, owner, ttl)
-  redis.call('SET', KEYS[2], fence_value(number, call, owner), 'PX', math.max(FENCE_TTL, 2 * ttl))
+  local last, last_call, _, lost = read_fence(KEYS[2])
+  if last > 0 and last ~= number and not ended and not has_ended(last_call) then
+    lost = last
+  end
+  local value = fence_value(number, call, owner, lost)
+  redis.call('SET', KEYS[2], value, 'PX', math.max(FENCE_TTL, 2 * ttl))
 end
 
 -- Hands the lock to the longest waiter: the script writes the waiter's token into the lock, as the

@@ -1,34 +1,49 @@
 //! Asking the origin under the lock of the user's fetch, and keeping what comes of it.
 
+use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::reading::{FetchOutcome, Reading};
+use spin_sdk::redis::RedisParameter;
+
+use super::lookup::Lookup;
+use super::reading::{FetchOutcome, FetchStart, Reading};
 use super::{FetchReason, ReadError, ReadThrough, Source, UserRead, answered};
-use crate::core::lock::{Lease, LockError, Locks, Record};
+use crate::core::lock::{Lease, Record};
 use crate::platform::origin::{Answer, Defaults, Failure, Freshness};
+use crate::platform::redis::Repeat;
 use crate::platform::telemetry::log;
-use crate::types::ttl::{FETCH_LOCK_TTL_MS, MAX_TTL_MS, Ttl};
+use crate::types::ttl::{MAX_TTL_MS, Ttl};
+
+/// How long the fence of an idle user lives by itself: a week, as `lookup.lua` has it.
+const FENCE_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// As long as the fence of the longest lock, which is longer than any reading is kept.
+const LONGEST_FENCE_TTL_MS: i64 = 2 * MAX_TTL_MS as i64;
 
 impl ReadThrough {
-    /// Fetches under the lock and keeps what came of it; `None` if the lock was lost meanwhile,
-    /// since the user has changed, or because it was held for too long.
+    /// Fetches under the lock, which `lookup` has taken, and keeps what came of it. If the lock is
+    /// lost meanwhile, the fetch goes on and is answered, but nothing is kept.
     pub(super) async fn fetch(
         &self,
         mut lease: Lease,
-        before: Option<Reading>,
+        lookup: Lookup,
         reason: FetchReason,
-    ) -> Result<Option<UserRead>, ReadError> {
+    ) -> Result<UserRead, ReadError> {
         let began = Instant::now();
-        let fetched = lease.keep_during(self.ask()).await;
-        self.telemetry.stopwatches.add_action(began.elapsed());
-        let Ok(fetched) = fetched else {
-            return Ok(None);
+        let start = FetchStart {
+            number: lease.fencing_token().get(),
+            fence: lookup.follows_lock.then_some(lookup.fence),
         };
-        let number = lease.fencing_token().get();
-        match self.judge(number, fetched) {
+        let mut asking = pin!(self.ask());
+        let (fetched, lease) = match lease.keep_during(asking.as_mut()).await {
+            Ok(fetched) => (fetched, Some(lease)),
+            Err(_) => (asking.await, None),
+        };
+        self.telemetry.stopwatches.add_action(began.elapsed());
+        match self.judge(start, fetched) {
             Verdict::Cacheable(reading) => {
                 let kept = self.keep(lease, &reading).await;
-                answered(reading, Source::Fetched { reason, kept }).map(Some)
+                answered(reading, Source::Fetched { reason, kept })
             }
             Verdict::Uncacheable(reading) => {
                 let reading_key = self.keys.read_through(self.user);
@@ -36,27 +51,39 @@ impl ReadThrough {
                 self.leave(lease, &FetchOutcome::Uncacheable, &[&reading_key])
                     .await;
                 let kept = false;
-                answered(reading, Source::Fetched { reason, kept }).map(Some)
+                answered(reading, Source::Fetched { reason, kept })
             }
             Verdict::Failed(failure) => {
-                let outcome = FetchOutcome::Failed(failure.clone());
-                self.leave(lease, &outcome, &[]).await;
-                self.stale_if_error(before, failure, reason).map(Some)
+                if !failure.is_callers_own() {
+                    let outcome = FetchOutcome::Failed(failure.clone());
+                    self.leave(lease, &outcome, &[]).await;
+                } else if let Some(lease) = lease {
+                    let _ = lease.release().await;
+                }
+                self.stale_if_error(lookup.reading, failure, reason)
             }
         }
     }
 
-    /// Asks for this request alone, since the origin's answers may not be kept.
-    pub(super) async fn unshared(&self, reason: FetchReason) -> Result<UserRead, ReadError> {
+    /// Asks for this request alone, since the origin's answers may not be kept, or not this one.
+    pub(super) async fn unshared(
+        &self,
+        before: Option<Reading>,
+        reason: FetchReason,
+    ) -> Result<UserRead, ReadError> {
         let began = Instant::now();
         let fetched = self.ask().await;
         self.telemetry.stopwatches.add_action(began.elapsed());
-        match self.judge(0, fetched) {
+        let start = FetchStart {
+            number: 0,
+            fence: None,
+        };
+        match self.judge(start, fetched) {
             Verdict::Cacheable(reading) | Verdict::Uncacheable(reading) => {
                 let kept = false;
                 answered(reading, Source::Fetched { reason, kept })
             }
-            Verdict::Failed(failure) => self.stale_if_error(None, failure, reason),
+            Verdict::Failed(failure) => self.stale_if_error(before, failure, reason),
         }
     }
 
@@ -68,25 +95,28 @@ impl ReadThrough {
     }
 
     /// Whether the origin's answer may be kept, and for how long.
-    fn judge(&self, number: i64, fetched: Result<Answer, Failure>) -> Verdict {
+    fn judge(&self, start: FetchStart, fetched: Result<Answer, Failure>) -> Verdict {
         let now = SystemTime::now();
         match fetched {
             Ok(answer) => {
                 let freshness = answer.freshness(&self.defaults(), now);
-                let reading = Reading::found(
-                    number,
-                    answer.content_type().map(str::to_owned).as_deref(),
-                    answer.body,
-                    &freshness.unwrap_or(Freshness::NONE),
-                );
-                Verdict::of(reading, freshness)
+                Verdict::of(freshness, |freshness| {
+                    Reading::found(start, answer.body, freshness)
+                })
             }
-            Err(failure) if failure.is_not_found() => {
+            Err(failure) if failure.is_not_found() && failure.is_whole => {
                 let freshness = failure.freshness(&self.negative_defaults(), now);
-                let freshness = freshness.filter(|freshness| !freshness.lifetime.is_zero());
-                let none = Freshness::NONE;
-                let reading = Reading::refused(number, failure, &freshness.unwrap_or(none));
-                Verdict::of(reading, freshness)
+                let freshness = freshness.and_then(|freshness| {
+                    let is_fresh = !freshness.lifetime.is_zero();
+                    if is_fresh {
+                        Ok(freshness)
+                    } else {
+                        Err(freshness)
+                    }
+                });
+                Verdict::of(freshness, |freshness| {
+                    Reading::refused(start, failure, freshness)
+                })
             }
             Err(failure) => Verdict::Failed(failure),
         }
@@ -114,9 +144,12 @@ impl ReadThrough {
         }
     }
 
-    /// Keeps an entry and gives the lock back; returns whether it is kept. It is an answer all the
-    /// same where the lock was lost, or where Redis fails.
-    async fn keep(&self, lease: Lease, reading: &Reading) -> bool {
+    /// Keeps an entry and gives the lock back; returns whether it is kept as fresh. It is an answer
+    /// all the same where the lock was lost, or where Redis fails.
+    async fn keep(&self, lease: Option<Lease>, reading: &Reading) -> bool {
+        let Some(lease) = lease else {
+            return false;
+        };
         let reading_key = self.keys.read_through(self.user);
         let outcome_key = self.keys.read_outcome(self.user);
         let (value, ttl) = reading.write();
@@ -125,11 +158,30 @@ impl ReadThrough {
             value: &value,
             ttl,
         };
-        lease.commit(&[record], &[&outcome_key]).await.is_ok()
+        let kept = lease.commit(&[record], &[&outcome_key]).await.is_ok();
+        if kept && reading.lifetime() > FENCE_TTL {
+            self.prolong_fence().await;
+        }
+        kept && reading.is_current()
+    }
+
+    /// Lets the user's fence live as long as any reading. Without the fence no reading is fresh, so
+    /// nothing but time is lost where this fails.
+    async fn prolong_fence(&self) {
+        let fence = self.keys.user_lock(self.user).fence().as_bytes().to_vec();
+        let arguments = [
+            RedisParameter::Binary(fence),
+            RedisParameter::Int64(LONGEST_FENCE_TTL_MS),
+        ];
+        let prolonged = self.redis.command("PEXPIRE", &arguments, Repeat::Safe);
+        let _ = prolonged.await;
     }
 
     /// Notes how the fetch ended, removes what is no longer to be kept, and gives the lock back.
-    async fn leave(&self, lease: Lease, outcome: &FetchOutcome, removed: &[&str]) {
+    async fn leave(&self, lease: Option<Lease>, outcome: &FetchOutcome, removed: &[&str]) {
+        let Some(lease) = lease else {
+            return;
+        };
         let outcome_key = self.keys.read_outcome(self.user);
         let record = Record {
             key: &outcome_key,
@@ -139,33 +191,19 @@ impl ReadThrough {
         // Without the note the others ask for themselves.
         let _ = lease.commit(&[record], removed).await;
     }
-    /// Fetches in a task of its own, unless somebody is at it.
-    pub(super) fn refresh_later(self) {
+
+    /// Fetches in a task of its own, under the lock that `lookup` has taken.
+    pub(super) fn refresh_later(self, lease: Lease, mut lookup: Lookup) {
+        // Nobody waits for it, so nothing need stand in for it.
+        lookup.reading = None;
         wit_bindgen::spawn(async move {
-            let Ok(lease) = self.lock().await else {
-                return;
-            };
-            match self.lookup().await {
-                Ok(lookup) if !lookup.is_fresh() => {
-                    if let Err(ReadError::Origin(origin_failed)) =
-                        self.fetch(lease, None, FetchReason::Stale).await
-                    {
-                        let id = &self.telemetry.request_id;
-                        let cause = &origin_failed.failure.detail;
-                        log::background_failure(id, "refresh-failed", cause);
-                    }
-                }
-                _ => drop(lease),
+            let read = self.fetch(lease, lookup, FetchReason::Stale).await;
+            if let Err(ReadError::Origin(origin_failed)) = read {
+                let id = &self.telemetry.request_id;
+                let cause = &origin_failed.failure.detail;
+                log::background_failure(id, "refresh-failed", cause);
             }
         });
-    }
-
-    pub(super) async fn lock(&self) -> Result<Lease, LockError> {
-        let key = self.keys.read_lock(self.user);
-        let ttl = Ttl::of_millis(FETCH_LOCK_TTL_MS);
-        let longest = self.source.origin().timeout + ttl.as_duration();
-        let locks = Locks::new(self.redis.clone(), longest);
-        locks.try_acquire(&key, ttl).await
     }
 }
 
@@ -177,11 +215,13 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn of(reading: Reading, freshness: Option<Freshness>) -> Self {
-        if freshness.is_some() {
-            Self::Cacheable(reading)
-        } else {
-            Self::Uncacheable(reading)
+    fn of(
+        freshness: Result<Freshness, Freshness>,
+        reading: impl FnOnce(&Freshness) -> Reading,
+    ) -> Self {
+        match freshness {
+            Ok(freshness) => Self::Cacheable(reading(&freshness)),
+            Err(freshness) => Self::Uncacheable(reading(&freshness)),
         }
     }
 }

@@ -1,20 +1,111 @@
--- What is known of a user that is read from the origin, in one round trip.
+-- What is known of a user who is read from the origin, in one round trip; and the lock of the
+-- fetch, where the caller is the one to fetch.
 --
--- KEYS[1] the reading                KEYS[3] the lock of the fetch
--- KEYS[2] the outcome of the last    KEYS[4] its fence
---         fetch that left no reading
+-- KEYS[1] the lock of the fetch      ARGV[1] the token for the lock of the fetch
+-- KEYS[2] its fence                  ARGV[2] its time to live, in milliseconds
+-- KEYS[3] the reading                ARGV[3] when to take it, if it is free:
+-- KEYS[4] the outcome of the last            'never'
+--         fetch that left no reading         'unspared': the reading is not fresh, and no outcome
+-- KEYS[5] the user's own lock                is there
+-- KEYS[6] its fence                          'stale': the reading is not fresh
+--                                            'always'
+--                                    ARGV[4] a fencing token of a fetch: not if a fetch has ended
+--                                            with this one or a greater one
+--                                    ARGV[5] optional: an action makes readings stale. How long
+--                                            what a holder has begun may go on after the holder
+--                                            got the lock, in microseconds
 --
--- Returns {reading, its PTTL, outcome, fencing token of the fetch under way}: an empty string for what
--- is absent or a stranger's; the fencing token is 0 without a fetch, and 1 where it is not known.
+-- Returns
+--   the reading, its PTTL, and the outcome: an empty string for what is absent or a stranger's
+--   the fencing token of the fetch under way: 0 without one, 1 where it is not known
+--   the user's fencing number, if nobody has the user's lock and nothing of its last holders may
+--   still go on, else 0
+--   1 if the caller has the lock of the fetch now, else 0
+--
+-- A call that is repeated because its answer was lost finds its token in the lock.
 
-local function text(key)
-  local value = redis.pcall('GET', key)
-  return type(value) == 'string' and value or ''
+-- How long the fence of an idle user lives, in milliseconds: as the lock's scripts have it.
+local FENCE_TTL = 604800000
+
+local RUNS_ON = tonumber(ARGV[5])
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
 end
 
-local fetching = 0
-if redis.call('EXISTS', KEYS[3]) == 1 then
-  local known, number, _, owner = pcall(read_fence, KEYS[4])
-  fetching = known and owner == text(KEYS[3]) and number or 1
+-- The user's fencing number: 0 while somebody has the lock, or may still be at work; nil without a
+-- fence.
+local function free_under()
+  if redis.call('EXISTS', KEYS[5]) == 1 then
+    return 0
+  end
+  local is_string, number, call, _, lost = pcall(read_fence, KEYS[6])
+  if not is_string then
+    return 0
+  end
+  if number == 0 then
+    return nil
+  end
+  local running = has_ended(call) and lost or number
+  if (lost or not has_ended(call)) and now() < running + RUNS_ON then
+    return 0
+  end
+  return number
 end
-return {text(KEYS[1]), redis.call('PTTL', KEYS[1]), text(KEYS[2]), fetching}
+
+-- Without a fence nothing would tell a reading from before the next action from one after it: the
+-- fence may have expired or been evicted in between.
+local function ensure_fence(number)
+  if not number then
+    number = now()
+    redis.call('SET', KEYS[6], fence_value(number, ENDED .. 'reader', '-'), 'PX', FENCE_TTL)
+  elseif number > 0 and redis.call('PTTL', KEYS[6]) < FENCE_TTL then
+    redis.call('PEXPIRE', KEYS[6], FENCE_TTL)
+  end
+  return number
+end
+
+local values = redis.call('MGET', KEYS[3], KEYS[4], KEYS[1])
+local reading, outcome, fetcher = values[1] or '', values[2] or '', values[3]
+local left = redis.call('PTTL', KEYS[3])
+local number = 0
+if RUNS_ON then
+  number = free_under()
+end
+
+-- As reading.rs writes them.
+local fence, grace, fetch = string.match(reading, '^{"fence":(%d+),"grace":(%d+),"number":(%d+),')
+local failed_fetch = string.match(outcome, '^{"number":(%d+),')
+
+local function is_fresh()
+  if not fence or left <= tonumber(grace) then
+    return false
+  end
+  return not RUNS_ON or number ~= nil and number > 0 and tonumber(fence) == number
+end
+
+local function is_wanted()
+  local last_fetch = math.max(tonumber(fetch) or 0, tonumber(failed_fetch) or 0)
+  if ARGV[3] == 'never' or last_fetch >= tonumber(ARGV[4]) then
+    return false
+  elseif ARGV[3] == 'always' then
+    return true
+  end
+  return not is_fresh() and (ARGV[3] == 'stale' or outcome == '')
+end
+
+local fetching, taken = 0, 0
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  local is_string, token, _, owner = pcall(read_fence, KEYS[2])
+  fetching = is_string and owner == fetcher and token or 1
+  taken = fetcher == ARGV[1] and 1 or 0
+elseif is_wanted() then
+  if RUNS_ON then
+    number = ensure_fence(number)
+  end
+  fetching, taken = math.max(read_fence(KEYS[2]) + 1, now()), 1
+  redis.call('SET', KEYS[2], fence_value(fetching, '-', ARGV[1]), 'PX', FENCE_TTL)
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+end
+return {reading, left, outcome, fetching, number or 0, taken}

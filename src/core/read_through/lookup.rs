@@ -1,15 +1,36 @@
-//! What Redis knows of a user who is read from the origin, and making it void.
+//! What Redis knows of a user who is read from the origin.
+
+use std::time::{Duration, Instant};
 
 use spin_sdk::redis::RedisResult;
 
 use super::ReadThrough;
 use super::reading::{FetchOutcome, Reading};
-use crate::platform::redis::{Redis, RedisError, Repeat, Script, lua};
-use crate::types::keys::Keys;
-use crate::types::user_id::UserId;
+use crate::core::lock::{Lease, Locks, OwnerToken};
+use crate::platform::redis::{Argument, RedisError, Repeat, Script, lua};
+use crate::types::ttl::{FETCH_LOCK_TTL_MS, Ttl};
 
 static LOOKUP: Script = Script::new(&[lua!("../lock/formats.lua"), lua!("lookup.lua")]);
-static OUTDATE: Script = Script::new(&[lua!("outdate.lua")]);
+
+/// When a look takes the lock of the fetch, if that is free.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim {
+    pub(super) when: When,
+    /// Not if a fetch has ended with this fencing token or a greater one.
+    pub(super) unless_ended: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// Never.
+    Never,
+    /// If there is neither a fresh reading nor an outcome.
+    Unspared,
+    /// If there is no fresh reading.
+    Stale,
+    /// Always.
+    Always,
+}
 
 /// What Redis knows of a user.
 pub(super) struct Lookup {
@@ -18,59 +39,108 @@ pub(super) struct Lookup {
     pub(super) outcome: Option<(i64, FetchOutcome)>,
     /// The fencing token of the fetch under way, 0 where there is none.
     pub(super) fetching: i64,
+    /// The user's fencing number, if nobody has the user's lock and nothing that a holder has begun
+    /// may still go on; else 0.
+    pub(super) fence: i64,
+    /// Whether an action makes readings stale.
+    pub(super) follows_lock: bool,
+    /// The lock of the fetch, if this look took it.
+    pub(super) lease: Option<Lease>,
+}
+
+impl Claim {
+    fn arguments(self) -> [Argument<'static>; 2] {
+        let when: &[u8] = match self.when {
+            When::Never => b"never",
+            When::Unspared => b"unspared",
+            When::Stale => b"stale",
+            When::Always => b"always",
+        };
+        let unless_ended = self.unless_ended.unwrap_or(i64::MAX);
+        [Argument::Bytes(when), Argument::Integer(unless_ended)]
+    }
 }
 
 impl Lookup {
-    pub(super) fn is_fresh(&self) -> bool {
-        let fresh = self.reading.as_ref().and_then(Reading::fresh_for);
-        fresh.is_some()
+    /// Whether the last fetch has found the origin down.
+    pub(super) fn origin_is_down(&self) -> bool {
+        match &self.outcome {
+            Some((_, FetchOutcome::Failed(failure))) => failure.is_down(),
+            _ => false,
+        }
     }
 }
 
 impl ReadThrough {
-    pub(super) async fn lookup(&self) -> Result<Lookup, RedisError> {
+    /// One look, which also takes the lock of the fetch as `claim` says.
+    ///
+    /// # Errors
+    /// If Redis fails. Then the lock is given back in the background if it may have been taken.
+    pub(super) async fn lookup(&self, claim: Claim) -> Result<Lookup, RedisError> {
         let lock = self.keys.read_lock(self.user);
         let reading = self.keys.read_through(self.user);
         let outcome = self.keys.read_outcome(self.user);
-        let keys = [reading.as_str(), &outcome, lock.lock(), lock.fence()];
-        let reply = self.redis.script(&LOOKUP, &keys, &[], Repeat::Safe).await?;
-        match <[RedisResult; 4]>::try_from(reply) {
+        let users = self.keys.user_lock(self.user);
+        let keys = [
+            lock.lock(),
+            lock.fence(),
+            &reading,
+            &outcome,
+            users.lock(),
+            users.fence(),
+        ];
+        let (token, ttl) = (OwnerToken::random(), Ttl::of_millis(FETCH_LOCK_TTL_MS));
+        let mut arguments = vec![
+            Argument::Bytes(token.as_str().as_bytes()),
+            Argument::millis(ttl.as_duration()),
+        ];
+        arguments.extend(claim.arguments());
+        let invalidates = self.source.origin().invalidate;
+        if invalidates {
+            let micros = self.holders_may_go_on.as_micros();
+            let micros = i64::try_from(micros).unwrap_or(i64::MAX);
+            arguments.push(Argument::Integer(micros));
+        }
+        let sent = Instant::now();
+        let reply = self
+            .redis
+            .script_since(sent, &LOOKUP, &keys, &arguments, Repeat::Safe)
+            .await;
+        let lease = |number, answered| {
+            let longest = self.source.origin().timeout + ttl.as_duration();
+            let locks = Locks::new(self.redis.clone(), longest);
+            locks.taken(&lock, token.clone(), ttl, number, [sent, answered])
+        };
+        let (reply, answered) = reply.inspect_err(|error| {
+            if claim.when != When::Never && error.unanswered().is_some() {
+                drop(lease(0, sent));
+            }
+        })?;
+        match <[RedisResult; 6]>::try_from(reply) {
             Ok(
                 [
                     RedisResult::Binary(reading),
                     RedisResult::Int64(left),
                     RedisResult::Binary(outcome),
                     RedisResult::Int64(fetching),
+                    RedisResult::Int64(fence),
+                    RedisResult::Int64(taken),
                 ],
             ) => Ok(Lookup {
-                reading: Reading::read(reading, left),
+                reading: Reading::read(reading, left, invalidates.then_some(fence)),
                 outcome: FetchOutcome::read(&outcome),
                 fetching,
+                fence,
+                follows_lock: invalidates,
+                lease: (taken == 1).then(|| lease(fetching, answered)),
             }),
             _ => Err(RedisError::unexpected("not a reply of lookup.lua")),
         }
     }
 }
 
-/// After an action that has changed a user, or may have: what was read before is not served before
-/// the origin was asked again, but for when it is down. Best done in the action's own commit, where
-/// that is known to have succeeded: see [`invalidated_by_action`].
-///
-/// # Errors
-/// If Redis fails.
-pub(crate) async fn outdate(redis: &Redis, keys: &Keys, user: UserId) -> Result<(), RedisError> {
-    let lock = keys.read_lock(user);
-    let keys = [keys.read_through(user), lock.lock().to_owned()];
-    let keys = [keys[0].as_str(), &keys[1]];
-    redis.script(&OUTDATE, &keys, &[], Repeat::Safe).await?;
-    Ok(())
-}
-
-/// The keys to remove in the step that commits a change of a user: what was read, and the lock of a
-/// fetch under way, which then keeps nothing.
-pub(crate) fn invalidated_by_action(keys: &Keys, user: UserId) -> [String; 2] {
-    [
-        keys.read_through(user),
-        keys.read_lock(user).lock().to_owned(),
-    ]
+/// How long what a holder of the user's lock has begun may go on, counted from when the holder got
+/// the lock: for as long as an action may hold it and the origin may answer.
+pub(crate) fn holders_may_go_on(max_hold: Duration, origin_timeout: Duration) -> Duration {
+    max_hold + origin_timeout
 }

@@ -7,9 +7,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::platform::origin::{Failure, FailureKind, Freshness};
+use crate::types::etag::ETag;
 use crate::types::ttl::{MAX_TTL_MS, Ttl};
 
 /// The status of a reading of a user that the origin knows.
@@ -20,21 +22,46 @@ const FOUND: u16 = 200;
 pub(crate) struct Reading {
     meta: ReadingMeta,
     elapsed: Duration,
+    /// Whether nobody has had the user's lock since the reading began.
+    is_current: bool,
+    /// The entity tag of `body`.
+    pub(crate) etag: ETag,
     /// The origin's bytes.
     pub(crate) body: Bytes,
 }
 
-/// Milliseconds, where nothing else is said. The names are read by `outdate.lua` too.
+/// Under what a fetch began.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FetchStart {
+    /// The fencing token of the fetch.
+    pub(super) number: i64,
+    /// The user's fencing number; 0 while somebody had the user's lock. `None` where actions don't
+    /// make readings stale.
+    pub(super) fence: Option<i64>,
+}
+
+/// Milliseconds, where nothing else is said. `lookup.lua` reads the first three, in this order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct ReadingMeta {
-    /// The fencing token of the reading.
+    /// The user's fencing number when the fetch began; 0 if somebody had the user's lock, or if
+    /// actions don't make readings stale.
+    fence: i64,
+    /// How long it is kept beyond its lifetime.
+    grace: u64,
+    /// The fencing token of the fetch.
     number: i64,
+    /// How long it is fresh. With the grace it is 30 days at most.
+    lifetime: u64,
     /// 200, or 404 where the origin knows no such user.
     status: u16,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    content_type: Option<String>,
-    lifetime: u64,
+    /// The digits of the body's entity tag.
+    etag: String,
+    /// Headers of a refusal.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    headers: Vec<(String, String)>,
     age: u64,
+    /// For how long it was stale when it came.
+    overdue: u64,
     while_revalidate: u64,
     if_error: u64,
 }
@@ -48,6 +75,7 @@ pub(crate) enum FetchOutcome {
     Failed(Failure),
 }
 
+/// `lookup.lua` reads the number, which comes first.
 #[derive(Serialize, Deserialize)]
 struct OutcomeMeta {
     number: i64,
@@ -56,8 +84,11 @@ struct OutcomeMeta {
     status: u16,
     #[serde(default)]
     detail: String,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    content_type: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    headers: Vec<(String, String)>,
+    /// Whether the body is not all of the origin's.
+    #[serde(default)]
+    cut: bool,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -72,61 +103,65 @@ enum OutcomeKind {
 }
 
 impl Reading {
-    /// The user's JSON, just fetched under this fencing token.
-    pub(crate) fn found(
-        number: i64,
-        content_type: Option<&str>,
-        body: Bytes,
-        freshness: &Freshness,
-    ) -> Self {
-        Self::new(number, FOUND, content_type, body, freshness)
+    /// The user's JSON, just fetched.
+    pub(super) fn found(start: FetchStart, body: Bytes, freshness: &Freshness) -> Self {
+        Self::new(start, FOUND, Vec::new(), body, freshness)
     }
 
-    /// The origin's refusal, just fetched under this fencing token.
-    pub(crate) fn refused(number: i64, failure: Failure, freshness: &Freshness) -> Self {
+    /// The origin's refusal, just fetched.
+    pub(super) fn refused(start: FetchStart, failure: Failure, freshness: &Freshness) -> Self {
         let status = failure.status().unwrap_or_default();
-        let content_type = failure.content_type().map(str::to_owned);
-        Self::new(
-            number,
-            status,
-            content_type.as_deref(),
-            failure.body,
-            freshness,
-        )
+        let headers = pairs(&failure.telling_headers());
+        Self::new(start, status, headers, failure.body, freshness)
     }
 
     fn new(
-        number: i64,
+        start: FetchStart,
         status: u16,
-        content_type: Option<&str>,
+        headers: Vec<(String, String)>,
         body: Bytes,
         freshness: &Freshness,
     ) -> Self {
+        // Whatever the freshness says, what is written and what is read back agree.
+        let lifetime = ms(freshness.lifetime).min(MAX_TTL_MS);
+        let window = |window| ms(window).min(MAX_TTL_MS - lifetime);
+        let while_revalidate = window(freshness.stale_while_revalidate);
+        let if_error = window(freshness.stale_if_error);
+        let etag = ETag::of(&body);
         let meta = ReadingMeta {
-            number,
+            fence: start.fence.unwrap_or(0),
+            grace: while_revalidate.max(if_error),
+            number: start.number,
+            lifetime,
             status,
-            content_type: content_type.map(str::to_owned),
-            lifetime: ms(freshness.lifetime),
+            etag: etag.digits().to_owned(),
+            headers,
             age: ms(freshness.age),
-            while_revalidate: ms(freshness.stale_while_revalidate),
-            if_error: ms(freshness.stale_if_error),
+            overdue: ms(freshness.overdue),
+            while_revalidate,
+            if_error,
         };
         Self {
             meta,
             elapsed: Duration::ZERO,
+            is_current: start.fence.is_none_or(|fence| fence > 0),
+            etag,
             body,
         }
     }
 
     /// Reads what is in Redis, with `left` milliseconds to live; `None` for what is no reading.
-    pub(super) fn read(value: impl Into<Bytes>, left: i64) -> Option<Self> {
+    /// `fence` is the user's fencing number now, as in [`FetchStart`].
+    pub(super) fn read(value: impl Into<Bytes>, left: i64, fence: Option<i64>) -> Option<Self> {
         let value = value.into();
         let (meta, body) = parts::<ReadingMeta>(&value)?;
         let total = Duration::from_millis(meta.total());
         let left = Duration::from_millis(u64::try_from(left).ok()?);
         Some(Self {
-            meta,
             elapsed: total.saturating_sub(left),
+            is_current: fence.is_none_or(|fence| fence > 0 && fence == meta.fence),
+            etag: ETag::of_digits(&meta.etag)?,
+            meta,
             // It may be megabytes: not copied.
             body: value.slice_ref(body),
         })
@@ -134,8 +169,23 @@ impl Reading {
 
     /// As it is kept, and for how long.
     pub(super) fn write(&self) -> (Vec<u8>, Ttl) {
-        let total = self.meta.total().clamp(1, MAX_TTL_MS);
-        (joined(&self.meta, &self.body), Ttl::of_millis(total))
+        let ttl = Ttl::of_millis(self.meta.total());
+        (joined(&self.meta, &self.body), ttl)
+    }
+
+    /// Whether its fetch began under this fencing number of the user, with the user's lock free.
+    pub(super) fn began_under(&self, fence: i64) -> bool {
+        fence > 0 && fence == self.meta.fence
+    }
+
+    /// Whether nobody has had the user's lock since the reading began.
+    pub(crate) fn is_current(&self) -> bool {
+        self.is_current
+    }
+
+    /// How long it is kept as fresh.
+    pub(super) fn lifetime(&self) -> Duration {
+        Duration::from_millis(self.meta.lifetime)
     }
 
     /// The fencing token of the reading.
@@ -145,16 +195,18 @@ impl Reading {
 
     /// How long it is fresh yet; `None` once it is stale.
     pub(crate) fn fresh_for(&self) -> Option<Duration> {
-        let lifetime = Duration::from_millis(self.meta.lifetime);
-        lifetime
-            .checked_sub(self.elapsed)
-            .filter(|left| !left.is_zero())
+        let left = self.lifetime().checked_sub(self.elapsed);
+        left.filter(|left| self.is_current && !left.is_zero())
     }
 
     /// For how long it has been stale.
     pub(crate) fn stale_for(&self) -> Duration {
-        let lifetime = Duration::from_millis(self.meta.lifetime);
-        self.elapsed.saturating_sub(lifetime)
+        self.expired_for() + Duration::from_millis(self.meta.overdue)
+    }
+
+    /// For how long its lifetime here has been over.
+    fn expired_for(&self) -> Duration {
+        self.elapsed.saturating_sub(self.lifetime())
     }
 
     /// Its age, counted from when the origin made it (RFC 9111, section 4.2.3).
@@ -164,26 +216,26 @@ impl Reading {
 
     /// Whether it may be served while it is fetched anew (RFC 5861, section 3).
     pub(super) fn serves_while_revalidating(&self) -> bool {
-        self.stale_for() <= Duration::from_millis(self.meta.while_revalidate)
+        let window = Duration::from_millis(self.meta.while_revalidate);
+        self.is_current && self.expired_for() <= window
     }
 
     /// Whether it may be served while the origin is down (RFC 5861, section 4).
     pub(super) fn serves_if_error(&self) -> bool {
-        self.stale_for() <= Duration::from_millis(self.meta.if_error)
+        self.expired_for() <= Duration::from_millis(self.meta.if_error)
     }
 
     /// The origin's refusal, where this is one.
     pub(crate) fn refusal(&self) -> Option<Failure> {
-        let content_type = self.meta.content_type.as_deref();
-        let refusal = || Failure::refused(self.meta.status, content_type, self.body.clone());
+        let headers = || header_map(&self.meta.headers);
+        let refusal = || Failure::refused_with(self.meta.status, headers(), Ok(self.body.clone()));
         (!(200..300).contains(&self.meta.status)).then(refusal)
     }
 }
 
 impl ReadingMeta {
     fn total(&self) -> u64 {
-        let grace = self.while_revalidate.max(self.if_error);
-        self.lifetime.saturating_add(grace)
+        self.lifetime.saturating_add(self.grace)
     }
 }
 
@@ -201,7 +253,8 @@ impl FetchOutcome {
         };
         let body = Bytes::copy_from_slice(body);
         let failure = Failure::new(kind, meta.detail);
-        let failure = failure.with_body(meta.content_type.as_deref(), body);
+        let mut failure = failure.with_body(header_map(&meta.headers), body);
+        failure.is_whole = !meta.cut;
         Some((meta.number, Self::Failed(failure)))
     }
 
@@ -225,7 +278,8 @@ impl FetchOutcome {
             kind,
             status: status.unwrap_or_default(),
             detail: failure.map_or_else(String::new, |failure| failure.detail.clone()),
-            content_type: failure.and_then(Failure::content_type).map(str::to_owned),
+            headers: failure.map_or_else(Vec::new, |failure| pairs(&failure.telling_headers())),
+            cut: failure.is_some_and(|failure| !failure.is_whole),
         };
         joined(&meta, failure.map_or(&[], |failure| &failure.body))
     }
@@ -246,6 +300,23 @@ fn joined(meta: &impl Serialize, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Headers as they are kept. Those that are no text are left out.
+fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
+    let texts = headers.iter().filter_map(|(name, value)| {
+        let value = value.to_str().ok()?;
+        Some((name.as_str().to_owned(), value.to_owned()))
+    });
+    texts.collect()
+}
+
+fn header_map(pairs: &[(String, String)]) -> HeaderMap {
+    let headers = pairs.iter().filter_map(|(name, value)| {
+        let name = HeaderName::try_from(name).ok()?;
+        Some((name, HeaderValue::try_from(value).ok()?))
+    });
+    headers.collect()
+}
+
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -258,17 +329,23 @@ mod tests {
     const FRESHNESS: Freshness = Freshness {
         lifetime: Duration::from_secs(10),
         age: Duration::from_secs(3),
+        overdue: Duration::ZERO,
         stale_while_revalidate: Duration::from_secs(5),
         stale_if_error: Duration::from_secs(20),
+    };
+
+    const START: FetchStart = FetchStart {
+        number: 7,
+        fence: Some(5),
     };
 
     /// A reading of the origin's JSON `1`, with so many milliseconds to live.
     fn with_left(left: i64) -> Option<Reading> {
         let body = Bytes::from_static(b"1");
-        let entry = Reading::found(7, None, body, &FRESHNESS);
+        let entry = Reading::found(START, body, &FRESHNESS);
         let (bytes, ttl) = entry.write();
         assert_eq!(ttl.as_millis(), 30_000);
-        Reading::read(bytes, left)
+        Reading::read(bytes, left, START.fence)
     }
 
     #[test]
@@ -294,15 +371,53 @@ mod tests {
     }
 
     #[test]
+    fn it_is_fresh_under_the_fencing_number_that_it_began_under_alone() {
+        let reading = |began: Option<i64>, now: Option<i64>| {
+            let start = FetchStart {
+                fence: began,
+                ..START
+            };
+            let entry = Reading::found(start, Bytes::from_static(b"1"), &FRESHNESS);
+            let read = Reading::read(entry.write().0, 30_000, now)?;
+            assert!(read.serves_if_error());
+            assert_eq!(read.serves_while_revalidating(), read.is_current());
+            Some(read.fresh_for().is_some())
+        };
+        assert_eq!(reading(Some(5), Some(5)), Some(true));
+        assert_eq!(reading(Some(5), Some(6)), Some(false));
+        // Somebody has the lock now, or had it then.
+        assert_eq!(reading(Some(5), Some(0)), Some(false));
+        assert_eq!(reading(Some(0), Some(5)), Some(false));
+        assert_eq!(reading(Some(0), Some(0)), Some(false));
+        // Actions don't make readings stale; then they do.
+        assert_eq!(reading(None, None), Some(true));
+        assert_eq!(reading(Some(5), None), Some(true));
+        assert_eq!(reading(None, Some(5)), Some(false));
+        assert_eq!(reading(None, Some(0)), Some(false));
+    }
+
+    #[test]
     fn a_failure_is_the_same_after_it_was_kept() {
         let body = Bytes::from_static(b"<p>\n</p>");
-        let failure = Failure::refused(409, Some("text/html"), body);
+        let named = [
+            ("content-type", "text/html"),
+            ("link", "</a>"),
+            ("link", "</b>"),
+        ];
+        let headers = named.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let failure = Failure::refused_with(409, header_map(&headers), Ok(body));
         let kept = FetchOutcome::Failed(failure.clone()).write(9);
         let Some((9, FetchOutcome::Failed(read))) = FetchOutcome::read(&kept) else {
             unreachable!("it was a failure");
         };
         assert_eq!((read.kind, &read.detail), (failure.kind, &failure.detail));
-        assert_eq!(read.content_type(), failure.content_type());
+        assert_eq!(read.telling_headers(), failure.telling_headers());
+        assert_eq!(read.telling_headers().len(), 3);
+        assert!(read.is_whole);
+        let cut = Failure::refused_with(500, HeaderMap::new(), Err("broke off".to_owned()));
+        let kept = FetchOutcome::Failed(cut).write(9);
+        let cut = FetchOutcome::read(&kept);
+        assert!(matches!(cut, Some((9, FetchOutcome::Failed(cut))) if !cut.is_whole));
         assert_eq!(read.body, failure.body);
         let kept = FetchOutcome::Uncacheable.write(9);
         assert!(matches!(
@@ -315,8 +430,37 @@ mod tests {
         #[test]
         fn no_value_makes_it_panic(value in prop::collection::vec(any::<u8>(), 0..80), left in any::<i64>()) {
             let _ = FetchOutcome::read(&value);
-            let _ = Reading::read([&value[..], b"\n"].concat(), left);
-            let _ = Reading::read(value, left);
+            let _ = Reading::read([&value[..], b"\n"].concat(), left, None);
+            let _ = Reading::read(value, left, Some(1));
+        }
+
+        #[test]
+        fn with_all_of_its_time_left_a_reading_is_as_it_was_written(
+            lifetime in any::<u32>(),
+            while_revalidate in any::<u32>(),
+            if_error in any::<u32>(),
+            (age, overdue) in (any::<u32>(), any::<u32>()),
+        ) {
+            let seconds = |seconds| Duration::from_secs(u64::from(seconds));
+            let freshness = Freshness {
+                lifetime: seconds(lifetime),
+                age: seconds(age),
+                overdue: seconds(overdue),
+                stale_while_revalidate: seconds(while_revalidate),
+                stale_if_error: seconds(if_error),
+            };
+            let written = Reading::found(START, Bytes::from_static(b"1"), &freshness);
+            let (value, ttl) = written.write();
+            let read = Reading::read(value, ttl.as_millis() as i64, START.fence);
+            let read = read.ok_or_else(|| TestCaseError::fail("no reading"))?;
+            if !read.lifetime().is_zero() || read.meta.grace > 0 {
+                prop_assert_eq!(read.elapsed, Duration::ZERO);
+            }
+            prop_assert_eq!(read.fresh_for(), written.fresh_for());
+            prop_assert_eq!(read.stale_for(), written.stale_for());
+            prop_assert_eq!(read.age(), written.age());
+            prop_assert_eq!(&read.etag, &written.etag);
+            prop_assert!(read.lifetime() <= seconds(lifetime));
         }
     }
 }

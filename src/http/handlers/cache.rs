@@ -110,7 +110,8 @@ fn writable(name: &Name) -> Result<(), Problem> {
 /// The entry with the headers of a cache, or a 304.
 fn shown(entry: CacheEntry, conditions: &Conditions) -> Result<Answer, Problem> {
     let seconds = entry.remaining.map(|left| left.as_secs());
-    let mut response = replies::conditional(entry.json.into(), conditions)?;
+    let etag = ETag::of(&entry.json);
+    let mut response = replies::conditional(entry.json.into(), &etag, conditions)?;
     let (control, status) = match seconds {
         Some(left) => (
             format!("private, max-age={left}"),

@@ -2,7 +2,9 @@
 
 use http::{HeaderValue, header};
 
-use crate::core::read_through::{FetchReason, ReadError, ReadThrough, Source, UserRead};
+use crate::core::read_through::{
+    FetchReason, ReadError, ReadThrough, Source, UserRead, holders_may_go_on,
+};
 use crate::http::problem::{Problem, origin_failure};
 use crate::http::replies;
 use crate::http::request::query::{self, Query};
@@ -24,8 +26,8 @@ pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
     let (context, headers) = (request.context, request.headers);
     let config = &context.instance.config;
     let origin = config.origin.clone().ok_or_else(Problem::no_origin)?;
-    let passthrough = origin.passthrough;
-    let anew = CacheControl::of(&headers).no_cache;
+    let (passthrough, origin_timeout) = (origin.passthrough, origin.timeout);
+    let asked = CacheControl::of(&headers);
     let id = context.telemetry.request_id.clone();
     let reading = ReadThrough {
         redis: context.redis.clone(),
@@ -35,8 +37,10 @@ pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
         user,
         expire,
         cache_expire: config.cache_expire,
+        keeps: !asked.no_store,
+        holders_may_go_on: holders_may_go_on(config.max_hold, origin_timeout),
     };
-    let read = if anew {
+    let read = if asked.no_cache {
         reading.read_anew().await
     } else {
         reading.read().await
@@ -59,7 +63,8 @@ fn shown(read: &UserRead, conditions: &Conditions, passthrough: bool) -> Result<
     if let Some(refusal) = read.reading.refusal() {
         return Err(refused(refusal, passthrough, control, status)?);
     }
-    let mut response = replies::conditional(read.reading.body.clone(), conditions)?;
+    let (body, etag) = (read.reading.body.clone(), &read.reading.etag);
+    let mut response = replies::conditional(body, etag, conditions)?;
     let headers = response.headers_mut();
     headers.extend(replies::cache_headers(control, status)?);
     let age = HeaderValue::from(read.reading.age().as_secs());

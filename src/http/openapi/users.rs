@@ -1,6 +1,7 @@
 //! Users, read from the origin.
 
 use bytes::Bytes;
+use http::HeaderMap;
 use serde_json::json;
 use std::time::Duration;
 use utoipa::openapi::Ref;
@@ -51,5 +52,8 @@ fn get() -> Described {
 /// What is told of an origin that answers with an error.
 pub(super) fn refused() -> Problem {
     let body = Bytes::from_static(b"{\"error\":\"no such user\"}");
-    origin_failure(Failure::refused(404, Some("application/json"), body), false)
+    origin_failure(
+        Failure::refused_with(404, HeaderMap::new(), Ok(body)),
+        false,
+    )
 }

@@ -51,8 +51,11 @@ impl Problem {
         let mut response = empty(self.status());
         *response.body_mut() = Body::from(self.body(path));
         let headers = response.headers_mut();
-        headers.extend(std::mem::take(&mut self.headers));
-        headers.extend(self.own_headers());
+        match self.origin.as_deref_mut() {
+            Some(OriginAnswer::Verbatim { headers: told, .. }) => headers.extend(told.drain()),
+            _ => headers.extend(self.own_headers()),
+        }
+        headers.extend(self.headers);
         (response, self.cause)
     }
 
@@ -86,16 +89,13 @@ impl Problem {
     }
 
     /// The headers that belong to the problem.
-    fn own_headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let content = match self.origin.as_deref() {
-            Some(OriginAnswer::Verbatim { content_type, .. }) => content_type.clone(),
-            _ => Some(HeaderValue::from_static("application/problem+json")),
-        };
+    fn own_headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
+        let content = HeaderValue::from_static("application/problem+json");
         let retry = self.retry_after.map(HeaderValue::from);
         let challenge =
             (self.status == StatusCode::UNAUTHORIZED).then(|| HeaderValue::from_static("Bearer"));
         let optional = [
-            (header::CONTENT_TYPE, content),
+            (header::CONTENT_TYPE, Some(content)),
             (header::RETRY_AFTER, retry),
             (header::WWW_AUTHENTICATE, challenge),
         ];

@@ -123,7 +123,7 @@ impl From<ActionError> for Problem {
 }
 
 /// The problem that the caller is told of a failed origin. With `passthrough`, a 4xx or 5xx is told
-/// as it is.
+/// as it is, if all of it is there.
 pub(crate) fn origin_failure(failure: Failure, passthrough: bool) -> Problem {
     let problem = match failure.kind {
         FailureKind::TimedOut => Problem::origin_too_slow(failure.detail.as_str()),
@@ -137,10 +137,10 @@ pub(crate) fn origin_failure(failure: Failure, passthrough: bool) -> Problem {
         };
     };
     let is_error = status.is_client_error() || status.is_server_error();
-    let answer = if passthrough && is_error {
+    let answer = if passthrough && is_error && failure.is_whole {
         OriginAnswer::Verbatim {
             status,
-            content_type: failure.content_type_header(),
+            headers: failure.telling_headers(),
             body: failure.body,
         }
     } else {
@@ -154,7 +154,7 @@ pub(crate) fn origin_failure(failure: Failure, passthrough: bool) -> Problem {
 
 /// The origin's JSON; of a longer one its beginning, as a string.
 fn shown(failure: &Failure) -> Option<Box<RawValue>> {
-    if !failure.has_json_type() {
+    if !failure.may_be_json() {
         return None;
     }
     let json = json::parse(&failure.body).ok()?;
@@ -169,16 +169,21 @@ fn shown(failure: &Failure) -> Option<Box<RawValue>> {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use http::{HeaderValue, header};
 
     #[test]
     fn json_is_shown_whole_or_by_its_beginning_and_nothing_else_is() {
         let shown = |content_type, body: &str| {
             let body = Bytes::from(body.to_owned());
-            let failure = Failure::refused(409, Some(content_type), body);
+            let value = HeaderValue::try_from(content_type).ok();
+            let headers = value.map(|value| (header::CONTENT_TYPE, value));
+            let headers = headers.into_iter().filter(|(_, value)| !value.is_empty());
+            let failure = Failure::refused_with(409, headers.collect(), Ok(body));
             shown(&failure).map(|json| json.get().to_owned())
         };
         let json = "application/json";
         assert_eq!(shown(json, "{\"a\": 1}").as_deref(), Some("{\"a\": 1}"));
+        assert_eq!(shown("", "{\"a\": 1}").as_deref(), Some("{\"a\": 1}"));
         assert_eq!(shown(json, "{\"a\": 1"), None);
         assert_eq!(shown("text/html", "{}"), None);
         let long = format!("\"{}\"", "\u{e4}".repeat(2000));

@@ -1,7 +1,7 @@
 //! Problems that are the origin's.
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 
 use super::Problem;
@@ -20,8 +20,8 @@ pub(crate) enum OriginAnswer {
     Verbatim {
         /// Its status.
         status: StatusCode,
-        /// Its type.
-        content_type: Option<HeaderValue>,
+        /// Those of its headers that tell of the body, or what to do.
+        headers: HeaderMap,
         /// Its body.
         body: Bytes,
     },

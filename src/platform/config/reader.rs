@@ -151,7 +151,12 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
 
     pub(super) fn origin(&mut self) -> Option<Origin> {
         let base = self.text("origin");
-        let base = base.strip_suffix('/').unwrap_or(&base).to_owned();
+        let base = base.strip_suffix('/').unwrap_or(&base);
+        // A scheme is the same in capitals (RFC 3986, section 3.1).
+        let base = match base.split_once("://") {
+            Some((scheme, rest)) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
+            None => base.to_owned(),
+        };
         let origin = Origin {
             base: base.clone(),
             action_path: self.checked("origin_action_path", ACTION_PATH, is_action_path),

@@ -4,11 +4,26 @@
 //! This service is a shared cache in the sense of the RFC, since what it keeps of a user is served
 //! to everybody who asks it for that user: so `s-maxage` goes before `max-age`, and `private` is
 //! not kept. The RFC's estimate of a lifetime from `Last-Modified` is left out: where the origin
-//! says nothing, the settings do.
+//! says nothing, the settings do. So is its apparent age: no two clocks are compared.
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+
+use crate::types::header_names::{TRACEPARENT, TRACESTATE, X_REQUEST_ID};
+use crate::types::ttl::MAX_TTL_MS;
+
+/// The statuses that may be kept where the origin does not say for how long (RFC 9110, section
+/// 15.1), as far as they reach this cache.
+const HEURISTICALLY_CACHEABLE: [StatusCode; 4] = [
+    StatusCode::OK,
+    StatusCode::NON_AUTHORITATIVE_INFORMATION,
+    StatusCode::NOT_FOUND,
+    StatusCode::GONE,
+];
+
+/// What the origin is sent that differs from one caller to the next.
+const CALLERS: [HeaderName; 3] = [X_REQUEST_ID, TRACEPARENT, TRACESTATE];
 
 /// The greatest number of seconds that is told from greater ones (RFC 9111, section 1.2.2).
 const MAX_SECONDS: u64 = 1 << 31;
@@ -25,6 +40,10 @@ pub(crate) struct CacheControl {
     private: bool,
     /// `must-revalidate` or `proxy-revalidate`: never to be served stale.
     must_revalidate: bool,
+    /// Kept only by who knows what the status means.
+    must_understand: bool,
+    /// May be kept though the status alone does not say so.
+    public: bool,
     max_age: Option<u64>,
     s_maxage: Option<u64>,
     stale_while_revalidate: Option<u64>,
@@ -57,6 +76,8 @@ impl CacheControl {
             "no-cache" => self.no_cache = true,
             "private" => self.private = true,
             "must-revalidate" | "proxy-revalidate" => self.must_revalidate = true,
+            "must-understand" => self.must_understand = true,
+            "public" => self.public = true,
             "max-age" => self.max_age = least(self.max_age),
             "s-maxage" => self.s_maxage = least(self.s_maxage),
             "stale-while-revalidate" => {
@@ -75,6 +96,8 @@ pub(crate) struct Freshness {
     pub(crate) lifetime: Duration,
     /// How old it is already.
     pub(crate) age: Duration,
+    /// For how long it has been stale already.
+    pub(crate) overdue: Duration,
     /// For how long after its expiry it may be served while it is fetched anew.
     pub(crate) stale_while_revalidate: Duration,
     /// For how long after its expiry it may be served while the origin is down.
@@ -82,13 +105,16 @@ pub(crate) struct Freshness {
 }
 
 impl Freshness {
-    /// Not to be kept.
-    pub(crate) const NONE: Self = Self {
-        lifetime: Duration::ZERO,
-        age: Duration::ZERO,
-        stale_while_revalidate: Duration::ZERO,
-        stale_if_error: Duration::ZERO,
-    };
+    /// That of an answer which is not kept.
+    pub(crate) fn of_uncacheable(headers: &HeaderMap) -> Self {
+        Self {
+            lifetime: Duration::ZERO,
+            age: age(headers),
+            overdue: Duration::ZERO,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+        }
+    }
 
     /// For how long it is worth keeping.
     pub(crate) fn total(&self) -> Duration {
@@ -109,36 +135,58 @@ pub(crate) struct Defaults {
     pub(crate) stale_if_error: Duration,
 }
 
-/// How the answer with these headers, which came at `now`, may be kept; `None` if it may not.
+/// How the answer with this status and these headers, which came at `now`, may be kept; `None` if
+/// it may not.
 ///
 /// An answer that is stale at once (`max-age=0`) is kept only where the origin itself allows it to
-/// be served stale.
+/// be served stale. `s-maxage` alone forbids that too (RFC 9111, section 5.2.2.10).
 pub(crate) fn freshness(
+    status: StatusCode,
     headers: &HeaderMap,
     defaults: &Defaults,
     now: SystemTime,
 ) -> Option<Freshness> {
     let directives = CacheControl::of(headers);
-    if directives.no_store || directives.no_cache || directives.private {
+    let is_known = HEURISTICALLY_CACHEABLE.contains(&status);
+    // Ranges are not asked for, and their parts not put together (RFC 9111, section 3.3).
+    let forbidden = directives.no_store
+        || directives.no_cache
+        || directives.private
+        || directives.must_understand && !is_known
+        || status == StatusCode::PARTIAL_CONTENT
+        || varies(headers);
+    if forbidden {
         return None;
     }
     let said = directives
         .s_maxage
         .or(directives.max_age)
-        .map(Duration::from_secs)
+        .map(|seconds| (Duration::from_secs(seconds), Duration::ZERO))
         .or_else(|| until_expires(headers, now));
-    let age = number(headers, header::AGE).map_or(Duration::ZERO, Duration::from_secs);
-    let lifetime = said.map_or(defaults.lifetime, |said| said.saturating_sub(age));
-    let lifetime = lifetime.min(defaults.longest);
-    let stale = |said: Option<u64>, default: Duration| match said {
-        _ if directives.must_revalidate => Duration::ZERO,
-        Some(seconds) => Duration::from_secs(seconds),
-        None if lifetime.is_zero() => Duration::ZERO,
-        None => default,
+    let (said, expired) = match said {
+        Some(said) => said,
+        None if is_known || directives.public => (defaults.lifetime, Duration::ZERO),
+        None => return None,
+    };
+    let age = age(headers);
+    let longest = defaults.longest.min(Duration::from_millis(MAX_TTL_MS));
+    let lifetime = said.saturating_sub(age).min(longest);
+    let overdue = (age + expired).saturating_sub(said);
+    let implied = !lifetime.is_zero() && directives.s_maxage.is_none();
+    let stale = |said: Option<u64>, default: Duration| {
+        let window = match said {
+            _ if directives.must_revalidate => Duration::ZERO,
+            Some(seconds) => Duration::from_secs(seconds),
+            None if implied => default,
+            None => Duration::ZERO,
+        };
+        let left = Duration::from_millis(MAX_TTL_MS) - lifetime;
+        window.saturating_sub(overdue).min(left)
     };
     let freshness = Freshness {
         lifetime,
         age,
+        overdue,
         stale_while_revalidate: stale(
             directives.stale_while_revalidate,
             defaults.stale_while_revalidate,
@@ -148,21 +196,44 @@ pub(crate) fn freshness(
     (!freshness.total().is_zero()).then_some(freshness)
 }
 
-/// The lifetime by `Expires` (RFC 9111, section 5.3): a date that is none, `0` for one, is in the
-/// past.
-fn until_expires(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+/// Whether the answer would be another for another request (RFC 9111, section 4.1): `*` says so,
+/// and so does the name of a header that is the caller's.
+fn varies(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::VARY).iter();
+    let mut members = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    members.any(|member| {
+        let member = member.trim_ascii();
+        let is = |name: &HeaderName| member.eq_ignore_ascii_case(name.as_str().as_bytes());
+        member == b"*" || CALLERS.iter().any(is)
+    })
+}
+
+/// The age that the origin says (RFC 9111, section 5.1): of several the first counts, and what is
+/// no number is ignored.
+fn age(headers: &HeaderMap) -> Duration {
+    let first = headers.get(header::AGE).and_then(|value| {
+        let text = value.to_str().ok()?;
+        text.split(',').next()
+    });
+    let seconds = first.and_then(|text| seconds(text.trim()));
+    Duration::from_secs(seconds.unwrap_or(0))
+}
+
+/// The lifetime by `Expires` (RFC 9111, section 5.3), and how long ago it was over: a date that is
+/// none, `0` for one, is in the past.
+fn until_expires(headers: &HeaderMap, now: SystemTime) -> Option<(Duration, Duration)> {
     let date = |name| {
         let text = headers.get(name)?.to_str().ok()?;
         httpdate::parse_http_date(text).ok()
     };
     headers.get(header::EXPIRES)?;
     let sent = date(header::DATE).unwrap_or(now);
-    let lifetime = date(header::EXPIRES).and_then(|expires| expires.duration_since(sent).ok());
-    Some(lifetime.unwrap_or_default())
-}
-
-fn number(headers: &HeaderMap, name: header::HeaderName) -> Option<u64> {
-    seconds(headers.get(name)?.to_str().ok()?.trim())
+    // Of several lines the RFC lets a cache take any: the first.
+    let expires = date(header::EXPIRES).unwrap_or(sent);
+    Some(match expires.duration_since(sent) {
+        Ok(lifetime) => (lifetime, Duration::ZERO),
+        Err(past) => (Duration::ZERO, past.duration()),
+    })
 }
 
 /// Whole seconds (RFC 9111, section 1.2.2); greater ones than can be told apart are the greatest.
@@ -171,13 +242,22 @@ fn seconds(text: &str) -> Option<u64> {
     digits.then(|| text.parse().unwrap_or(MAX_SECONDS).min(MAX_SECONDS))
 }
 
-/// Splits at the commas that are not within quotes.
-fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut quoted = false;
-    value.split(move |byte| {
-        quoted ^= *byte == b'"';
-        *byte == b',' && !quoted
-    })
+/// Splits at the commas that are not within quotes. Where a quote is not closed, every comma
+/// splits, so that nothing hides behind it.
+fn split(value: &[u8]) -> Vec<&[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    let parts = value
+        .split(|byte| {
+            let is_quote = *byte == b'"' && !escaped;
+            escaped = quoted && *byte == b'\\' && !escaped;
+            quoted ^= is_quote;
+            *byte == b',' && !quoted
+        })
+        .collect();
+    if quoted {
+        return value.split(|byte| *byte == b',').collect();
+    }
+    parts
 }
 
 #[cfg(test)]
@@ -204,7 +284,7 @@ mod tests {
     /// Lifetime, age and both times of grace, in seconds.
     fn kept(headers: &[(&'static str, &str)]) -> Option<[u64; 4]> {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        let freshness = freshness(&with(headers), &DEFAULTS, now)?;
+        let freshness = freshness(StatusCode::OK, &with(headers), &DEFAULTS, now)?;
         Some([
             freshness.lifetime.as_secs(),
             freshness.age.as_secs(),
@@ -221,16 +301,19 @@ mod tests {
     fn where_the_origin_says_nothing_the_settings_do() {
         assert_eq!(kept(&[]), Some([3600, 0, 30, 300]));
         assert_eq!(said("public"), Some([3600, 0, 30, 300]));
-        assert_eq!(kept(&[("age", "7")]), Some([3600, 7, 30, 300]));
+        assert_eq!(kept(&[("age", "7")]), Some([3593, 7, 30, 300]));
+        assert_eq!(kept(&[("age", "3600")]), None);
     }
 
     #[test]
     fn what_the_origin_says_goes_before() {
         assert_eq!(said("max-age=60"), Some([60, 0, 30, 300]));
-        assert_eq!(said("max-age=60, s-maxage=5"), Some([5, 0, 30, 300]));
+        assert_eq!(said("max-age=60, s-maxage=5"), Some([5, 0, 0, 0]));
         assert_eq!(said("MAX-AGE=\"60\""), Some([60, 0, 30, 300]));
         assert_eq!(said("max-age=60, max-age=9"), Some([9, 0, 30, 300]));
-        assert_eq!(said("max-age=99999999999"), Some([2_592_000, 0, 30, 300]));
+        assert_eq!(said("max-age=99999999999"), Some([2_592_000, 0, 0, 0]));
+        let framework = "s-maxage=60, stale-while-revalidate=31535940";
+        assert_eq!(said(framework), Some([60, 0, 2_591_940, 0]));
         let aged = [("cache-control", "max-age=60"), ("age", "20")];
         assert_eq!(kept(&aged), Some([40, 20, 30, 300]));
     }
@@ -250,8 +333,80 @@ mod tests {
         ] {
             assert_eq!(said(never), None, "{never}");
         }
-        // Within quotes it is no directive.
+        // Within quotes it is no directive, but behind an open one it may be.
         assert_eq!(said("ext=\"a, no-store\""), Some([3600, 0, 30, 300]));
+        assert_eq!(said(r#"ext="a\", no-store""#), Some([3600, 0, 30, 300]));
+        assert_eq!(said("ext=\"a, no-store"), None);
+        assert_eq!(said(r#"ext="a\", no-store"#), None);
+        assert_eq!(said(r#"ext="a\\", no-store"#), None);
+    }
+
+    #[test]
+    fn what_varies_by_anything_or_by_the_caller_is_not_kept() {
+        for vary in [
+            "*",
+            "Accept, *",
+            " * ",
+            ", *",
+            "X-Request-ID",
+            "accept,traceparent",
+        ] {
+            assert_eq!(
+                kept(&[("vary", vary), ("cache-control", "max-age=9")]),
+                None,
+                "{vary}"
+            );
+        }
+        assert!(kept(&[("vary", "Accept, Cookie")]).is_some());
+        assert!(kept(&[("vary", "")]).is_some());
+    }
+
+    #[test]
+    fn of_several_ages_the_first_counts_and_what_is_none_is_ignored() {
+        let aged = |age| kept(&[("cache-control", "max-age=3600"), ("age", age)]);
+        assert_eq!(aged("7200, 0"), None);
+        assert_eq!(aged("60, 7200"), Some([3540, 60, 30, 300]));
+        assert_eq!(aged(" 60 "), Some([3540, 60, 30, 300]));
+        assert_eq!(aged("99999999999999999999"), None);
+        for invalid in ["", "-7200", "7200.0", "7200;a=b", "soon"] {
+            assert_eq!(aged(invalid), Some([3600, 0, 30, 300]), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn the_windows_are_counted_from_expiry() {
+        let windows = "max-age=60, stale-while-revalidate=50, stale-if-error=100";
+        let aged = |age| kept(&[("cache-control", windows), ("age", age)]);
+        assert_eq!(aged("59"), Some([1, 59, 50, 100]));
+        assert_eq!(aged("100"), Some([0, 100, 10, 60]));
+        assert_eq!(aged("120"), Some([0, 120, 0, 40]));
+        assert_eq!(aged("160"), None);
+        let expired = [
+            ("cache-control", "stale-if-error=100"),
+            ("date", "Sun, 06 Nov 1994 08:50:37 GMT"),
+            ("expires", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ];
+        assert_eq!(kept(&expired), Some([0, 0, 0, 40]));
+    }
+
+    #[test]
+    fn a_status_that_does_not_say_so_is_kept_only_where_the_origin_does() {
+        let now = SystemTime::UNIX_EPOCH;
+        let is_kept = |status, control| {
+            let status = StatusCode::from_u16(status).unwrap_or_default();
+            let headers = with(&[("cache-control", control)]);
+            freshness(status, &headers, &DEFAULTS, now).is_some()
+        };
+        for status in [201, 202, 226, 299] {
+            assert!(!is_kept(status, "stale-if-error=9"), "{status}");
+            assert!(is_kept(status, "max-age=9"), "{status}");
+            assert!(is_kept(status, "public"), "{status}");
+            assert!(!is_kept(status, "max-age=9, must-understand"), "{status}");
+        }
+        assert!(is_kept(200, "max-age=9, must-understand"));
+        assert!(is_kept(203, ""));
+        // Part of a user is no user.
+        assert!(!is_kept(206, "max-age=9"));
     }
 
     #[test]
@@ -282,7 +437,47 @@ mod tests {
     proptest! {
         #[test]
         fn no_header_makes_it_panic(value in "[ -~]{0,80}", age in "[ -~]{0,12}") {
-            let _ = kept(&[("cache-control", &value), ("age", &age), ("expires", &value)]);
+            let all = [("cache-control", &*value), ("age", &age), ("expires", &value)];
+            let _ = kept(&[all[0], all[1], all[2], ("vary", &value)]);
+        }
+
+        #[test]
+        fn lifetime_and_windows_are_those_of_a_clock_that_ticks(
+            (said, age, longest) in (0u64..40, 0u64..60, 1u64..40),
+            (revalidate, error) in (0u64..40, 0u64..40),
+        ) {
+            let control = format!(
+                "max-age={said}, stale-while-revalidate={revalidate}, stale-if-error={error}"
+            );
+            let headers = with(&[("cache-control", &control), ("age", &age.to_string())]);
+            let defaults = Defaults {
+                longest: Duration::from_secs(longest),
+                ..DEFAULTS
+            };
+            let now = SystemTime::UNIX_EPOCH;
+            let freshness = freshness(StatusCode::OK, &headers, &defaults, now);
+            // When it was made, its age was 0; it came when its age was `age`.
+            let mut expired_at = None;
+            for tick in 0..200 {
+                let kept_for = tick as i64 - age as i64;
+                if expired_at.is_none() && (tick >= said || kept_for >= longest as i64) {
+                    expired_at = Some(tick);
+                }
+                if kept_for < 0 {
+                    continue;
+                }
+                let stale_for = expired_at.map(|at| tick - at);
+                let at = Duration::from_secs(kept_for as u64);
+                let is_fresh = freshness.is_some_and(|it| at < it.lifetime);
+                prop_assert_eq!(is_fresh, stale_for.is_none(), "{} s", tick);
+                let Some(stale_for) = stale_for else { continue };
+                let serves = |window: fn(&Freshness) -> Duration| {
+                    let end = freshness.map(|it| it.lifetime + window(&it));
+                    end.is_some_and(|end| at < end)
+                };
+                prop_assert_eq!(serves(|it| it.stale_while_revalidate), stale_for < revalidate);
+                prop_assert_eq!(serves(|it| it.stale_if_error), stale_for < error);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use serde_json::value::RawValue;
 use spin_sdk::wasip3::http::types::ErrorCode;
@@ -20,20 +20,21 @@ const PAUSES_MS: [u64; 4] = [50, 100, 200, 400];
 /// A success of the origin, whole.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
+    pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     /// The body, of any bytes.
     pub(crate) body: Bytes,
 }
 
 impl Answer {
-    /// The type that the origin gave the body.
-    pub(crate) fn content_type(&self) -> Option<&str> {
-        self.headers.get(header::CONTENT_TYPE)?.to_str().ok()
-    }
-
-    /// How the answer may be kept from `now` on; `None` if it may not.
-    pub(crate) fn freshness(&self, defaults: &Defaults, now: SystemTime) -> Option<Freshness> {
-        freshness(&self.headers, defaults, now)
+    /// How the answer may be kept from `now` on; an error if it may not.
+    pub(crate) fn freshness(
+        &self,
+        defaults: &Defaults,
+        now: SystemTime,
+    ) -> Result<Freshness, Freshness> {
+        freshness(self.status, &self.headers, defaults, now)
+            .ok_or_else(|| Freshness::of_uncacheable(&self.headers))
     }
 
     /// The body as JSON; `None` if there is none.
@@ -62,8 +63,9 @@ impl Answer {
 
 /// Sends the request and reads the whole answer, of at most `max` bytes, within `limit`.
 ///
-/// Sent again, after growing pauses, only where there was no connection to send it over, so that
-/// the origin never sees a request twice.
+/// Sent again, after growing pauses, where there was no connection to send it over. A GET is also
+/// sent again, once, where the connection was closed before any answer: the origin may have closed
+/// a kept-alive connection just then (RFC 9112, section 9.3.1). The origin never sees a POST twice.
 ///
 /// # Errors
 /// Whatever is not a 2xx, or not whole.
@@ -79,11 +81,19 @@ pub(super) async fn exchange(
         let body = Limited::new(body, max).collect().await;
         let status = parts.status;
         if !status.is_success() {
-            let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-            return Err(Failure::refused_with(status.as_u16(), parts.headers, body));
+            let status = status.as_u16();
+            let body = body.map(|body| body.to_bytes()).map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    format!("is longer than {max} bytes")
+                } else {
+                    "broke off".to_owned()
+                }
+            });
+            return Err(Failure::refused_with(status, parts.headers, body));
         }
         match body {
             Ok(body) => Ok(Answer {
+                status,
                 headers: parts.headers,
                 body: body.to_bytes(),
             }),
@@ -103,18 +113,38 @@ async fn connected(
     deadline: Instant,
 ) -> Result<spin_sdk::http::Response, Failure> {
     let mut pauses = PAUSES_MS.into_iter().map(Duration::from_millis);
+    let mut may_be_closed = request.method() == Method::GET;
     loop {
         let error = match spin_sdk::http::send(request.clone()).await {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
+        if may_be_closed && was_closed(&error) {
+            may_be_closed = false;
+            continue;
+        }
         // One that is not there is down, also where there is no time for another try.
         let in_time = |pause: &Duration| Instant::now() + *pause < deadline;
         match pauses.next().filter(in_time) {
             Some(pause) if nothing_was_sent(&error) => spin_sdk::time::sleep(pause).await,
-            _ => return Err(Failure::down("The origin could not be reached", error)),
+            _ => {
+                let is_unseen = nothing_was_sent(&error);
+                let failure = Failure::down("The origin could not be reached", error);
+                return Err(failure.unseen(is_unseen));
+            }
         }
     }
+}
+
+/// Whether the connection was closed before any answer. A host does not tell this from an answer
+/// that is not HTTP.
+fn was_closed(error: &ErrorCode) -> bool {
+    matches!(
+        error,
+        ErrorCode::ConnectionTerminated
+            | ErrorCode::HttpProtocolError
+            | ErrorCode::HttpResponseIncomplete
+    )
 }
 
 /// Whether the request failed before there was a connection.

@@ -3,12 +3,23 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::cache_control::{Defaults, Freshness, freshness};
 use crate::types::error_code::ErrorCode;
 use crate::types::media_type::is_json;
 use crate::types::seconds::display_seconds;
+
+/// The headers of a failure that its body can't be read without, or that say what to do about it.
+const TELLING: [HeaderName; 7] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::RETRY_AFTER,
+    header::WWW_AUTHENTICATE,
+    header::ALLOW,
+    header::LINK,
+];
 
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +45,10 @@ pub(crate) struct Failure {
     headers: Box<HeaderMap>,
     /// What the origin said with its status.
     pub(crate) body: Bytes,
+    /// Whether `body` is all of it.
+    pub(crate) is_whole: bool,
+    /// Whether the origin has surely not seen the request.
+    is_unseen: bool,
     /// For the log alone.
     pub(crate) cause: Option<String>,
 }
@@ -46,6 +61,8 @@ impl Failure {
             detail: detail.into(),
             headers: Box::default(),
             body: Bytes::new(),
+            is_whole: true,
+            is_unseen: false,
             cause: None,
         }
     }
@@ -59,7 +76,12 @@ impl Failure {
 
     /// It had no chance: the settings make no request of this.
     pub(super) fn unsendable(cause: impl ToString) -> Self {
-        Self::down("The origin can't be asked for this user", cause)
+        Self::down("The origin can't be asked for this user", cause).unseen(true)
+    }
+
+    /// This failure, and whether the origin has surely not seen the request.
+    pub(super) fn unseen(self, is_unseen: bool) -> Self {
+        Self { is_unseen, ..self }
     }
 
     /// No answer within `limit`.
@@ -73,42 +95,58 @@ impl Failure {
         Self::new(FailureKind::Unusable, detail)
     }
 
-    /// It answered with a status that is not a 2xx, and with a body of this type.
-    pub(crate) fn refused(status: u16, content_type: Option<&str>, body: Bytes) -> Self {
-        let value = content_type.and_then(|text| HeaderValue::try_from(text).ok());
-        let headers = value.map(|value| (header::CONTENT_TYPE, value));
-        Self::refused_with(status, headers.into_iter().collect(), body)
-    }
-
-    /// The same, with all headers that it answered with.
-    pub(super) fn refused_with(status: u16, headers: HeaderMap, body: Bytes) -> Self {
-        let detail = format!("The origin answered with status {status}");
+    /// It answered with a status that is not a 2xx, with these headers and this body; or why the
+    /// body is not whole.
+    pub(crate) fn refused_with(
+        status: u16,
+        headers: HeaderMap,
+        body: Result<Bytes, String>,
+    ) -> Self {
+        let mut detail = format!("The origin answered with status {status}");
+        if let Err(why) = &body {
+            detail.push_str(&format!(", and its body {why}"));
+        }
         Self {
             headers: Box::new(headers),
-            body,
+            is_whole: body.is_ok(),
+            body: body.unwrap_or_default(),
             ..Self::new(FailureKind::Refused(status), detail)
         }
     }
 
-    /// This failure, with a body of this type.
+    /// This failure, with these headers and this body.
     #[must_use]
-    pub(crate) fn with_body(self, content_type: Option<&str>, body: Bytes) -> Self {
-        let Self { headers, .. } = Self::refused(0, content_type, Bytes::new());
+    pub(crate) fn with_body(self, headers: HeaderMap, body: Bytes) -> Self {
         Self {
-            headers,
+            headers: Box::new(headers),
             body,
             ..self
         }
     }
 
     /// Whether the origin is down, in the sense of RFC 5861 (section 4): it can't be reached, is
-    /// too slow, or answers with a 5xx.
+    /// too slow, or answers with a 5xx; or it answers with what is no answer, as a page that asks
+    /// for a login is, or the redirect to it.
     pub(crate) fn is_down(&self) -> bool {
         match self.kind {
-            FailureKind::Down | FailureKind::TimedOut => true,
-            FailureKind::Refused(status) => (500..600).contains(&status),
+            FailureKind::Down | FailureKind::TimedOut | FailureKind::Unusable => true,
+            FailureKind::Refused(status) => !(400..500).contains(&status),
+        }
+    }
+
+    /// Whether the origin, or a backend behind a gateway there, may still be at work on what it was
+    /// asked for.
+    pub(crate) fn may_go_on(&self) -> bool {
+        match self.kind {
+            FailureKind::Down | FailureKind::TimedOut => !self.is_unseen,
+            FailureKind::Refused(status) => matches!(status, 408 | 502 | 504),
             FailureKind::Unusable => false,
         }
+    }
+
+    /// Whether it may be due to the headers of this one caller (RFC 6585, section 5).
+    pub(crate) fn is_callers_own(&self) -> bool {
+        self.status() == Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16())
     }
 
     /// Whether the origin knows no such user.
@@ -124,25 +162,33 @@ impl Failure {
         }
     }
 
-    /// The type that the origin gave its body.
-    pub(crate) fn content_type(&self) -> Option<&str> {
-        self.headers.get(header::CONTENT_TYPE)?.to_str().ok()
+    /// Those of its headers that its body can't be read without, or that say what to do about it.
+    pub(crate) fn telling_headers(&self) -> HeaderMap {
+        let named = |name: HeaderName| {
+            let values = self.headers.get_all(&name).iter().cloned();
+            values.map(move |value| (name.clone(), value))
+        };
+        TELLING.into_iter().flat_map(named).collect()
     }
 
-    /// The same, as a header's value.
-    pub(crate) fn content_type_header(&self) -> Option<HeaderValue> {
-        self.headers.get(header::CONTENT_TYPE).cloned()
-    }
-
-    /// Whether the origin says that its body is JSON.
-    pub(crate) fn has_json_type(&self) -> bool {
+    /// Whether its body may be JSON: the origin says so, or nothing else.
+    pub(crate) fn may_be_json(&self) -> bool {
         let content_type = self.headers.get(header::CONTENT_TYPE);
-        content_type.is_some_and(is_json)
+        content_type.is_none_or(is_json) && !self.headers.contains_key(header::CONTENT_ENCODING)
     }
 
-    /// How the answer may be kept from `now` on; `None` if it may not.
-    pub(crate) fn freshness(&self, defaults: &Defaults, now: SystemTime) -> Option<Freshness> {
-        freshness(&self.headers, defaults, now)
+    /// How the answer may be kept from `now` on; an error if it may not.
+    pub(crate) fn freshness(
+        &self,
+        defaults: &Defaults,
+        now: SystemTime,
+    ) -> Result<Freshness, Freshness> {
+        let status = self.status().map(StatusCode::from_u16);
+        let freshness = match status {
+            Some(Ok(status)) => freshness(status, &self.headers, defaults, now),
+            _ => None,
+        };
+        freshness.ok_or_else(|| Freshness::of_uncacheable(&self.headers))
     }
 }
 
@@ -161,11 +207,13 @@ mod tests {
 
     #[test]
     fn only_what_can_be_over_tomorrow_is_down() {
-        let refused = |status| Failure::refused(status, None, Bytes::new());
+        let none = HeaderMap::new();
+        let refused = |status| Failure::refused_with(status, none.clone(), Ok(Bytes::new()));
         assert!(refused(503).is_down());
         assert!(!refused(404).is_down());
-        assert!(!refused(302).is_down());
+        // No answer at all: a redirect to a login page, or that page.
+        assert!(refused(302).is_down());
         assert!(Failure::timed_out(Duration::from_secs(1)).is_down());
-        assert!(!Failure::unusable("x").is_down());
+        assert!(Failure::unusable("x").is_down());
     }
 }

@@ -1,8 +1,11 @@
 //! The trace that a request belongs to (<https://www.w3.org/TR/trace-context/#traceparent-header>).
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::types::header_names::TRACEPARENT;
+use crate::types::header_names::{TRACEPARENT, TRACESTATE};
+
+/// The longest `tracestate` that is passed on, in characters: what every vendor must take.
+const LONGEST_STATE: usize = 512;
 
 /// The trace id in `traceparent`: version, trace id, parent id, flags, with hyphens between. `None`
 /// where it is malformed.
@@ -15,6 +18,41 @@ pub(crate) fn trace_id(headers: &HeaderMap) -> Option<&str> {
         && is_hex(trace, 32)
         && trace.bytes().any(|byte| byte != b'0');
     valid.then_some(trace)
+}
+
+/// What continues the caller's trace in a request to somebody else: nothing where `traceparent` is
+/// malformed, and no `tracestate` that is longer than 512 characters.
+pub(crate) fn continued_trace(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let mut parents = headers.get_all(TRACEPARENT).iter();
+    let (Some(parent), None) = (parents.next(), parents.next()) else {
+        return Vec::new();
+    };
+    if trace_id(headers).is_none() || !is_whole(parent) {
+        return Vec::new();
+    }
+    let mut passed = vec![(TRACEPARENT, parent.clone())];
+    let states: Vec<_> = headers.get_all(TRACESTATE).iter().collect();
+    // Several lines are one list, with a comma between.
+    let length = states.iter().map(|state| state.len() + 1).sum::<usize>();
+    if length <= LONGEST_STATE + 1 {
+        passed.extend(states.into_iter().map(|state| (TRACESTATE, state.clone())));
+    }
+    passed
+}
+
+/// Whether parent id and flags are well-formed too. A later version may have more parts, up to a
+/// bound.
+fn is_whole(traceparent: &HeaderValue) -> bool {
+    let text = traceparent.to_str().unwrap_or_default();
+    let parts: Vec<_> = text.split('-').collect();
+    let [version, _, parent, flags, rest @ ..] = parts.as_slice() else {
+        return false;
+    };
+    is_hex(parent, 16)
+        && parent.bytes().any(|byte| byte != b'0')
+        && is_hex(flags, 2)
+        && (rest.is_empty() || *version != "00")
+        && text.len() <= LONGEST_STATE
 }
 
 /// Whether a text is so many hexadecimal digits in lower case.
@@ -47,5 +85,33 @@ mod tests {
         ] {
             assert_eq!(trace(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_malformed_parent_and_a_long_state_are_not_passed_on() {
+        let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let passed = |parent: &str, states: &[&str]| {
+            let value = |text: &str| HeaderValue::try_from(text).ok();
+            let mut headers = HeaderMap::new();
+            headers.extend(value(parent).map(|value| (TRACEPARENT, value)));
+            for state in states {
+                headers.extend(value(state).map(|value| (TRACESTATE, value)));
+            }
+            continued_trace(&headers).len()
+        };
+        assert_eq!(passed(valid, &["a=1", "b=2"]), 3);
+        assert_eq!(passed(valid, &["x".repeat(512).as_str()]), 2);
+        assert_eq!(passed(valid, &["x".repeat(513).as_str()]), 1);
+        assert_eq!(passed(valid, &["x".repeat(256).as_str(); 2]), 1);
+        for wrong in [
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "nonsense",
+        ] {
+            assert_eq!(passed(wrong, &["a=1"]), 0, "{wrong}");
+        }
+        let later = "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x";
+        assert_eq!(passed(later, &[]), 1);
     }
 }

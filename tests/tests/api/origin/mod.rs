@@ -90,6 +90,44 @@ async fn only_the_request_id_is_made_up() {
 }
 
 #[tokio::test]
+async fn no_encoding_is_asked_for() {
+    let origin = Origin::start(Reply::json("1")).await;
+    let app = App::builder().origin(&origin).start().await;
+    app.perform("user_id=42").await.assert_success();
+    app.get("/api/v1/users/42").await.assert_body(200, "1");
+    for seen in origin.seen() {
+        assert_eq!(seen.header("accept-encoding"), Some("identity"));
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_trace_and_a_long_state_are_not_passed_on() {
+    let origin = Origin::start(Reply::json("1")).await;
+    let app = App::builder().origin(&origin).start().await;
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let long = format!("a={}", "x".repeat(17_000));
+    for (parent, state, passes) in [
+        (trace, long.as_str(), (true, false)),
+        (trace, "a=1", (true, true)),
+        ("00-x-y-01", "a=1", (false, false)),
+        (
+            "00-0af7651916cd43dd8448eb211c80319c-0-01",
+            "a=1",
+            (false, false),
+        ),
+    ] {
+        let read = app.get("/api/v1/users/42").header("traceparent", parent);
+        let read = read
+            .header("tracestate", state)
+            .header("cache-control", "no-cache");
+        read.await.assert_body(200, "1");
+        let seen = origin.seen().pop().unwrap();
+        let passed = ["traceparent", "tracestate"].map(|name| seen.header(name).is_some());
+        assert_eq!(passed, <[bool; 2]>::from(passes), "{parent}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_else_of_the_caller_is_passed_on() {
     let origin = Origin::start(Reply::nothing()).await;
     let app = App::builder()

@@ -38,6 +38,10 @@ async fn long_bodies_are_cut_and_other_types_left_out() {
         assert_eq!(answer.json()["origin_status"], 500);
         assert_eq!(answer.json().get("origin_body"), None, "{body}");
     }
+    // JSON without a type is JSON, as that of a success is.
+    origin.reply_with(Reply::Plain(500, "", "{\"a\":1}".into()));
+    let answer = app.perform("user_id=1").await;
+    assert_eq!(answer.json()["origin_body"], json!({"a": 1}));
     origin.reply_with(Reply::Plain(500, "text/html", "{\"secret\":1}".into()));
     let answer = app.perform("user_id=1").await;
     assert_eq!(answer.json().get("origin_body"), None);
@@ -93,5 +97,62 @@ async fn passthrough_keeps_problems_that_are_not_the_origins() {
         app.perform("user_id=1")
             .await
             .assert_problem(502, "origin-failed");
+    }
+}
+
+#[tokio::test]
+async fn with_passthrough_what_the_body_is_read_by_and_what_to_do_is_passed_on() {
+    let told = [
+        ("content-encoding", "gzip"),
+        ("content-language", "de"),
+        ("retry-after", "120"),
+        ("www-authenticate", "Basic realm=\"x\""),
+        ("allow", "GET"),
+        ("link", "</help>; rel=help"),
+    ];
+    let mut reply = Reply::Plain(503, "application/json", (&b"\x1f\x8b\x08"[..]).into());
+    for (name, value) in told {
+        reply = reply.header(name, value);
+    }
+    let reply = reply.header("set-cookie", "a=b").header("x-secret", "1");
+    let origin = Origin::start(reply).await;
+    let app = App::builder().origin(&origin);
+    let app = app.var("origin_passthrough", "true").start().await;
+    for call in [app.perform("user_id=1"), app.get("/api/v1/users/1")] {
+        let answer = call.passed_through().await;
+        assert_eq!(answer.status, 503);
+        assert_eq!(&*answer.body, b"\x1f\x8b\x08");
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        for (name, value) in told {
+            assert_eq!(answer.header(name), Some(value), "{name}");
+        }
+        assert_eq!(answer.header("set-cookie"), None);
+        assert_eq!(answer.header("x-secret"), None);
+    }
+    // Also where it was kept.
+    origin.reply_with(Reply::status(404, "{}").header("link", "</users>"));
+    for _ in 0..2 {
+        let answer = app.get("/api/v1/users/2").passed_through().await;
+        answer.assert_body(404, "{}");
+        assert_eq!(answer.header("link"), Some("</users>"));
+    }
+    assert_eq!(origin.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn with_passthrough_a_body_that_is_too_long_is_502_and_says_so() {
+    let long = format!("\"{}\"", "x".repeat(100));
+    let origin = Origin::start(Reply::status(503, &long)).await;
+    let app = App::builder()
+        .origin(&origin)
+        .var("origin_passthrough", "true")
+        .var("max_body_bytes", "100");
+    let app = app.start().await;
+    for call in [app.perform("user_id=1"), app.get("/api/v1/users/1")] {
+        let answer = call.await;
+        answer.assert_problem(502, "origin-failed");
+        let detail = "The origin answered with status 503, and its body is longer than 100 bytes";
+        assert_eq!(answer.json()["detail"], detail);
+        assert_eq!(answer.json()["origin_status"], 503);
     }
 }

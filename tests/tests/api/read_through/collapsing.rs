@@ -192,3 +192,21 @@ async fn a_fetch_longer_than_its_lock_keeps_it() {
     first.await.unwrap().assert_body(200, "1");
     assert_eq!(origin.seen().len(), 1);
 }
+
+#[tokio::test]
+async fn a_refusal_of_one_caller_s_headers_is_not_shared() {
+    let (app, origin) = before(Reply::status(431, "{}").gated()).await;
+    let first = app.get(USER).spawn();
+    origin.until_seen(1).await;
+    let second = app.get(USER).spawn();
+    until("it waits", || async {
+        app.redis.calls("evalsha").await >= 10
+    })
+    .await;
+    origin.reply_with(Reply::json("1"));
+    origin.let_go();
+    let refused = first.await.unwrap();
+    refused.assert_problem(502, "origin-failed");
+    assert_eq!(refused.json()["origin_status"], 431);
+    second.await.unwrap().assert_body(200, "1");
+}

@@ -121,3 +121,111 @@ async fn a_failure_of_what_no_cache_asked_for_is_told() {
     // What is kept goes on being served to the others.
     app.get(USER).await.assert_body(200, "1");
 }
+
+#[tokio::test]
+async fn lifetimes_and_windows_of_any_length_are_bounded_and_not_broken() {
+    let origin = Origin::start(Reply::json("{}")).await;
+    let long = App::builder()
+        .origin(&origin)
+        .var("stale_if_error", "2592000");
+    let long = long.start().await;
+    let usual = App::builder().origin(&origin).start().await;
+    for (app, control, query, fresh) in [
+        (
+            &usual,
+            "s-maxage=60, stale-while-revalidate=31535940",
+            "",
+            60,
+        ),
+        (&usual, "max-age=31536000", "", 2_592_000),
+        (&usual, "public", "?expire=2592000", 2_592_000),
+        (&long, "max-age=60", "", 60),
+        (&long, "max-age=31536000", "", 2_592_000),
+    ] {
+        assert!((fresh - 2..=fresh).contains(&(kept_for(app, &origin, control, query).await - 1)));
+        let asked = origin.seen().len();
+        let hit = app.get(USER).await;
+        assert!(hit.number("age") <= 2, "{control}: {hit:?}");
+        assert!((fresh - 3..=fresh).contains(&max_age(&hit)), "{control}");
+        assert_eq!(origin.seen().len(), asked, "{control}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_who_is_read_for_longer_than_a_week_stays_fresh() {
+    let (app, _origin) = before(Reply::json("{}").header("cache-control", "max-age=9999999")).await;
+    app.get(USER).await.assert_body(200, "{}");
+    let fence = app.redis.ms_left("{user:42:lock}:fence").await;
+    assert!(fence >= app.redis.ms_left(ENTRY).await, "{fence}");
+}
+
+#[tokio::test]
+async fn what_may_not_be_kept_without_an_explicit_lifetime_is_not() {
+    let (app, origin) = before(Reply::json("{}")).await;
+    for (status, control, kept) in [
+        (200, "", true),
+        (203, "", true),
+        (201, "", false),
+        (202, "", false),
+        (206, "", false),
+        (299, "", false),
+        (202, "max-age=60", true),
+        (206, "max-age=60", false),
+    ] {
+        let reply = Reply::Plain(status, "application/json", "1".into());
+        origin.reply_with(reply.header("cache-control", control));
+        let before = origin.seen().len();
+        for _ in 0..2 {
+            app.get(USER).await.assert_body(200, "1");
+        }
+        assert_eq!(
+            origin.seen().len() - before,
+            if kept { 1 } else { 2 },
+            "{status} {control}"
+        );
+        let _: i64 = app
+            .redis
+            .run(&["DEL", ENTRY, "{user:42:lock}:origin:outcome"])
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn what_varies_by_anything_is_not_kept() {
+    let (app, origin) = before(Reply::json("{}")).await;
+    for vary in ["*", "Accept, *"] {
+        let before = origin.seen().len();
+        origin.reply_with(Reply::json("{}").header("vary", vary));
+        for _ in 0..2 {
+            let read = app.get(USER).await;
+            assert_eq!(read.header("cache-control"), Some("no-store"), "{vary}");
+        }
+        assert_eq!(origin.seen().len() - before, 2, "{vary}");
+    }
+}
+
+#[tokio::test]
+async fn the_age_is_told_also_of_what_is_not_kept() {
+    let aged = Reply::json("{}").header("age", "7200, 0");
+    let (app, _origin) = before(aged.header("cache-control", "max-age=600")).await;
+    let read = app.get(USER).await;
+    assert_eq!(read.header("age"), Some("7200"));
+    assert_eq!(read.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn for_a_caller_who_says_no_store_nothing_is_kept() {
+    let (app, origin) = before(Reply::json("1")).await;
+    for control in ["no-store", "no-store, no-cache"] {
+        let read = app.get(USER).header("cache-control", control).await;
+        read.assert_body(200, "1");
+        assert_eq!(read.header("cache-control"), Some("no-store"));
+        assert!(!app.redis.exists(ENTRY).await, "{control}");
+    }
+    assert_eq!(origin.seen().len(), 2);
+    // What others had kept is served.
+    app.get(USER).await.assert_body(200, "1");
+    let read = app.get(USER).header("cache-control", "no-store").await;
+    read.assert_body(200, "1");
+    assert_eq!(origin.seen().len(), 3);
+}

@@ -4,6 +4,7 @@ mod collapsing;
 mod failures;
 mod freshness;
 mod invalidation;
+mod never_older;
 mod stale;
 
 use std::time::Duration;

@@ -75,7 +75,7 @@ async fn a_stale_value_is_served_while_the_origin_is_down() {
 }
 
 #[tokio::test]
-async fn unreachable_slow_and_5xx_count_as_down() {
+async fn down_is_unreachable_too_slow_5xx_or_no_answer_and_not_4xx() {
     let origin = Origin::start(Reply::json("1")).await;
     let app = App::builder().origin(&origin).var("origin_timeout", "0.3");
     let app = app.start().await;
@@ -85,7 +85,11 @@ async fn unreachable_slow_and_5xx_count_as_down() {
         (Reply::json("2").after(Duration::from_secs(5)), true),
         (Reply::status(400, "{}"), false),
         (Reply::status(429, "{}"), false),
-        (Reply::Plain(200, "text/html", "<p>".into()), false),
+        // No answers at all.
+        (Reply::Plain(200, "text/html", "<p>".into()), true),
+        (Reply::json(""), true),
+        (Reply::nothing(), true),
+        (Reply::redirect(302, "/login"), true),
     ] {
         origin.reply_with(Reply::json("1").header("cache-control", "max-age=60"));
         app.get(USER)
@@ -104,7 +108,18 @@ async fn unreachable_slow_and_5xx_count_as_down() {
 }
 
 #[tokio::test]
-async fn a_failed_origin_is_not_asked_for_negative_expire() {
+async fn an_origin_that_refuses_is_not_hidden_behind_what_is_stale() {
+    let (app, origin) = with_entry().await;
+    age(&app, Duration::from_secs(100)).await;
+    origin.reply_with(Reply::status(403, "{}"));
+    for _ in 0..3 {
+        app.get(USER).await.assert_problem(502, "origin-failed");
+    }
+    assert_eq!(origin.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn an_origin_that_has_just_failed_is_spared_for_negative_expire() {
     let (app, origin) = with_entry().await;
     age(&app, Duration::from_secs(100)).await;
     origin.reply_with(Reply::status(500, "{}"));
@@ -161,6 +176,9 @@ async fn the_origin_may_say_for_how_long_itself_or_forbid_it() {
         ("max-age=60, must-revalidate", 60),
         ("max-age=60, stale-while-revalidate=2, stale-if-error=4", 64),
         ("max-age=0, stale-while-revalidate=9", 9),
+        // Thirty days at most.
+        ("s-maxage=60, stale-while-revalidate=31535940", 2_592_000),
+        ("max-age=31536000", 2_592_000),
         ("max-age=60", 360),
     ] {
         origin.reply_with(Reply::json("1").header("cache-control", control));
