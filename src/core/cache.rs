@@ -1,32 +1,47 @@
 //! The JSON cache: values of one user, kept in Redis for a while.
 //!
-//! A value is the JSON's bytes under its key, nothing around them: `redis-cli GET` shows them, and
-//! what another program writes there is served. Entity tags are made of these bytes, so that a
-//! condition is compared where the write happens, in one step. What is there but is not JSON counts
-//! as absent for whoever reads, and as present for whoever writes.
+//! An entry is stored as a line with its entity tag and the JSON as it came ([`format`]), so a read
+//! costs what moving the bytes costs, and a condition is compared where the write happens, in one
+//! step. What another program writes there is served too: it is checked and hashed as it is read.
+//! What is no JSON counts as absent for readers, and as present for writers.
 
+mod compute;
+pub(crate) mod format;
 pub(crate) mod merge_patch;
 mod patch;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spin_sdk::redis::RedisResult;
 
+use crate::core::lock::OwnerToken;
+use crate::platform::long_work::check_json;
 use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, script};
 use crate::types::error_code::ErrorCode;
 use crate::types::etag::{Conditions, ETag};
-use crate::types::json;
 use crate::types::keys::Keys;
 use crate::types::name::Name;
 use crate::types::ttl::Ttl;
 use crate::types::user_id::UserId;
+pub(crate) use compute::{ComputeRequest, Computed};
 pub(crate) use patch::PatchError;
 
 static GET: Script = script!("cache/get.lua");
-static SET: Script = script!("cache/conditions.lua", "cache/set.lua");
-static DELETE: Script = script!("cache/conditions.lua", "cache/delete.lua");
+static SET: Script = script!(
+    "lock/formats.lua",
+    "cache/entry.lua",
+    "cache/conditions.lua",
+    "cache/computing.lua",
+    "cache/set.lua",
+);
+static DELETE: Script = script!(
+    "cache/entry.lua",
+    "cache/conditions.lua",
+    "cache/delete.lua"
+);
 
 /// Reads and writes cache entries.
 #[derive(Clone)]
@@ -49,16 +64,29 @@ pub enum Stored {
 /// A cache entry.
 #[derive(Debug, Clone)]
 pub struct CacheEntry {
-    /// The JSON, byte for byte as it was stored.
-    pub json: Vec<u8>,
+    /// The JSON, byte for byte as it came.
+    pub json: Bytes,
     /// How long it has left; `None` if another program stored it without expiry.
     pub remaining: Option<Duration>,
+    /// Its entity tag: the one that conditions of writers are compared with.
+    pub etag: ETag,
 }
 
 impl CacheEntry {
-    /// The tag of the bytes.
-    pub fn etag(&self) -> ETag {
-        ETag::of(&self.json)
+    /// Reads a stored value; `None` where it is a stranger's and no JSON.
+    async fn read(stored: Bytes, remaining: Option<Duration>) -> Option<Self> {
+        let (etag, json) = match format::read(&stored) {
+            Some(entry) => entry,
+            None => {
+                check_json(&stored).await.ok()?;
+                (ETag::of_foreign(&stored), stored)
+            }
+        };
+        Some(Self {
+            json,
+            remaining,
+            etag,
+        })
     }
 }
 
@@ -72,12 +100,21 @@ pub enum Expiry {
 }
 
 /// What a write came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The tag of what was written.
+    pub etag: ETag,
     /// There was nothing before.
-    Created,
-    /// Something was replaced.
-    Replaced,
+    pub is_new: bool,
+}
+
+/// What is written.
+struct Write<'a> {
+    json: &'a [u8],
+    expiry: Expiry,
+    conditions: &'a Conditions,
+    /// The token of the computing that this is the result of, if it is one.
+    token: Option<&'a OwnerToken>,
 }
 
 /// Why a cache entry could not be read or written.
@@ -85,6 +122,8 @@ pub enum Written {
 pub enum CacheError {
     /// The conditions did not hold; nothing was changed.
     PreconditionFailed,
+    /// The token is not that of the entry's computing, or no longer; nothing was changed.
+    NotComputing,
     /// Redis failed.
     Redis(RedisError),
     /// The value can't be written as JSON.
@@ -95,6 +134,7 @@ impl std::fmt::Display for CacheError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::PreconditionFailed => f.write_str("the conditions do not hold"),
+            Self::NotComputing => f.write_str("the token does not hold the entry's computing"),
             Self::Redis(error) => error.fmt(f),
             Self::Json(error) => write!(f, "not representable as JSON: {error}"),
         }
@@ -107,6 +147,7 @@ impl ErrorCode for CacheError {
     fn code(&self) -> &'static str {
         match self {
             Self::PreconditionFailed => "precondition-failed",
+            Self::NotComputing => "not-lock-owner",
             Self::Redis(error) => error.code(),
             Self::Json(_) => "internal",
         }
@@ -136,23 +177,17 @@ impl JsonCache {
         match (parts.next(), parts.next(), parts.next()) {
             (None, ..) => Ok(Stored::Nothing),
             (Some(RedisResult::Int64(_)), None, _) => Ok(Stored::NotJson),
-            (Some(RedisResult::Int64(_)), Some(RedisResult::Binary(bytes)), None)
-                if json::check(&bytes).is_err() =>
-            {
-                Ok(Stored::NotJson)
-            }
-            (Some(RedisResult::Int64(ms)), Some(RedisResult::Binary(json)), None) => {
-                Ok(Stored::Entry(CacheEntry {
-                    json,
-                    remaining: u64::try_from(ms).ok().map(Duration::from_millis),
-                }))
+            (Some(RedisResult::Int64(ms)), Some(RedisResult::Binary(stored)), None) => {
+                let remaining = u64::try_from(ms).ok().map(Duration::from_millis);
+                let entry = CacheEntry::read(stored.into(), remaining).await;
+                Ok(entry.map_or(Stored::NotJson, Stored::Entry))
             }
             _ => Err(RedisError::unexpected("not a reply of get.lua")),
         }
     }
 
     /// Stores JSON, if the conditions hold when it is stored. That `json` is JSON is the caller's
-    /// to see to.
+    /// to see to. Callers that wait for the entry to be computed get it, and the computing ends.
     ///
     /// # Errors
     /// [`CacheError::PreconditionFailed`] if they do not; [`CacheError::Redis`] if Redis fails:
@@ -169,25 +204,49 @@ impl JsonCache {
         expiry: Expiry,
         conditions: &Conditions,
     ) -> Result<Written, CacheError> {
+        let write = Write {
+            json,
+            expiry,
+            conditions,
+            token: None,
+        };
+        self.write(user, name, write).await
+    }
+
+    async fn write(
+        &self,
+        user: UserId,
+        name: &Name,
+        write: Write<'_>,
+    ) -> Result<Written, CacheError> {
         let key = self.keys.cache(user, name);
-        let (if_match, if_none_match) = arguments(conditions);
-        let (ttl, keep): (Ttl, &[u8]) = match expiry {
+        let lock = self.keys.compute_lock(user, name);
+        let etag = ETag::of(write.json);
+        let line = format::line(&etag);
+        let (if_match, if_none_match) = arguments(write.conditions);
+        let (ttl, keep): (Ttl, &[u8]) = match write.expiry {
             Expiry::In(ttl) => (ttl, b"0"),
             Expiry::KeepOr(ttl) => (ttl, b"1"),
         };
-        let arguments = [
+        let mut arguments = vec![
             Argument::Bytes(if_match.as_bytes()),
             Argument::Bytes(if_none_match.as_bytes()),
-            Argument::Bytes(json),
+            Argument::Joined(&line, write.json),
             Argument::millis(ttl.as_duration()),
             Argument::Bytes(keep),
+            Argument::Bytes(lock.wake_prefix().as_bytes()),
         ];
-        let keys = [key.as_str()];
+        let token = write.token.map(|token| token.as_str().as_bytes());
+        arguments.extend(token.map(Argument::Bytes));
+        let keys = [key.as_str(), lock.lock(), lock.fence(), lock.queue()];
         let reply = self.redis.script(&SET, &keys, &arguments, Repeat::Unsafe);
         match reply.await?.as_slice() {
             [RedisResult::Int64(0)] => Err(CacheError::PreconditionFailed),
-            [RedisResult::Int64(1)] => Ok(Written::Created),
-            [RedisResult::Int64(2)] => Ok(Written::Replaced),
+            [RedisResult::Int64(3)] => Err(CacheError::NotComputing),
+            [RedisResult::Int64(outcome @ (1 | 2))] => Ok(Written {
+                etag,
+                is_new: *outcome == 1,
+            }),
             _ => Err(RedisError::unexpected("not a reply of set.lua").into()),
         }
     }

@@ -32,12 +32,15 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 ///
 /// # Errors
 /// 412 where `If-Match` does not hold (RFC 9110, section 13.2.2).
-pub(crate) fn conditional(json: Bytes, conditions: &Conditions) -> Result<Response, Problem> {
-    let etag = ETag::of(&json);
-    if !conditions.match_holds(Some(&etag)) {
+pub(crate) fn conditional(
+    json: Bytes,
+    etag: &ETag,
+    conditions: &Conditions,
+) -> Result<Response, Problem> {
+    if !conditions.match_holds(Some(etag)) {
         return Err(Problem::precondition_failed());
     }
-    let mut response = if conditions.none_match_holds(Some(&etag)) {
+    let mut response = if conditions.none_match_holds(Some(etag)) {
         json_bytes(json)
     } else {
         empty(StatusCode::NOT_MODIFIED)

@@ -9,7 +9,7 @@ use crate::http::request::query::{self, Query};
 use crate::http::request::{Request, conditions};
 use crate::http::response::Answer;
 use crate::platform::origin::{CacheControl, Failure, UserSource};
-use crate::types::etag::Conditions;
+use crate::types::etag::{Conditions, ETag};
 
 /// `GET user`: the origin's JSON, fetched once for all who ask.
 pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
@@ -59,7 +59,8 @@ fn shown(read: &UserRead, conditions: &Conditions, passthrough: bool) -> Result<
     if let Some(refusal) = read.reading.refusal() {
         return Err(refused(refusal, passthrough, control, status)?);
     }
-    let mut response = replies::conditional(read.reading.body.clone(), conditions)?;
+    let body = read.reading.body.clone();
+    let mut response = replies::conditional(body.clone(), &ETag::of(&body), conditions)?;
     let headers = response.headers_mut();
     headers.extend(replies::cache_headers(control, status)?);
     let age = HeaderValue::from(read.reading.age().as_secs());

@@ -1,5 +1,7 @@
 //! The JSON cache.
 
+use std::time::Duration;
+
 use serde_json::json;
 use utoipa::openapi::link::Link;
 use utoipa::openapi::path::HttpMethod;
@@ -8,7 +10,7 @@ use utoipa::openapi::{Ref, Required};
 use super::draft::{Described, Draft, answer, content, link};
 use crate::http::problem::Problem;
 
-const ENTRY_HEADERS: [&str; 3] = ["ETag", "Cache-Control", "Cache-Status"];
+const ENTRY_HEADERS: [&str; 4] = ["ETag", "Cache-Control", "Cache-Status", "Compute-Token"];
 
 pub(super) fn operations() -> Vec<Described> {
     vec![get(), put(), patch(), delete()]
@@ -23,11 +25,16 @@ fn get() -> Described {
     draft(HttpMethod::Get, "get_cache", "Read an entry")
         .describe(
             "The JSON is that which was stored, byte for byte. Under `last-action` is what the user's last action left: its result, \
-             its fencing token and when it ended.",
+             its fencing token and when it ended. With `compute`, one caller of an absent entry is given a `Compute-Token` to compute it, \
+             and the others wait until it is stored, or until the task is theirs.",
         )
+        .parameters(&["Compute", "ComputeTimeout", "Refresh"])
         .reply(200, found)
         .reply(304, answer("`If-None-Match` names what is stored", &ENTRY_HEADERS))
         .problem(Problem::nothing_cached())
+        .problem(Problem::compute_granted())
+        .problem(Problem::reserved_key())
+        .problem(Problem::lock_held(Some(Duration::from_secs(10))))
         .guarded()
         .finish()
 }
@@ -41,9 +48,10 @@ fn put() -> Described {
     draft(HttpMethod::Put, "put_cache", "Store JSON")
         .describe(
             "It is stored byte for byte. `If-None-Match: *` stores it only if there is nothing yet, `If-Match` only if what is \
-             there has not changed; both are decided in Redis, in the step that stores it. `last-action` is written by actions alone.",
+             there has not changed; both are decided in Redis, in the step that stores it. `last-action` is written by actions alone. \
+             Callers that wait for the entry to be computed get it. With a `Compute-Token` it is stored only as the result of that computing.",
         )
-        .parameters(&["CacheExpire"])
+        .parameters(&["CacheExpire", "ComputeToken"])
         .body(
             "application/json",
             Required::True,
@@ -54,6 +62,7 @@ fn put() -> Described {
         .reply(200, answer("It replaced another", &["ETag"]))
         .problem(Problem::unsupported_media_type())
         .problem(Problem::reserved_key())
+        .problem(Problem::not_computing())
         .guarded()
         .finish()
 }
@@ -87,7 +96,10 @@ fn patch() -> Described {
 
 fn delete() -> Described {
     draft(HttpMethod::Delete, "delete_cache", "Remove an entry")
+        .describe("With a `Compute-Token` the entry stays: that computing is given up, and the next who waits gets the task.")
+        .parameters(&["ComputeToken"])
         .reply(204, answer("It is not there, whether or not it was", &[]))
+        .problem(Problem::not_computing())
         .guarded()
         .finish()
 }

@@ -158,7 +158,7 @@ fn settle(text: &str) -> String {
 }
 
 fn settle_line(line: &str) -> String {
-    const CHANGING: [&str; 13] = [
+    const CHANGING: [&str; 14] = [
         "x-request-id: ",
         "server-timing: ",
         "date: ",
@@ -172,6 +172,7 @@ fn settle_line(line: &str) -> String {
         "\"latency_ms\":",
         "\"expires_in\":",
         "\"token\":\"",
+        "edgelatch1 ",
     ];
     let mut settled = line.to_owned();
     for word in CHANGING {
