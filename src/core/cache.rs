@@ -9,6 +9,8 @@ mod compute;
 pub(crate) mod format;
 pub(crate) mod merge_patch;
 mod patch;
+mod read;
+mod write;
 
 use std::time::Duration;
 
@@ -17,8 +19,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spin_sdk::redis::RedisResult;
 
-use crate::core::lock::OwnerToken;
-use crate::platform::long_work::check_json;
 use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, script};
 use crate::types::error_code::ErrorCode;
 use crate::types::etag::{Conditions, ETag};
@@ -28,20 +28,17 @@ use crate::types::ttl::Ttl;
 use crate::types::user_id::UserId;
 pub(crate) use compute::{ComputeRequest, Computed};
 pub(crate) use patch::PatchError;
+use write::Write;
 
-static GET: Script = script!("cache/get.lua");
-static SET: Script = script!(
-    "lock/formats.lua",
-    "cache/entry.lua",
-    "cache/conditions.lua",
-    "cache/computing.lua",
-    "cache/set.lua",
-);
 static DELETE: Script = script!(
     "cache/entry.lua",
     "cache/conditions.lua",
     "cache/delete.lua"
 );
+
+/// The longest value that goes through a script, in bytes. Lua copies it several times, which for
+/// 100 KB takes Redis ten times as long as a command: longer values have a command of their own.
+const LONGEST_IN_SCRIPT: usize = 16 << 10;
 
 /// Reads and writes cache entries.
 #[derive(Clone)]
@@ -72,24 +69,6 @@ pub struct CacheEntry {
     pub etag: ETag,
 }
 
-impl CacheEntry {
-    /// Reads a stored value; `None` where it is a stranger's and no JSON.
-    async fn read(stored: Bytes, remaining: Option<Duration>) -> Option<Self> {
-        let (etag, json) = match format::read(&stored) {
-            Some(entry) => entry,
-            None => {
-                check_json(&stored).await.ok()?;
-                (ETag::of_foreign(&stored), stored)
-            }
-        };
-        Some(Self {
-            json,
-            remaining,
-            etag,
-        })
-    }
-}
-
 /// How long a written entry lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
@@ -106,15 +85,6 @@ pub struct Written {
     pub etag: ETag,
     /// There was nothing before.
     pub is_new: bool,
-}
-
-/// What is written.
-struct Write<'a> {
-    json: &'a [u8],
-    expiry: Expiry,
-    conditions: &'a Conditions,
-    /// The token of the computing that this is the result of, if it is one.
-    token: Option<&'a OwnerToken>,
 }
 
 /// Why a cache entry could not be read or written.
@@ -166,26 +136,6 @@ impl JsonCache {
         Self { redis, keys }
     }
 
-    /// What is stored, in one round trip.
-    ///
-    /// # Errors
-    /// If Redis fails.
-    pub async fn get(&self, user: UserId, name: &Name) -> Result<Stored, RedisError> {
-        let key = self.keys.cache(user, name);
-        let reply = self.redis.script(&GET, &[&key], &[], Repeat::Safe).await?;
-        let mut parts = reply.into_iter();
-        match (parts.next(), parts.next(), parts.next()) {
-            (None, ..) => Ok(Stored::Nothing),
-            (Some(RedisResult::Int64(_)), None, _) => Ok(Stored::NotJson),
-            (Some(RedisResult::Int64(ms)), Some(RedisResult::Binary(stored)), None) => {
-                let remaining = u64::try_from(ms).ok().map(Duration::from_millis);
-                let entry = CacheEntry::read(stored.into(), remaining).await;
-                Ok(entry.map_or(Stored::NotJson, Stored::Entry))
-            }
-            _ => Err(RedisError::unexpected("not a reply of get.lua")),
-        }
-    }
-
     /// Stores JSON, if the conditions hold when it is stored. That `json` is JSON is the caller's
     /// to see to. Callers that wait for the entry to be computed get it, and the computing ends.
     ///
@@ -211,44 +161,6 @@ impl JsonCache {
             token: None,
         };
         self.write(user, name, write).await
-    }
-
-    async fn write(
-        &self,
-        user: UserId,
-        name: &Name,
-        write: Write<'_>,
-    ) -> Result<Written, CacheError> {
-        let key = self.keys.cache(user, name);
-        let lock = self.keys.compute_lock(user, name);
-        let etag = ETag::of(write.json);
-        let line = format::line(&etag);
-        let (if_match, if_none_match) = arguments(write.conditions);
-        let (ttl, keep): (Ttl, &[u8]) = match write.expiry {
-            Expiry::In(ttl) => (ttl, b"0"),
-            Expiry::KeepOr(ttl) => (ttl, b"1"),
-        };
-        let mut arguments = vec![
-            Argument::Bytes(if_match.as_bytes()),
-            Argument::Bytes(if_none_match.as_bytes()),
-            Argument::Joined(&line, write.json),
-            Argument::millis(ttl.as_duration()),
-            Argument::Bytes(keep),
-            Argument::Bytes(lock.wake_prefix().as_bytes()),
-        ];
-        let token = write.token.map(|token| token.as_str().as_bytes());
-        arguments.extend(token.map(Argument::Bytes));
-        let keys = [key.as_str(), lock.lock(), lock.fence(), lock.queue()];
-        let reply = self.redis.script(&SET, &keys, &arguments, Repeat::Unsafe);
-        match reply.await?.as_slice() {
-            [RedisResult::Int64(0)] => Err(CacheError::PreconditionFailed),
-            [RedisResult::Int64(3)] => Err(CacheError::NotComputing),
-            [RedisResult::Int64(outcome @ (1 | 2))] => Ok(Written {
-                etag,
-                is_new: *outcome == 1,
-            }),
-            _ => Err(RedisError::unexpected("not a reply of set.lua").into()),
-        }
     }
 
     /// Stores JSON for `ttl`, only if what is there has the tag `current`, or if nothing is there

@@ -15,6 +15,7 @@
 //! | `{lock}:wake:{call}` | the signal for one waiter |
 //! | `{lock}:ended:{id}` | the proof that a release or commit happened |
 //! | `{lock}:cache:{name}` | a cache entry |
+//! | `{lock}:staged:{id}` | a long value on its way to its entry |
 //! | `{lock}:compute:{name}` and what begins with it and a slash | the lock of its computing |
 //! | `{lock}:idem:{hash}` | the stored answer to an idempotent request |
 //! | `{lock}:origin` and what begins with it | a reading from the origin, its outcome and its lock |
@@ -113,6 +114,11 @@ impl Keys {
     /// An entry of the user's cache.
     pub fn cache(&self, user: UserId, name: &Name) -> String {
         format!("{{{}}}:cache:{name}", self.user_lock_key(user))
+    }
+
+    /// Where a long value is put before a script moves it to its entry; `id` is random.
+    pub(crate) fn staged(&self, user: UserId, id: &str) -> String {
+        format!("{{{}}}:staged:{id}", self.user_lock_key(user))
     }
 
     /// The lock of whoever computes an entry of the user's cache. No name holds a slash, so no

@@ -23,10 +23,17 @@ fn blocks(app: &App, language: &str) -> Vec<String> {
 fn run(folder: &Path, program: &str, script: &str) -> Output {
     let report = format!("#!/bin/sh\necho computed >> log\nprintf '%s' '{REPORT}'\n");
     std::fs::write(folder.join("report.sh"), report).unwrap();
-    let mark = Command::new("chmod").args(["+x", "report.sh"]).current_dir(folder).status();
+    let mark = Command::new("chmod")
+        .args(["+x", "report.sh"])
+        .current_dir(folder)
+        .status();
     assert!(mark.unwrap().success());
     let mut command = Command::new(program);
-    command.args(["-c", script]).current_dir(folder).output().unwrap()
+    command
+        .args(["-c", script])
+        .current_dir(folder)
+        .output()
+        .unwrap()
 }
 
 #[tokio::test]
