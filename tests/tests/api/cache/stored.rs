@@ -118,3 +118,55 @@ async fn a_patch_keeps_an_expiry_that_redis_cannot_add_to_its_clock() {
         .assert_body(200, r#"{"a":1,"b":2}"#);
     assert!(years(app.redis.ms_left(KEY).await) > 100_000);
 }
+
+#[tokio::test]
+async fn a_long_entry_is_as_a_short_one() {
+    let app = App::patient().await;
+    let json = |letter: &str, length: usize| format!("\"{}\"", letter.repeat(length - 2));
+    for length in [16_300, 16_340, 16_384, 16_385, 200_000] {
+        let (first, second) = (json("a", length), json("b", length));
+        app.delete(ENTRY).await.assert_body(204, "");
+        let created = app.put(&format!("{ENTRY}?expire=50")).json(&first).await;
+        created.assert_body(201, "");
+        let tag = tag_of(&created);
+        let read = app.get(ENTRY).await;
+        read.assert_body(200, &first);
+        assert_eq!(tag_of(&read), tag);
+        let left = app.redis.ms_left(KEY).await;
+        assert!(left > 30_000 && left <= 50_000, "{left}");
+        let unmet = app.put(ENTRY).header("if-none-match", "*").json(&second);
+        unmet.await.assert_problem(412, "precondition-failed");
+        let replaced = app.put(ENTRY).header("if-match", &tag).json(&second).await;
+        replaced.assert_body(200, "");
+        assert!(app.redis.ms_left(KEY).await > 3_000_000);
+        app.get(ENTRY).await.assert_body(200, &second);
+        // A stranger's has the tag of forty digits.
+        app.redis.run::<String>(&["SET", KEY, &first]).await;
+        let strange = app.get(ENTRY).await;
+        strange.assert_body(200, &first);
+        assert_eq!(tag_of(&strange).len(), 42);
+    }
+    let staged: Vec<String> = app.redis.run(&["KEYS", "*staged*"]).await;
+    assert_eq!(staged, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_long_entry_that_changes_is_read_whole() {
+    let app = App::patient().await;
+    let json = |writer: usize| format!("\"{}\"", ["a", "b", "c"][writer].repeat(50_000));
+    app.put(ENTRY).json(&json(0)).await.assert_body(201, "");
+    let writes = (0..60).map(|round| app.put(ENTRY).json(&json(round % 3)).spawn());
+    let reads = (0..60).map(|_| app.get(ENTRY).spawn());
+    let (writes, reads) = futures::join!(
+        futures::future::join_all(writes),
+        futures::future::join_all(reads)
+    );
+    for write in writes {
+        write.unwrap().assert_body(200, "");
+    }
+    for read in reads {
+        let read = read.unwrap();
+        let whole = (0..3).any(|writer| read.text() == json(writer));
+        assert!(read.status == 200 && whole, "{}", read.status);
+    }
+}
