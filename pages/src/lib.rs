@@ -1,5 +1,7 @@
-//! The pages of edgelatch: `/docs`, to read and try the service on, and `/openapi.json`. A component of its own, so that the API's
-//! does not grow by them; it needs nothing but the request, not Redis and no variable.
+//! The pages of edgelatch: `/docs`, `/docs/live` and `/openapi.json`.
+//!
+//! They are a component of their own, so that the API's component does not grow. It needs the
+//! request only: no Redis and no variables.
 
 mod asset;
 
@@ -11,7 +13,7 @@ use edgelatch::http::{AccessLog, RequestHead};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::Full;
 
-/// Served methods.
+/// The methods that every path accepts.
 const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 /// The component's entry point.

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spin_sdk::redis::RedisResult;
 
-use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, script};
+use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, lua};
 use crate::types::error_code::ErrorCode;
 use crate::types::etag::{Conditions, ETag};
 use crate::types::keys::Keys;
@@ -30,11 +30,9 @@ pub(crate) use compute::{ComputeRequest, Computed};
 pub(crate) use patch::PatchError;
 use write::Write;
 
-static DELETE: Script = script!(
-    "cache/entry.lua",
-    "cache/conditions.lua",
-    "cache/delete.lua"
-);
+const ENTRY: &[u8] = lua!("cache/entry.lua");
+const CONDITIONS: &[u8] = lua!("cache/conditions.lua");
+static DELETE: Script = Script::new(&[ENTRY, CONDITIONS, lua!("cache/delete.lua")]);
 
 /// The longest value that goes through a script, in bytes. Lua copies it several times, which for
 /// 100 KB takes Redis ten times as long as a command: longer values have a command of their own.

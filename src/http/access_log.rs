@@ -12,6 +12,7 @@ use serde::Serialize;
 use sha1::Sha1;
 
 use crate::platform::telemetry::{Timings, log};
+use crate::types::digest::hex;
 use crate::types::user_id::UserId;
 
 /// What is logged of a request.
@@ -120,7 +121,7 @@ fn user_of(in_path: Option<&str>, uri: &Uri) -> Option<UserId> {
 fn hash(key: &str, user: &str) -> Option<String> {
     let mut hmac = Hmac::<Sha1>::new_from_slice(key.as_bytes()).ok()?;
     hmac.update(user.as_bytes());
-    let mut hash = format!("{:x}", hmac.finalize().into_bytes());
+    let mut hash = hex(&hmac.finalize().into_bytes());
     hash.truncate(16);
     Some(hash)
 }

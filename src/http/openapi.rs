@@ -1,19 +1,17 @@
-//! The OpenAPI 3.1 document of this service, made from its code: schemas are those of the very
-//! structs that are answered, bounds are the constants that the parsers use, and each problem in it
-//! is one that its constructor made. Native only; what is served is the committed `openapi.json`.
+//! The OpenAPI 3.1 document, made from the code: schemas come from the structs that are answered,
+//! bounds from the parsers' constants, problems from their constructors. Native only; the component
+//! serves the committed `openapi.json`.
 //!
-//! Operations are written with utoipa's builders and not with `#[utoipa::path]`: an attribute can't
-//! render a problem with its constructor, and most of what an operation may answer it has in common
-//! with others. Four things that utoipa has no member for go in as extensions under their own
-//! names, which the builders write as they are: `summary` of the document, `required` of a header,
-//! and `not` of a name.
+//! Operations use utoipa's builders, not `#[utoipa::path]`: an attribute can't call a problem's
+//! constructor, and operations share most of their answers. utoipa has no member for three things,
+//! which are written as extensions: `summary` of the document, `required` of a header, `not` of a
+//! name.
 //!
-//! `HEAD` and `OPTIONS` are not listed as operations: the first answers wherever `GET` is what that
-//! answers, the second what the list says already, and either would be one more method in every
-//! client that is generated from the document.
+//! `HEAD` and `OPTIONS` are not listed: `HEAD` mirrors `GET`, `OPTIONS` repeats the list, and each
+//! would add a method to every generated client.
 //!
-//! A test compares this with the committed file and with the router; `cargo xtask openapi` writes
-//! the file anew.
+//! A test compares this with the committed file and with the routes. `cargo xtask openapi` rewrites
+//! the file.
 
 mod actions;
 mod cache;
@@ -31,7 +29,7 @@ use utoipa::openapi::info::{Info, InfoBuilder, LicenseBuilder};
 use utoipa::openapi::path::{PathItem, Paths, PathsBuilder};
 use utoipa::openapi::tag::{Tag, TagBuilder};
 
-/// The document, as it is committed: indented, with a line break at its end.
+/// The document as it is committed: indented, with a final line break.
 ///
 /// # Errors
 /// Where it can't be written as JSON, which would be a fault of the code.
@@ -53,10 +51,12 @@ fn info() -> Info {
         .version(env!("CARGO_PKG_VERSION"))
         .extensions(Some(Extensions::from_iter([("summary", summary)])))
         .description(Some(
-            "Every path answers with and without a slash at its end, `HEAD` wherever `GET` is, and `OPTIONS` with `Allow`; \
-             another method is 405 `method-not-allowed`, another path 404 `not-found`. Times are in seconds, decimals allowed: digits \
-             with an optional fraction, no exponent; finer than a millisecond is rounded up. Errors are RFC 9457 problem details; \
-             a 422 lists all faults at once, and a query parameter that an operation does not have is one.",
+            "Every path answers with and without a trailing slash. `HEAD` works wherever `GET` does, \
+             and `OPTIONS` answers with `Allow`. Another method is 405 `method-not-allowed`, another \
+             path 404 `not-found`. Times are in seconds: digits with an optional fraction, no \
+             exponent; finer than a millisecond is rounded up. Errors are RFC 9457 problem details. \
+             A 422 lists all faults at once; a query parameter that the operation does not have is \
+             a fault.",
         ))
         .license(Some(
             LicenseBuilder::new()
@@ -71,9 +71,9 @@ fn tags() -> Vec<Tag> {
     [
         ("actions", "The action of a user, never twice at once"),
         ("leases", "Locks held across requests"),
-        ("cache", "JSON, kept for a while"),
+        ("cache", "JSON entries with a time to live"),
         ("users", "The origin's JSON, read through the cache"),
-        ("service", "Is it running, can it work, what can it do"),
+        ("service", "Health, readiness and documentation"),
     ]
     .map(|(name, description)| {
         let tag = TagBuilder::new().name(name);

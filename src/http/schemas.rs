@@ -1,8 +1,7 @@
-//! Members whose schema says more than their type: words that are the only ones, and patterns made
-//! of the parsers' constants.
+//! Schemas of members that say more than the member's type: constants, and patterns made of the
+//! parsers' limits.
 //!
-//! A word that is the only one is an `enum` of one, which is JSON Schema's `const` and which older
-//! tools know too.
+//! A constant is an `enum` of one: older tools do not know JSON Schema's `const`.
 
 use serde_json::Value;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
@@ -56,7 +55,7 @@ pub(crate) fn json(description: &str) -> Object {
         .build()
 }
 
-/// Visible ASCII, so many characters of it.
+/// Visible ASCII of a length between `least` and `most`.
 pub(crate) fn visible(least: usize, most: usize) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
@@ -66,12 +65,12 @@ pub(crate) fn visible(least: usize, most: usize) -> Object {
         .build()
 }
 
-/// What a lock is held by.
+/// The token of a lock.
 pub(crate) fn lock_token() -> Object {
     visible(*TOKEN_LENGTHS.start(), *TOKEN_LENGTHS.end())
 }
 
-/// The same, where it is given out.
+/// The same, in an answer.
 pub(crate) fn secret_token() -> Object {
     ObjectBuilder::from(lock_token())
         .description(Some("What renews and releases the lock: a secret."))

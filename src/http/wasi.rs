@@ -1,8 +1,8 @@
-//! Between the requests and answers of `wasi:http` and those of the `http` crate.
+//! Converts between the requests and answers of `wasi:http` and those of the `http` crate.
 //!
-//! The SDK has conversions of its own, for bodies of any kind. These know that an answer is there
-//! as a whole and that most requests have no body, and make fewer calls of the host: five instead
-//! of eleven for the head of a request.
+//! The SDK's own conversions serve bodies of any kind. These rely on two facts: every answer is whole
+//! before it is sent, and most requests have no body. So they make fewer host calls: five instead of
+//! eleven for the head of a request.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -25,19 +25,19 @@ pub struct RequestBody(types::Request);
 /// Why a body was not read.
 #[derive(Debug)]
 pub enum ReadBodyError {
-    /// It is longer than it may be.
+    /// It is longer than allowed.
     TooLong,
-    /// It came to no good end.
+    /// It broke off.
     Failed(ErrorCode),
 }
 
-/// How much room is made for a body before any of it is there, in bytes at most. What is announced
-/// may never come.
+/// The largest buffer allocated before any byte of a body has arrived. An announced body may never
+/// come.
 const FIRST_ROOM: usize = 128 << 10;
 
 impl RequestBody {
-    /// Reads the body: of the length that its `Content-Length` announces, or to its end. Where that
-    /// is 0, nothing is asked of the host.
+    /// Reads the body, to its announced `Content-Length` or to its end. A length of 0 costs no host
+    /// call.
     ///
     /// # Errors
     /// Where it is longer than `limit` bytes, or can't be read.
@@ -62,8 +62,7 @@ impl RequestBody {
                 return Err(ReadBodyError::TooLong);
             }
             if announced == Some(body.len()) {
-                // What follows is the end: to be told so is two more calls of the host, with a wait
-                // each.
+                // Only the end follows. Waiting for it would take two more host calls.
                 return Ok(body.into());
             }
             if result == StreamResult::Dropped {
@@ -78,7 +77,7 @@ impl RequestBody {
     }
 }
 
-/// Reads the head of a request. Its URI is what the request line had, without the authority.
+/// Reads the head of a request. Its URI is that of the request line, without the authority.
 ///
 /// # Errors
 /// Where the host hands over what is no HTTP.
@@ -104,8 +103,8 @@ pub fn request(request: types::Request) -> Result<Request, ErrorCode> {
     Ok(request)
 }
 
-/// Hands over an answer. Its body is on its way before its head is, so that the host has both when
-/// it begins to send.
+/// Hands over an answer. The body's write starts before the head is returned, so the host has both
+/// when it begins to send.
 ///
 /// # Errors
 /// Where a header is one that the host does not let through.
@@ -130,8 +129,8 @@ pub async fn response(response: Response) -> Result<types::Response, ErrorCode> 
         let (mut contents, content) = wit_stream::new();
         let (response, _) = types::Response::new(fields, Some(content), no_trailers);
         let sending = async {
-            // The host reads both by then, so the second write ends at once; begun together, each
-            // would end with a call of its own.
+            // The host reads both by then, so the second write ends at once. Started together, each
+            // would end with a host call of its own.
             drop(contents.write_all(body.into()).await);
             drop(contents);
             drop(trailers.write(Ok(None)).await);
@@ -149,7 +148,7 @@ pub async fn response(response: Response) -> Result<types::Response, ErrorCode> 
     Ok(response)
 }
 
-/// Lets a future begin; `None` if that ended it.
+/// Polls a future once; `None` if that ended it.
 async fn begun<F: Future<Output = ()> + Unpin>(mut future: F) -> Option<F> {
     let polled = poll_fn(|context| Poll::Ready(Pin::new(&mut future).poll(context))).await;
     polled.is_pending().then_some(future)

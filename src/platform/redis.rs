@@ -33,7 +33,7 @@ use link::Node;
 pub(crate) use listener::{Heard, Listener};
 pub use retry::Repeat;
 use retry::{Remedy, remedy};
-pub(crate) use script::script;
+pub(crate) use script::lua;
 pub use script::{Argument, Script};
 
 /// How often one call follows a `MOVED`.

@@ -1,10 +1,10 @@
-//! Limits of time, with one timer for all requests of a component instance.
+//! Time limits, with one timer for all requests of a component instance.
 //!
-//! Every command to Redis has a limit, and next to none reaches it. A timer of its own for each
-//! would be set, waited on, cancelled and dropped for nothing, and each of these is a call of the
-//! host: together they were a sixth to a fifth of what an action cost. So a limit is noted here,
-//! and one task sleeps for all of them. It lives in whichever request began it, and goes on behind
-//! that request's answer, for 10 to 100 ms after the last limit is gone.
+//! Every command to Redis has a limit, and nearly none reaches it. Setting, awaiting, cancelling and
+//! dropping a timer are host calls: a timer for each command was a sixth to a fifth of what an
+//! action cost. So deadlines are registered here, and one task, the watcher, sleeps for all of them.
+//! It runs as part of the request that started it and outlives that request's answer. It exits 10 to
+//! 100 ms after the last deadline.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::{Either, select};
 
-/// How long the watch sleeps at first, and twice as long each time that there is something left to
-/// watch. So long it outlives the last limit, and keeps its instance from being idle.
+/// How long the watcher sleeps at first. The sleep doubles while deadlines are left. The watcher
+/// exits at most one sleep after the last deadline; until then its instance is not idle.
 const FIRST_SLEEP: Duration = Duration::from_millis(10);
 
 /// How long it sleeps at most.
@@ -35,7 +35,7 @@ pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Opti
     within_since(Instant::now(), limit, future).await
 }
 
-/// The same, where the time began at `began`: to ask for the time is a call of the host too.
+/// The same, counted from `began`: reading the time is a host call too.
 pub(crate) async fn within_since<T>(
     began: Instant,
     limit: Duration,
@@ -75,19 +75,19 @@ fn limits() -> MutexGuard<'static, Limits> {
     LIMITS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A deadline, and a number that tells it from others at the same instant.
+/// A deadline, and a number that tells apart deadlines at the same instant.
 type Key = (Instant, u64);
 
-/// The limits that have not passed.
+/// The deadlines that have not passed.
 struct Limits {
     noted: BTreeMap<Key, Waker>,
-    /// How many there have been.
+    /// How many deadlines were registered so far.
     count: u64,
-    /// The number of the watch that counts; those before it have nothing to do any more.
+    /// The number of the current watcher. Earlier watchers exit.
     watch: u64,
-    /// When it looks next. `None` where there is no watch.
+    /// When the watcher looks next; `None` without a watcher.
     looks_at: Option<Instant>,
-    /// How long it sleeps at most before that.
+    /// The longest sleep before that.
     sleep: Duration,
 }
 
@@ -102,12 +102,12 @@ impl Limits {
         }
     }
 
-    /// Whether somebody will look by then.
+    /// Whether the watcher looks by then.
     fn is_watched(&self, deadline: Instant) -> bool {
         self.looks_at.is_some_and(|at| at <= deadline)
     }
 
-    /// Makes place for a new watch, and returns its number.
+    /// Starts a new watcher and returns its number.
     fn begin(&mut self, now: Instant) -> u64 {
         self.watch += 1;
         self.sleep = FIRST_SLEEP;
@@ -115,7 +115,7 @@ impl Limits {
         self.watch
     }
 
-    /// Takes out what has passed, for the watch to wake, and plans its next look.
+    /// Removes the passed deadlines, for the watcher to wake, and plans its next look.
     fn look(&mut self, now: Instant) -> BTreeMap<Key, Waker> {
         let later = self.noted.split_off(&(now, u64::MAX));
         let passed = mem::replace(&mut self.noted, later);
@@ -130,7 +130,7 @@ impl Limits {
     }
 }
 
-/// A limit's place among the others.
+/// A registered deadline.
 struct Noted {
     deadline: Instant,
     key: Option<Key>,
@@ -148,7 +148,7 @@ impl Noted {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut limits = limits();
         let key = match self.key {
-            // The watch has taken it out.
+            // The watcher has removed it.
             Some(key) if !limits.noted.contains_key(&key) => return Poll::Ready(()),
             Some(key) => key,
             None => {
@@ -161,7 +161,7 @@ impl Noted {
         if !limits.is_watched(self.deadline) {
             let number = limits.begin(Instant::now());
             wit_bindgen::spawn(watch(Watch(number)));
-            // What is spawned is polled for the first time at its task's next turn.
+            // A spawned task is polled for the first time at its next turn.
             context.waker().wake_by_ref();
         }
         Poll::Pending
@@ -176,7 +176,7 @@ impl Drop for Noted {
     }
 }
 
-/// The number of a watch.
+/// The number of a watcher.
 struct Watch(u64);
 
 async fn watch(watch: Watch) {
@@ -203,7 +203,7 @@ impl Watch {
     }
 }
 
-/// Should its task be ended before the others': one of them begins a new watch.
+/// If the watcher's task ends before the other requests', one of them starts a new watcher.
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut limits = limits();
@@ -257,7 +257,7 @@ mod tests {
             assert!(limits.look(at).is_empty());
         }
         noted(&mut limits, at + 5 * MS);
-        // It would look too late for this one: another takes over.
+        // The current watcher would look too late for this deadline: a new one takes over.
         assert!(!limits.is_watched(at + 5 * MS));
         assert_eq!(limits.begin(at), 2);
         assert_eq!(limits.looks_at, Some(at + 5 * MS));

@@ -1,11 +1,10 @@
-//! When to look again for what nobody signals: the end of another's fetch, or a chance to write an
-//! entry that others keep changing. Pure arithmetic, no clock and no random source of its own.
-//! Those who wait for a lock are signalled: [`crate::lock`] has pauses of its own.
+//! Exponential backoff with jitter, for events that nobody signals: the end of another request's
+//! fetch, or a chance to write a contended entry. Pure arithmetic, no clock and no random source of
+//! its own. Waiters of a lock have intervals of their own: `core/lock/poll_interval.rs`.
 //!
-//! Short first pauses catch what ends at once, growing ones spare Redis, and the jitter keeps those
-//! that came together from asking together ("decorrelation", as in the AWS Architecture Blog's
-//! *Exponential Backoff And Jitter*, here with half of each pause fixed so that both the delay and
-//! the load have a bound).
+//! Short first pauses catch quick ends, growing pauses spare Redis, and jitter prevents a
+//! thundering herd ("decorrelation", as in the AWS Architecture Blog's *Exponential Backoff And
+//! Jitter*, here with half of each pause fixed so that both the delay and the load have a bound).
 
 use std::time::Duration;
 

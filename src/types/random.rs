@@ -4,11 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use wasi::random::random::get_random_bytes;
 
-/// How many bytes are drawn at once: an action needs 48.
-const DRAUGHT: u64 = 960;
+/// How many bytes are fetched at once: an action needs 48.
+const BATCH: u64 = 960;
 
-/// What has been drawn and not been used. Each bit is used once.
-static DRAWN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+/// Fetched and unused bytes. Each bit is used once.
+static UNUSED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// 128 random bits as 32 hexadecimal digits, fit for what must not be guessed.
 pub(crate) fn hex128() -> String {
@@ -26,13 +26,13 @@ pub(crate) fn hex128() -> String {
 
 /// 64 random bits.
 pub(crate) fn bits64() -> u64 {
-    let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut unused = UNUSED.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        if let Some((rest, bits)) = drawn.split_last_chunk() {
+        if let Some((rest, bits)) = unused.split_last_chunk() {
             let (left, bits) = (rest.len(), u64::from_le_bytes(*bits));
-            drawn.truncate(left);
+            unused.truncate(left);
             return bits;
         }
-        *drawn = get_random_bytes(DRAUGHT);
+        *unused = get_random_bytes(BATCH);
     }
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use spin_sdk::redis::RedisResult;
 
-use super::{CacheEntry, JsonCache, LONGEST_IN_SCRIPT, Stored, format};
+use super::{CacheEntry, ENTRY, JsonCache, LONGEST_IN_SCRIPT, Stored, format};
 use crate::platform::long_work::check_json;
 use crate::platform::redis::{
-    Argument, Code, RedisError, RedisErrorKind, Repeat, Script, binary, script,
+    Argument, Code, RedisError, RedisErrorKind, Repeat, Script, binary, lua,
 };
 use crate::types::etag::ETag;
 use crate::types::name::Name;
 use crate::types::user_id::UserId;
 
-static GET: Script = script!("entry.lua", "get.lua");
+static GET: Script = Script::new(&[ENTRY, lua!("get.lua")]);
 
 /// How often a long entry is read by parts, before it is read whole: others may write in between.
 const READS_BY_PARTS: usize = 3;

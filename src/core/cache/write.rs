@@ -4,22 +4,24 @@ use std::time::Duration;
 
 use spin_sdk::redis::{RedisParameter, RedisResult};
 
-use super::{CacheError, Expiry, JsonCache, LONGEST_IN_SCRIPT, Written, arguments, format};
+use super::{
+    CONDITIONS, CacheError, ENTRY, Expiry, JsonCache, LONGEST_IN_SCRIPT, Written, arguments, format,
+};
 use crate::core::lock::OwnerToken;
-use crate::platform::redis::{Argument, RedisError, Repeat, Script, binary, script};
+use crate::platform::redis::{Argument, RedisError, Repeat, Script, binary, lua};
 use crate::types::etag::{Conditions, ETag};
 use crate::types::name::Name;
 use crate::types::random;
 use crate::types::ttl::Ttl;
 use crate::types::user_id::UserId;
 
-static SET: Script = script!(
-    "../lock/formats.lua",
-    "entry.lua",
-    "conditions.lua",
-    "computing.lua",
-    "set.lua",
-);
+static SET: Script = Script::new(&[
+    lua!("../lock/formats.lua"),
+    ENTRY,
+    CONDITIONS,
+    lua!("computing.lua"),
+    lua!("set.lua"),
+]);
 
 /// What is written.
 pub(super) struct Write<'a> {

@@ -5,16 +5,18 @@ use std::time::{Duration, Instant};
 use spin_sdk::redis::RedisResult;
 
 use super::{FencingToken, Holder, OwnerToken, Record};
-use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, Unanswered, script};
+use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, Unanswered, lua};
 use crate::types::keys::LockKey;
 use crate::types::random;
 use crate::types::ttl::Ttl;
 
-static ACQUIRE: Script = script!("formats.lua", "shared.lua", "acquire.lua");
-static RENEW: Script = script!("formats.lua", "shared.lua", "renew.lua");
-static RELEASE: Script = script!("formats.lua", "shared.lua", "release.lua");
-static COMMIT: Script = script!("formats.lua", "shared.lua", "commit.lua");
-static INSPECT: Script = script!("formats.lua", "shared.lua", "inspect.lua");
+const FORMATS: &[u8] = lua!("formats.lua");
+const SHARED: &[u8] = lua!("shared.lua");
+static ACQUIRE: Script = Script::new(&[FORMATS, SHARED, lua!("acquire.lua")]);
+static RENEW: Script = Script::new(&[FORMATS, SHARED, lua!("renew.lua")]);
+static RELEASE: Script = Script::new(&[FORMATS, SHARED, lua!("release.lua")]);
+static COMMIT: Script = Script::new(&[FORMATS, SHARED, lua!("commit.lua")]);
+static INSPECT: Script = Script::new(&[FORMATS, SHARED, lua!("inspect.lua")]);
 
 /// The longest that a release goes on waiting behind a call whose answer was lost.
 const LONGEST_CLEANUP: Duration = Duration::from_secs(30);

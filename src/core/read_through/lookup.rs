@@ -4,12 +4,12 @@ use spin_sdk::redis::RedisResult;
 
 use super::ReadThrough;
 use super::reading::{FetchOutcome, Reading};
-use crate::platform::redis::{Redis, RedisError, Repeat, Script, script};
+use crate::platform::redis::{Redis, RedisError, Repeat, Script, lua};
 use crate::types::keys::Keys;
 use crate::types::user_id::UserId;
 
-static LOOKUP: Script = script!("../lock/formats.lua", "lookup.lua");
-static OUTDATE: Script = script!("outdate.lua");
+static LOOKUP: Script = Script::new(&[lua!("../lock/formats.lua"), lua!("lookup.lua")]);
+static OUTDATE: Script = Script::new(&[lua!("outdate.lua")]);
 
 /// What Redis knows of a user.
 pub(super) struct Lookup {

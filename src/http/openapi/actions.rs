@@ -37,11 +37,17 @@ fn perform() -> Described {
         .content("application/json", content_of::<Success<'_>>(&successes()));
     Draft::new(HttpMethod::Post, path, "perform_action", "actions", summary)
         .describe(
-            "Waits up to `timeout` for the lock. The result is kept as the entry `last-action` of the user's cache, in the step \
-             that gives the lock back. With an `Idempotency-Key`, the first success is kept and replayed, without running the \
-             action again; a request with another body or another `expire` under the same key is refused.",
+            "Waits up to `timeout` for the lock. One atomic step stores the result as the entry \
+             `last-action` of the user's cache and releases the lock. With an `Idempotency-Key`, \
+             the first success is stored and replayed without running the action again. A request \
+             with another body or another `expire` under the same key is refused.",
         )
-        .parameters(&["UserIdQuery", "ActionTimeout", "LockExpire", "IdempotencyKey"])
+        .parameters(&[
+            "UserIdQuery",
+            "ActionTimeout",
+            "LockExpire",
+            "IdempotencyKey",
+        ])
         .reply(200, ran)
         .problem(LockError::Held { remaining: held })
         .action()
@@ -54,16 +60,22 @@ fn attempt() -> Described {
         .item(Ref::from_schema_name(Failed::name()));
     let mut examples = successes();
     examples.push(("failed", shown(&Failed::ANSWER)));
-    let answered = answer("The action ran, or the lock was not had", &IF_RUN)
+    let answered = answer("The action ran, or the lock was not acquired", &IF_RUN)
         .content("application/json", content(either, &examples));
-    Draft::new(HttpMethod::Post, path, "attempt_action", "actions", "Try once to run the action")
-        .describe(
-            "Like `perform-action`, without waiting: a lock that somebody else holds is told with status 200 and \
-             `\"status\": \"failed\"`.",
-        )
-        .parameters(&["UserIdQuery", "LockExpire", "IdempotencyKey"])
-        .reply(200, answered)
-        .action()
+    Draft::new(
+        HttpMethod::Post,
+        path,
+        "attempt_action",
+        "actions",
+        "Try once to run the action",
+    )
+    .describe(
+        "Like `perform-action`, but does not wait. If somebody else holds the lock, the answer \
+             is 200 with `\"status\": \"failed\"`.",
+    )
+    .parameters(&["UserIdQuery", "LockExpire", "IdempotencyKey"])
+    .reply(200, answered)
+    .action()
 }
 
 fn successes() -> Vec<(&'static str, serde_json::Value)> {
@@ -78,12 +90,13 @@ fn successes() -> Vec<(&'static str, serde_json::Value)> {
 }
 
 impl Draft {
-    /// What both have in common.
+    /// Adds what both actions have in common.
     fn action(self) -> Described {
         self.body(
             "application/json",
             Required::False,
-            "The action's input; any type that is JSON (`application/...+json`) is taken, and so is none",
+            "The action's input. `Content-Type` may be any JSON type (`application/...+json`) or \
+             absent",
             json!({ "amount": 5 }),
         )
         .problem(Problem::unsupported_media_type())
@@ -91,7 +104,10 @@ impl Draft {
         .problem(Problem::idempotency_key_reused())
         .problem(Problem::lock_lost())
         .problem(refused())
-        .problem(origin_failure(Failure::timed_out(Duration::from_secs(30)), false))
+        .problem(origin_failure(
+            Failure::timed_out(Duration::from_secs(30)),
+            false,
+        ))
         .guarded()
         .finish()
     }

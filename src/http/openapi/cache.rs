@@ -24,13 +24,17 @@ fn get() -> Described {
     );
     draft(HttpMethod::Get, "get_cache", "Read an entry")
         .describe(
-            "The JSON is that which was stored, byte for byte. Under `last-action` is what the user's last action left: its result, \
-             its fencing token and when it ended. With `compute`, one caller of an absent entry is given a `Compute-Token` to compute it, \
-             and the others wait until it is stored, or until the task is theirs.",
+            "Returns the JSON byte for byte as it was stored. `last-action` holds the user's last \
+             action: its result, its fencing token and when it ended. With `compute`, one caller of \
+             an absent entry gets a `Compute-Token` to compute it; the others wait until it is \
+             stored, or until the task is theirs.",
         )
         .parameters(&["Compute", "ComputeTimeout", "Refresh"])
         .reply(200, found)
-        .reply(304, answer("`If-None-Match` names what is stored", &ENTRY_HEADERS))
+        .reply(
+            304,
+            answer("`If-None-Match` names the entry's tag", &ENTRY_HEADERS),
+        )
         .problem(Problem::nothing_cached())
         .problem(Problem::compute_granted())
         .problem(Problem::reserved_key())
@@ -40,26 +44,27 @@ fn get() -> Described {
 }
 
 fn put() -> Described {
-    let new = next()
-        .into_iter()
-        .fold(answer("It is new", &["ETag"]), |new, (name, link)| {
-            new.link(name, link)
-        });
+    let new = next().into_iter().fold(
+        answer("The entry is new", &["ETag"]),
+        |new, (name, link)| new.link(name, link),
+    );
     draft(HttpMethod::Put, "put_cache", "Store JSON")
         .describe(
-            "It is stored byte for byte. `If-None-Match: *` stores it only if there is nothing yet, `If-Match` only if what is \
-             there has not changed; both are decided in Redis, in the step that stores it. `last-action` is written by actions alone. \
-             Callers that wait for the entry to be computed get it. With a `Compute-Token` it is stored only as the result of that computing.",
+            "Stores the JSON byte for byte. `If-None-Match: *` stores it only if the entry is \
+             absent, `If-Match` only if the entry is unchanged. Redis compares and stores in one \
+             step. Only actions write `last-action`. Callers that wait for the entry to be \
+             computed get it. With a `Compute-Token` it is stored only as the result of that \
+             computing.",
         )
         .parameters(&["CacheExpire", "ComputeToken"])
         .body(
             "application/json",
             Required::True,
-            "What is stored; any type that is JSON (`application/...+json`) is taken, and so is none",
+            "The value. `Content-Type` may be any JSON type (`application/...+json`) or absent",
             json!({ "name": "Ada" }),
         )
         .reply(201, new)
-        .reply(200, answer("It replaced another", &["ETag"]))
+        .reply(200, answer("The entry was replaced", &["ETag"]))
         .problem(Problem::unsupported_media_type())
         .problem(Problem::reserved_key())
         .problem(Problem::not_computing())
@@ -73,32 +78,43 @@ fn patch() -> Described {
         "application/json",
         content(Ref::from_schema_name("Json"), &merged),
     );
-    draft(HttpMethod::Patch, "patch_cache", "Merge into an entry (RFC 7396)")
-        .describe(
-            "Members that are null are taken away, others set. Nothing that others write in between is lost: the merge is made anew. \
-             The entry keeps the time that it has left, unless `expire` is given.",
-        )
-        .parameters(&["PatchExpire"])
-        .body(
-            "application/merge-patch+json",
-            Required::True,
-            "What is merged",
-            json!({ "name": null, "age": 36 }),
-        )
-        .reply(200, stored)
-        .problem(Problem::nothing_cached())
-        .problem(Problem::reserved_key())
-        .problem(Problem::not_a_merge_patch())
-        .guarded()
-        .problem(Problem::too_contended())
-        .finish()
+    draft(
+        HttpMethod::Patch,
+        "patch_cache",
+        "Merge into an entry (RFC 7396)",
+    )
+    .describe(
+        "Members that are null are removed, others are set. If somebody else writes in between, \
+             the merge is repeated, so no write is lost. The entry keeps its remaining time unless \
+             `expire` is given.",
+    )
+    .parameters(&["PatchExpire"])
+    .body(
+        "application/merge-patch+json",
+        Required::True,
+        "The merge patch",
+        json!({ "name": null, "age": 36 }),
+    )
+    .reply(200, stored)
+    .problem(Problem::nothing_cached())
+    .problem(Problem::reserved_key())
+    .problem(Problem::not_a_merge_patch())
+    .guarded()
+    .problem(Problem::too_contended())
+    .finish()
 }
 
 fn delete() -> Described {
     draft(HttpMethod::Delete, "delete_cache", "Remove an entry")
-        .describe("With a `Compute-Token` the entry stays: that computing is given up, and the next who waits gets the task.")
+        .describe(
+            "With a `Compute-Token` the entry stays: that computing is given up, and the next \
+             waiter gets the task.",
+        )
         .parameters(&["ComputeToken"])
-        .reply(204, answer("It is not there, whether or not it was", &[]))
+        .reply(
+            204,
+            answer("The entry is absent now, whether or not it existed", &[]),
+        )
         .problem(Problem::not_computing())
         .guarded()
         .finish()
@@ -111,7 +127,7 @@ fn draft(method: HttpMethod, id: &str, summary: &str) -> Draft {
         .problem(Problem::precondition_failed())
 }
 
-/// What the answer to a new entry leads to.
+/// The links of the answer to a new entry.
 fn next() -> Vec<(&'static str, Link)> {
     let same = [
         ("path.user_id", "$request.path.user_id"),

@@ -1,5 +1,5 @@
-//! An operation while it is being described: utoipa's builder, and the problems that are gathered
-//! by status.
+//! The description of one operation under construction: utoipa's builder, and problems grouped by
+//! status.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::types::json;
 use crate::types::name::LAST_ACTION;
 use crate::types::ttl::MAX_WAIT_MS;
 
-/// An operation and where it is.
+/// An operation with its path and method.
 pub(super) type Described = (String, HttpMethod, Operation);
 
 /// Describes one operation.
@@ -73,7 +73,7 @@ impl Draft {
         })
     }
 
-    /// Adds a body, and what may be wrong with any.
+    /// Adds a body, and the problems of every body.
     pub(super) fn body(
         self,
         media_type: &str,
@@ -104,7 +104,7 @@ impl Draft {
         self
     }
 
-    /// Adds what any operation that talks to Redis may answer.
+    /// Adds the problems of every operation that talks to Redis.
     pub(super) fn uses_redis(self) -> Self {
         let unreachable = spin_sdk::redis::Error::InvalidAddress;
         self.problem(RedisError::from_spin(unreachable, false))
@@ -113,7 +113,7 @@ impl Draft {
             .problem(Problem::internal("an example"))
     }
 
-    /// Adds what anything under `/api` may answer.
+    /// Adds the problems of every operation under `/api`.
     pub(super) fn guarded(self) -> Self {
         let token = SecurityRequirement::new(API_TOKEN, Vec::<String>::new());
         let invalid = invalid_request(&self.parameters);
@@ -137,8 +137,7 @@ impl Draft {
     }
 }
 
-/// An answer with these headers, by their names among the components, and those that every answer
-/// has.
+/// An answer with these headers and the common ones, by their names among the components.
 pub(super) fn answer(description: &str, headers: &[&str]) -> ResponseBuilder {
     let everywhere = ["X-Request-Id", "Server-Timing"];
     let response = ResponseBuilder::new().description(description);
@@ -174,7 +173,7 @@ pub(super) fn shown(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
-/// Where an answer leads: an operation, and its parameters as runtime expressions.
+/// A link to an operation, with its parameters as runtime expressions.
 pub(super) fn link(operation_id: &str, parameters: &[(&str, &str)]) -> Link {
     let link = LinkBuilder::new().operation_id(operation_id);
     parameters
@@ -256,14 +255,14 @@ fn one_of_these(kinds: &[&str]) -> AllOfBuilder {
         .item(ObjectBuilder::new().property("type", known))
 }
 
-/// What a body is told that breaks off.
+/// The problem of a body that breaks off.
 fn malformed_json() -> Problem {
     json::parse(b"{\"amount\": ")
         .err()
         .map_or_else(Problem::not_found, |error| body::not_json(&error))
 }
 
-/// What a request for user 007 with `expire=0` is told by an operation with these parameters.
+/// The problem of a request for user 007 with `expire=0`, for an operation with these parameters.
 fn invalid_request(parameters: &[&str]) -> Problem {
     let in_query = parameters.contains(&"UserIdQuery");
     let uri = http::Uri::from_static(if in_query {

@@ -25,7 +25,7 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
         (
             "Fencing-Token.if-run",
             whole(
-                "The number of the acquisition, if there was one",
+                "The number of the acquisition, if the action ran",
                 SOME_NUMBER,
             ),
         ),
@@ -35,12 +35,15 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
         ),
         (
             "Lock-Wait.if-run",
-            whole("How long the lock took, in milliseconds, if it was had", 0),
+            whole(
+                "How long the lock took, in milliseconds, if the action ran",
+                0,
+            ),
         ),
         (
             "Idempotent-Replayed",
             text(
-                "`true` where this is the answer to an earlier request",
+                "`true` if this is the stored answer to an earlier request",
                 "true",
             ),
         ),
@@ -48,7 +51,7 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
         (
             "Retry-After.if-held",
             whole(
-                "Where the lock was not had: when it is worth trying again, in seconds",
+                "If the lock was not acquired: when to try again, in seconds",
                 1,
             ),
         ),
@@ -66,20 +69,23 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
         (
             "Vary",
             always(text(
-                "It comes compressed to those who take that",
+                "The file is compressed for clients that accept gzip",
                 "accept-encoding",
             )),
         ),
         (
             "Cache-Control.revalidate",
             always(text(
-                "It may be kept, and is to be asked for again",
+                "Caches may store the file and must revalidate it",
                 "no-cache",
             )),
         ),
         (
             "Cache-Control",
-            always(text("How long it may be kept", "private, max-age=59")),
+            always(text(
+                "How long caches may keep the answer",
+                "private, max-age=59",
+            )),
         ),
         (
             "Cache-Control.secret",
@@ -89,7 +95,7 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
         (
             "Cache-Status",
             always(text(
-                "Where it came from (RFC 9211)",
+                "How the cache handled the request (RFC 9211)",
                 "edgelatch; hit; ttl=59",
             )),
         ),
@@ -102,7 +108,10 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
         ),
         (
             "WWW-Authenticate",
-            always(text("What is needed (RFC 6750)", "Bearer")),
+            always(text(
+                "The required authentication scheme (RFC 6750)",
+                "Bearer",
+            )),
         ),
     ]
 }
@@ -112,7 +121,7 @@ const COMPUTE_TOKEN: &str = "Where it is for this caller to compute the entry: t
 const REQUEST_ID: &str = "The caller's own `X-Request-Id` if it is 1 to 128 of `A-Z a-z 0-9 . _ ~ + / = : -`, else a new one";
 const TIMING: &str = "Milliseconds spent on Redis, waiting for the lock, and in the action";
 const FENCING_TOKEN: &str = "The number of the acquisition: greater than that of every earlier one";
-const RETRY_AFTER: &str = "When it is worth trying again, in seconds";
+const RETRY_AFTER: &str = "When to try again, in seconds";
 
 fn text(description: &str, example: &str) -> Header {
     header(Type::String, description, example)

@@ -61,44 +61,51 @@ fn inspect(lock: Lock) -> Described {
 }
 
 fn acquire(lock: Lock) -> Described {
-    let new = answer("It is yours", &["Cache-Control.secret"]);
+    let new = answer("The lock is yours", &["Cache-Control.secret"]);
     let again = answer(
-        "It was yours already; its time begins anew",
+        "The lock was yours already; its time to live starts again",
         &["Cache-Control.secret"],
     );
     let next = lock.next();
     let new = next
         .iter()
         .fold(new, |new, (name, link)| new.link(*name, link.clone()));
-    lock.draft(HttpMethod::Post, "acquire", "Acquire the lock, and hold it across requests")
-        .describe(
-            "Waits up to `timeout` for it. The answer's token is what renews and releases it. A client may bring its own in \
-             `Lock-Token`: then acquiring again with the same one renews the lock, keeps the fencing token and answers 200.",
-        )
-        .parameters(&["LeaseTimeout", "LockExpire", "BroughtToken"])
-        .reply(201, new.content("application/json", granted()))
-        .reply(200, again.content("application/json", granted()))
-        .problem(LockError::Held { remaining: Some(Duration::from_secs(9)) })
-        .problem(Problem::lock_token_invalid())
-        .guarded()
-        .finish()
+    lock.draft(
+        HttpMethod::Post,
+        "acquire",
+        "Acquire the lock, and hold it across requests",
+    )
+    .describe(
+        "Waits up to `timeout` for the lock. The token in the answer renews and releases it. A \
+             client may bring its own `Lock-Token`: acquiring again with the same token renews the \
+             lock, keeps the fencing token and answers 200.",
+    )
+    .parameters(&["LeaseTimeout", "LockExpire", "BroughtToken"])
+    .reply(201, new.content("application/json", granted()))
+    .reply(200, again.content("application/json", granted()))
+    .problem(LockError::Held {
+        remaining: Some(Duration::from_secs(9)),
+    })
+    .problem(Problem::lock_token_invalid())
+    .guarded()
+    .finish()
 }
 
 fn renew(lock: Lock) -> Described {
     let renewed = answer(
-        "It is still yours; its time begins anew",
+        "The lock is still yours; its time to live starts again",
         &["Cache-Control.secret"],
     );
-    lock.draft(HttpMethod::Put, "renew", "Begin the lock's time anew")
+    lock.draft(HttpMethod::Put, "renew", "Renew the lock")
         .parameters(&["LockExpire", "LockToken"])
         .reply(200, renewed.content("application/json", granted()))
         .owners()
 }
 
 fn release(lock: Lock) -> Described {
-    lock.draft(HttpMethod::Delete, "release", "Give the lock back")
+    lock.draft(HttpMethod::Delete, "release", "Release the lock")
         .parameters(&["LockToken"])
-        .reply(204, answer("It is free", &[]))
+        .reply(204, answer("The lock was released", &[]))
         .owners()
 }
 
@@ -121,7 +128,7 @@ impl Lock {
         format!("{verb}_{}", self.id)
     }
 
-    /// What the answer to an acquisition leads to.
+    /// The links of the answer to an acquisition.
     fn next(self) -> Vec<(&'static str, Link)> {
         let mut same = vec![("path.user_id", "$request.path.user_id")];
         if self.parameters.contains(&"LockName") {
@@ -138,7 +145,7 @@ impl Lock {
 }
 
 impl Draft {
-    /// What only the lock's owner may do.
+    /// Adds what every operation of the lock's owner has in common.
     fn owners(self) -> Described {
         self.problem(Problem::lock_token_invalid())
             .problem(Problem::not_lock_owner())

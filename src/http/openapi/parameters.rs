@@ -111,19 +111,20 @@ const LEASE_TIMEOUT: &str = "How long to wait for the lock, in seconds; 0 by def
 const LOCK_EXPIRE: &str =
     "How long the lock lives without renewal, in seconds; `lock_expire` (10) by default";
 const CACHE_EXPIRE: &str = "How long the entry lives, in seconds; `cache_expire` (3600) by default";
-const PATCH_EXPIRE: &str = "How long the entry lives from now on, in seconds; by default it keeps the time that it has left";
-const USER_EXPIRE: &str = "How long what is read is kept at most, in seconds; by default as long as the origin says, else `cache_expire` (3600)";
+const PATCH_EXPIRE: &str =
+    "How long the entry lives from now on, in seconds; by default it keeps its remaining time";
+const USER_EXPIRE: &str = "The longest time to cache the user, in seconds; by default as long as the origin \
+    says, else `cache_expire` (3600)";
 const CACHE_CONTROL: &str =
-    "With `no-cache` the origin is asked; nothing else of it counts (RFC 9111, section 5.2.1)";
+    "`no-cache` asks the origin; other directives are ignored (RFC 9111, section 5.2.1)";
 const KEY: &str =
-    "The first success under this key is kept for `idempotency_expire` (24 h) and replayed";
-const BROUGHT_TOKEN: &str = "A token of the client's own. Acquiring again with the same one renews instead of failing, so that a \
+    "The first success under this key is stored for `idempotency_expire` (24 h) and replayed";
+const BROUGHT_TOKEN: &str = "The client's own token. Acquiring again with the same token renews the lock, so a \
     retry after a lost answer is safe. Without one, an answer lost on the way leaves a lease that nobody knows until it expires";
 const LOCK_TOKEN: &str = "The token that the lock was acquired with; without it: 428";
-const IF_MATCH: &str =
-    "Only if what is stored has one of these tags; `*`: only if something is stored";
+const IF_MATCH: &str = "Only if the entry has one of these tags; `*`: only if the entry exists";
 const IF_NONE_MATCH: &str =
-    "Only if what is stored has none of these tags; `*`: only if nothing is stored";
+    "Only if the entry has none of these tags; `*`: only if the entry is absent";
 
 fn path(
     name: &str,

@@ -22,9 +22,10 @@ pub(super) fn operations() -> Vec<Described> {
 
 fn live() -> Described {
     let examples = [("ok", shown(&Live::ANSWER))];
-    let running = answer("It is", &[]).content("application/json", content_of::<Live>(&examples));
+    let running = answer("The component runs", &[])
+        .content("application/json", content_of::<Live>(&examples));
     draft("/healthz", "healthz", "Whether the component is running")
-        .describe("Does not touch Redis, and does not depend on the settings.")
+        .describe("Touches neither Redis nor the settings.")
         .reply(200, running)
         .problem(extra_input())
         .finish()
@@ -32,9 +33,9 @@ fn live() -> Described {
 
 fn ready() -> Described {
     let examples = [("ok", shown(&Ready::after(Duration::from_micros(412))))];
-    let ready = answer("Redis has answered", &[])
-        .content("application/json", content_of::<Ready>(&examples));
-    draft("/readyz", "readyz", "Whether it can do its work")
+    let ready =
+        answer("Redis answered", &[]).content("application/json", content_of::<Ready>(&examples));
+    draft("/readyz", "readyz", "Whether the service can do its work")
         .reply(200, ready)
         .problem(extra_input())
         .uses_redis()
@@ -54,7 +55,7 @@ fn openapi() -> Described {
 fn docs() -> Described {
     let page = ContentBuilder::new().schema(Some(Object::with_type(Type::String)));
     let found = answer("HTML", &PAGE).content("text/html", page.build());
-    draft("/docs", "docs", "A page to read and try all of this on")
+    draft("/docs", "docs", "A page to read and try this API")
         .reply(200, found)
         .page()
 }
@@ -69,7 +70,7 @@ impl Draft {
             HeaderValue::from_static("untagged"),
         )]));
         self.parameters(&["IfNoneMatch"])
-            .reply(304, answer("`If-None-Match` names it", &PAGE))
+            .reply(304, answer("`If-None-Match` names the tag", &PAGE))
             .problem(Problem::invalid_request(tags.err().unwrap_or_default()))
             .finish()
     }

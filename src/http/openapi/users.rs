@@ -32,13 +32,14 @@ fn get() -> Described {
         "Read a user through the cache",
     )
     .describe(
-        "The JSON is the origin's, byte for byte, kept for as long as the origin says in `Cache-Control`, else for `expire`. However many \
-         ask, one asks the origin and the others wait for it. After its expiry it is served for a while as it was: at once while it is \
-         fetched anew, and where the origin is down. `Cache-Control: no-cache` asks the origin.",
+        "Returns the origin's JSON byte for byte. It is cached for as long as the origin says in \
+         `Cache-Control`, else for `expire`. One request at a time asks the origin; the others wait \
+         for its answer. After its expiry the old value is served for a while: while it is being \
+         refreshed, and while the origin is down. `Cache-Control: no-cache` asks the origin.",
     )
     .parameters(&["UserIdPath", "UserExpire", "CacheControl", "IfMatch", "IfNoneMatch"])
     .reply(200, found)
-    .reply(304, answer("`If-None-Match` names it", &USER_HEADERS))
+    .reply(304, answer("`If-None-Match` names the tag", &USER_HEADERS))
     .problem(Problem::no_origin())
     .problem(Problem::precondition_failed())
     .problem(refused())

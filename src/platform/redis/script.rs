@@ -10,26 +10,27 @@ use crate::types::digest::sha1_hex;
 
 /// A Lua script and its digest.
 pub struct Script {
-    text: &'static [u8],
+    /// The text, in parts that scripts may share.
+    parts: &'static [&'static [u8]],
     /// The SHA-1 of the text, in hexadecimal digits, from the first time that it is needed.
     digest: OnceLock<String>,
 }
 
 impl Script {
-    /// A script from its text.
-    pub const fn new(text: &'static str) -> Self {
-        Self::of(text.as_bytes())
-    }
-
-    pub(crate) const fn of(text: &'static [u8]) -> Self {
+    /// A script whose text is these parts, one behind the other.
+    pub const fn new(parts: &'static [&'static [u8]]) -> Self {
         Self {
-            text,
+            parts,
             digest: OnceLock::new(),
         }
     }
 
     fn digest(&self) -> &str {
-        self.digest.get_or_init(|| sha1_hex(self.text))
+        self.digest.get_or_init(|| sha1_hex(&self.text()))
+    }
+
+    fn text(&self) -> Vec<u8> {
+        self.parts.concat()
     }
 
     /// What follows `EVALSHA`.
@@ -43,7 +44,7 @@ impl Script {
 
     /// What follows `EVAL`.
     pub(super) fn by_text(&self, keys: &[&str], arguments: &[Argument<'_>]) -> Vec<RedisParameter> {
-        parameters(self.text, keys, arguments)
+        parameters(&self.text(), keys, arguments)
     }
 }
 
@@ -79,17 +80,17 @@ impl Argument<'static> {
     }
 }
 
-/// The script in these files, one behind the other, without what is for readers alone: neither the
-/// component nor Redis carries that.
-macro_rules! script {
-    ($($file:literal),+ $(,)?) => {{
-        const SOURCE: &[u8] = concat!($(include_str!($file)),+).as_bytes();
+/// The Lua in a file without comments and indentation: neither the component nor Redis carries what
+/// is for readers alone.
+macro_rules! lua {
+    ($file:literal) => {{
+        const SOURCE: &[u8] = include_str!($file).as_bytes();
         const BARE: ([u8; SOURCE.len()], usize) = $crate::platform::redis::script::bare(SOURCE);
         const TEXT: &[u8] = &$crate::platform::redis::script::cut::<{ BARE.1 }>(&BARE.0);
-        $crate::platform::redis::Script::of(TEXT)
+        TEXT
     }};
 }
-pub(crate) use script;
+pub(crate) use lua;
 
 /// Lua without the lines that are comments and without indentation, and its length. A comment
 /// behind code and a string over several lines are not told from code; none of the scripts has any.
@@ -144,22 +145,14 @@ mod tests {
     #[test]
     fn a_script_has_the_digest_that_redis_gives_it() {
         // As `SCRIPT LOAD` answers.
-        let script = Script::new("return 1");
+        let script = Script::new(&[b"return ", b"1"]);
         assert_eq!(script.digest(), "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
     }
 
     #[test]
-    fn a_script_is_its_files_without_comments_and_indentation() {
-        let text = script!(
-            "../../core/cache/conditions.lua",
-            "../../core/cache/delete.lua"
-        )
-        .text;
-        let files = concat!(
-            include_str!("../../core/cache/conditions.lua"),
-            include_str!("../../core/cache/delete.lua")
-        );
-        let code = files
+    fn lua_is_its_file_without_comments_and_indentation() {
+        let text = lua!("../../core/cache/conditions.lua");
+        let code = include_str!("../../core/cache/conditions.lua")
             .lines()
             .map(str::trim_start)
             .filter(|line| !line.is_empty() && !line.starts_with("--"));

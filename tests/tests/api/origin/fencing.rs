@@ -1,12 +1,12 @@
-//! The README's SQL, in SQLite: a store that compares fencing tokens refuses a request that comes too late.
+//! The SQL of docs/backend.md, in SQLite: a store that compares fencing tokens refuses a request that comes too late.
 
 use edgelatch_tests::{App, Origin, Reply, root};
 use sqlite::{Connection, State};
 
-/// The statements in the README's block of SQL.
+/// The statements in the page's block of SQL.
 fn statements() -> Vec<String> {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let (_, rest) = readme.split_once("```sql\n").unwrap();
+    let page = std::fs::read_to_string(root().join("docs/backend.md")).unwrap();
+    let (_, rest) = page.split_once("```sql\n").unwrap();
     let (block, _) = rest.split_once("```").unwrap();
     let lines = block.lines().filter(|line| !line.starts_with("--"));
     let text = lines.collect::<Vec<_>>().join("\n");
@@ -16,8 +16,8 @@ fn statements() -> Vec<String> {
         .collect()
 }
 
-/// What a backend does for a request with this fencing token: adds to the user's balance, if the token is not too old. Returns
-/// whether it did.
+/// What a backend does for a request with this fencing token: adds to the user's balance, if the
+/// token is not too old. Returns whether it did.
 fn add(store: &Connection, user: i64, amount: i64, fencing_token: i64) -> bool {
     let [_, ensure, update] = statements().try_into().unwrap();
     let run = |sql: &str| {
@@ -48,11 +48,12 @@ fn balance(store: &Connection, user: i64) -> i64 {
 }
 
 #[tokio::test]
-async fn a_late_request_changes_nothing_in_a_store_that_compares_fencing_tokens() {
+async fn a_fenced_store_refuses_a_late_request() {
     let store = sqlite::open(":memory:").unwrap();
     store.execute(&statements()[0]).unwrap();
 
-    // Two actions of one user, whose requests the origin has seen in this order; the first one's work is late.
+    // Two actions of one user, whose requests the origin has seen in this order; the first one's
+    // work is late.
     let origin = Origin::start(Reply::json("{}").gated()).await;
     let app = App::builder().origin(&origin).start().await;
     let first = app.perform("user_id=42").spawn();
@@ -71,8 +72,8 @@ async fn a_late_request_changes_nothing_in_a_store_that_compares_fencing_tokens(
     assert!(add(&store, 43, 7, late));
     assert_eq!((balance(&store, 42), balance(&store, 43)), (10, 7));
 
-    origin.let_go();
-    origin.let_go();
+    origin.release_one();
+    origin.release_one();
     first.await.unwrap().assert_problem(409, "lock-lost");
     second.await.unwrap().assert_success();
 }
