@@ -2,6 +2,7 @@
 //! `types` alone.
 
 pub mod config;
+pub(crate) mod long_work;
 pub(crate) mod origin;
 pub mod redis;
 pub(crate) mod telemetry;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::cache::format;
 use super::idempotency::{Idempotency, ReplayError, StoredAnswer};
 use super::lock::{Acquisition, FencingToken, Lease, LockError, Locks, Record};
 use crate::platform::telemetry::{Span, Telemetry};
@@ -184,9 +185,10 @@ impl Actions {
     ) -> Result<(), LockError> {
         let fencing_token = lease.fencing_token().get();
         let last_action_key = self.keys.last_action(request.user);
+        let stored_action = format::stored(last_action);
         let mut records = vec![Record {
             key: &last_action_key,
-            value: last_action,
+            value: &stored_action,
             ttl: Ttl::of_millis(LAST_ACTION_TTL_MS),
         }];
         let stored = request.idempotency.as_ref().map(|idempotency| {

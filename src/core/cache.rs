@@ -1,15 +1,20 @@
 //! The JSON cache: values of one user, kept in Redis for a while.
 //!
-//! A value is the JSON's bytes under its key, nothing around them: `redis-cli GET` shows them, and
-//! what another program writes there is served. Entity tags are made of these bytes, so that a
-//! condition is compared where the write happens, in one step. What is there but is not JSON counts
-//! as absent for whoever reads, and as present for whoever writes.
+//! An entry is stored as a line with its entity tag and the JSON as it came ([`format`]), so a read
+//! costs what moving the bytes costs, and a condition is compared where the write happens, in one
+//! step. What another program writes there is served too: it is checked and hashed as it is read.
+//! What is no JSON counts as absent for readers, and as present for writers.
 
+mod compute;
+pub(crate) mod format;
 pub(crate) mod merge_patch;
 mod patch;
+mod read;
+mod write;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spin_sdk::redis::RedisResult;
@@ -17,17 +22,21 @@ use spin_sdk::redis::RedisResult;
 use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, lua};
 use crate::types::error_code::ErrorCode;
 use crate::types::etag::{Conditions, ETag};
-use crate::types::json;
 use crate::types::keys::Keys;
 use crate::types::name::Name;
 use crate::types::ttl::Ttl;
 use crate::types::user_id::UserId;
+pub(crate) use compute::{ComputeRequest, Computed};
 pub(crate) use patch::PatchError;
+use write::Write;
 
+const ENTRY: &[u8] = lua!("cache/entry.lua");
 const CONDITIONS: &[u8] = lua!("cache/conditions.lua");
-static GET: Script = Script::new(&[lua!("cache/get.lua")]);
-static SET: Script = Script::new(&[CONDITIONS, lua!("cache/set.lua")]);
-static DELETE: Script = Script::new(&[CONDITIONS, lua!("cache/delete.lua")]);
+static DELETE: Script = Script::new(&[ENTRY, CONDITIONS, lua!("cache/delete.lua")]);
+
+/// The longest value that goes through a script, in bytes. Lua copies it several times, which for
+/// 100 KB takes Redis ten times as long as a command: longer values have a command of their own.
+const LONGEST_IN_SCRIPT: usize = 16 << 10;
 
 /// Reads and writes cache entries.
 #[derive(Clone)]
@@ -50,17 +59,12 @@ pub enum Stored {
 /// A cache entry.
 #[derive(Debug, Clone)]
 pub struct CacheEntry {
-    /// The JSON, byte for byte as it was stored.
-    pub json: Vec<u8>,
+    /// The JSON, byte for byte as it came.
+    pub json: Bytes,
     /// How long it has left; `None` if another program stored it without expiry.
     pub remaining: Option<Duration>,
-}
-
-impl CacheEntry {
-    /// The tag of the bytes.
-    pub fn etag(&self) -> ETag {
-        ETag::of(&self.json)
-    }
+    /// Its entity tag: the one that conditions of writers are compared with.
+    pub etag: ETag,
 }
 
 /// How long a written entry lives.
@@ -73,12 +77,12 @@ pub enum Expiry {
 }
 
 /// What a write came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The tag of what was written.
+    pub etag: ETag,
     /// There was nothing before.
-    Created,
-    /// Something was replaced.
-    Replaced,
+    pub is_new: bool,
 }
 
 /// Why a cache entry could not be read or written.
@@ -86,6 +90,8 @@ pub enum Written {
 pub enum CacheError {
     /// The conditions did not hold; nothing was changed.
     PreconditionFailed,
+    /// The token is not that of the entry's computing, or no longer; nothing was changed.
+    NotComputing,
     /// Redis failed.
     Redis(RedisError),
     /// The value can't be written as JSON.
@@ -96,6 +102,7 @@ impl std::fmt::Display for CacheError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::PreconditionFailed => f.write_str("the conditions do not hold"),
+            Self::NotComputing => f.write_str("the token does not hold the entry's computing"),
             Self::Redis(error) => error.fmt(f),
             Self::Json(error) => write!(f, "not representable as JSON: {error}"),
         }
@@ -108,6 +115,7 @@ impl ErrorCode for CacheError {
     fn code(&self) -> &'static str {
         match self {
             Self::PreconditionFailed => "precondition-failed",
+            Self::NotComputing => "not-lock-owner",
             Self::Redis(error) => error.code(),
             Self::Json(_) => "internal",
         }
@@ -126,34 +134,8 @@ impl JsonCache {
         Self { redis, keys }
     }
 
-    /// What is stored, in one round trip.
-    ///
-    /// # Errors
-    /// If Redis fails.
-    pub async fn get(&self, user: UserId, name: &Name) -> Result<Stored, RedisError> {
-        let key = self.keys.cache(user, name);
-        let reply = self.redis.script(&GET, &[&key], &[], Repeat::Safe).await?;
-        let mut parts = reply.into_iter();
-        match (parts.next(), parts.next(), parts.next()) {
-            (None, ..) => Ok(Stored::Nothing),
-            (Some(RedisResult::Int64(_)), None, _) => Ok(Stored::NotJson),
-            (Some(RedisResult::Int64(_)), Some(RedisResult::Binary(bytes)), None)
-                if json::check(&bytes).is_err() =>
-            {
-                Ok(Stored::NotJson)
-            }
-            (Some(RedisResult::Int64(ms)), Some(RedisResult::Binary(json)), None) => {
-                Ok(Stored::Entry(CacheEntry {
-                    json,
-                    remaining: u64::try_from(ms).ok().map(Duration::from_millis),
-                }))
-            }
-            _ => Err(RedisError::unexpected("not a reply of get.lua")),
-        }
-    }
-
     /// Stores JSON, if the conditions hold when it is stored. That `json` is JSON is the caller's
-    /// to see to.
+    /// to see to. Callers that wait for the entry to be computed get it, and the computing ends.
     ///
     /// # Errors
     /// [`CacheError::PreconditionFailed`] if they do not; [`CacheError::Redis`] if Redis fails:
@@ -170,27 +152,13 @@ impl JsonCache {
         expiry: Expiry,
         conditions: &Conditions,
     ) -> Result<Written, CacheError> {
-        let key = self.keys.cache(user, name);
-        let (if_match, if_none_match) = arguments(conditions);
-        let (ttl, keep): (Ttl, &[u8]) = match expiry {
-            Expiry::In(ttl) => (ttl, b"0"),
-            Expiry::KeepOr(ttl) => (ttl, b"1"),
+        let write = Write {
+            json,
+            expiry,
+            conditions,
+            token: None,
         };
-        let arguments = [
-            Argument::Bytes(if_match.as_bytes()),
-            Argument::Bytes(if_none_match.as_bytes()),
-            Argument::Bytes(json),
-            Argument::millis(ttl.as_duration()),
-            Argument::Bytes(keep),
-        ];
-        let keys = [key.as_str()];
-        let reply = self.redis.script(&SET, &keys, &arguments, Repeat::Unsafe);
-        match reply.await?.as_slice() {
-            [RedisResult::Int64(0)] => Err(CacheError::PreconditionFailed),
-            [RedisResult::Int64(1)] => Ok(Written::Created),
-            [RedisResult::Int64(2)] => Ok(Written::Replaced),
-            _ => Err(RedisError::unexpected("not a reply of set.lua").into()),
-        }
+        self.write(user, name, write).await
     }
 
     /// Stores JSON for `ttl`, only if what is there has the tag `current`, or if nothing is there

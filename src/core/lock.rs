@@ -31,7 +31,7 @@ use crate::types::error_code::ErrorCode;
 use crate::types::keys::LockKey;
 use crate::types::ttl::Ttl;
 use lease::AcquisitionTimes;
-use scripts::{Attempt, HoldersWork, LockHeld, OwnedLock};
+use scripts::{HoldersWork, OwnedLock};
 
 /// The original service's words for a lock that was not acquired.
 pub const COULD_NOT_ACQUIRE: &str = "Could not acquire lock";
@@ -127,6 +127,14 @@ pub enum Acquisition {
     Lease(Lease),
     /// The result exists already.
     ResultExists(Vec<u8>),
+}
+
+/// What [`Locks::grant_unless_done`] came to.
+pub enum GrantUnlessDone {
+    /// The token has the lock.
+    Granted(Grant),
+    /// The result exists already.
+    ResultExists,
 }
 
 /// Acquires locks.
@@ -237,19 +245,11 @@ impl Locks {
         timeout: Duration,
         ttl: Ttl,
     ) -> Result<Grant, LockError> {
-        let owned = self.owned(key, token.clone(), ttl);
-        let outcome = acquire::acquire(&owned, Instant::now(), timeout, None).await?;
-        match outcome.attempt {
-            Attempt::Acquired(fencing_token) => Ok(Grant {
-                fencing_token,
-                renewed: false,
-            }),
-            Attempt::Renewed(fencing_token) => Ok(Grant {
-                fencing_token,
-                renewed: true,
-            }),
-            Attempt::Held(LockHeld { remaining, .. }) => Err(LockError::Held { remaining }),
-            Attempt::ResultExists(_) => {
+        let began = Instant::now();
+        let granted = self.grant_unless_done(began, key, token, timeout, ttl, None);
+        match granted.await? {
+            GrantUnlessDone::Granted(grant) => Ok(grant),
+            GrantUnlessDone::ResultExists => {
                 Err(RedisError::unexpected("a result nobody asked for").into())
             }
         }

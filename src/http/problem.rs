@@ -16,7 +16,7 @@ use crate::core::lock::COULD_NOT_ACQUIRE;
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use body::Members;
-pub(crate) use errors::{not_lock_owner, origin_failure, patch_failure};
+pub(crate) use errors::{not_computing, not_lock_owner, origin_failure, patch_failure};
 pub(crate) use of_origin::OriginAnswer;
 
 /// A request that has no result, and why.
@@ -114,6 +114,24 @@ impl Problem {
             "Not found",
             "There is no such entry: it was never stored, was deleted, or expired",
         )
+    }
+
+    /// 404: there is no such cache entry, and it is for this caller to compute it.
+    pub(crate) fn compute_granted() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "compute-granted",
+            "Yours to compute",
+            "There is no such entry and nobody computes it: compute it and send it by PUT with this answer's Compute-Token",
+        )
+    }
+
+    /// 409: the `Compute-Token` is not that of the entry's computing, or no longer.
+    pub(crate) fn not_computing() -> Self {
+        Self {
+            detail: "This Compute-Token is not that of who computes the entry now: its time was up, it was used or given up, or the entry was stored without it; nothing was stored".into(),
+            ..Self::not_lock_owner()
+        }
     }
 
     /// 404: there is a value, but it is not JSON. The caller is told of none; the log has why.

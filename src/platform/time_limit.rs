@@ -9,10 +9,12 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::mem;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+use futures::future::{Either, select};
 
 /// How long the watcher sleeps at first. The sleep doubles while deadlines are left. The watcher
 /// exits at most one sleep after the last deadline; until then its instance is not idle.
@@ -21,7 +23,11 @@ const FIRST_SLEEP: Duration = Duration::from_millis(10);
 /// How long it sleeps at most.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 
-/// Runs a future for `limit` at most; `None` when that has passed. The future is dropped then.
+/// How long each of the two pauses of a last look is.
+const LAST_LOOK: Duration = Duration::from_millis(5);
+
+/// Runs a future for `limit` at most, and a last look of some milliseconds; `None` when that has
+/// passed. The future is dropped then.
 ///
 /// # Cancellation
 /// Dropping it drops the future and the limit.
@@ -40,11 +46,27 @@ pub(crate) async fn within_since<T>(
     };
     let mut future = pin!(future);
     let mut noted = Noted::new(deadline);
-    poll_fn(|context| match future.as_mut().poll(context) {
+    let in_time = poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending => noted.poll(context).map(|()| None),
-    })
-    .await
+    });
+    match in_time.await {
+        Some(output) => Some(output),
+        None => last_look(future).await,
+    }
+}
+
+/// Looks whether the future is done after all. A component that had no processor for a while learns
+/// of a reply and of the end of a limit at the same moment, and in any order: what is there when
+/// the first pause begins is there when the second ends.
+async fn last_look<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    for _ in 0..2 {
+        let pause = pin!(spin_sdk::time::sleep(LAST_LOOK));
+        if let Either::Left((output, _)) = select(future.as_mut(), pause).await {
+            return Some(output);
+        }
+    }
+    None
 }
 
 static LIMITS: Mutex<Limits> = Mutex::new(Limits::new());

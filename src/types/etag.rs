@@ -4,22 +4,35 @@ use std::fmt;
 
 use http::HeaderValue;
 
-use super::digest::sha1_hex;
+use super::digest::{sha1_hex, xxh3_hex};
 
-/// A strong entity tag: the SHA-1 of the stored bytes, in hexadecimal digits. Redis can compute the
-/// same one.
+/// How many digits the tag of an entry of this service has.
+pub(crate) const TAG_LENGTH: usize = 32;
+
+/// How many digits the tag of a stranger's value has.
+const FOREIGN_TAG_LENGTH: usize = 40;
+
+/// A strong entity tag, in hexadecimal digits. An entry of this service is stored with its tag: 32
+/// digits of a fast digest of its JSON. The tag of a stranger's value has 40 digits: it is the
+/// SHA-1 of the bytes, which Redis can compute too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ETag(String);
 
 impl ETag {
     /// The tag of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
+        Self(xxh3_hex(bytes))
+    }
+
+    /// The tag of these bytes where a stranger stored them, or an earlier version of this service.
+    pub fn of_foreign(bytes: &[u8]) -> Self {
         Self(sha1_hex(bytes))
     }
 
-    /// A tag from its digits; `None` where they are not 40 hexadecimal ones.
+    /// A tag from its digits; `None` where they are not 32 or 40 hexadecimal ones.
     pub fn of_digits(digits: &str) -> Option<Self> {
-        let fits = digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let fits = matches!(digits.len(), TAG_LENGTH | FOREIGN_TAG_LENGTH)
+            && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         fits.then(|| Self(digits.to_owned()))
     }
 
@@ -120,11 +133,16 @@ impl Conditions {
 mod tests {
     use super::*;
 
-    const A: &str = "\"86f7e437faa5a7fce15d1ddcb9eaeaea377667b8\"";
-
     #[test]
     fn a_tag_is_the_digest_in_quotes() {
-        assert_eq!(ETag::of(b"a").to_string(), A);
-        assert_eq!(ETag::of(b"a").header(), A);
+        let (own, foreign) = (ETag::of(b"a"), ETag::of_foreign(b"a"));
+        assert_eq!(own.to_string(), "\"a96faf705af16834e6c632b61e964e1f\"");
+        assert_eq!(own.header(), own.to_string());
+        let sha1 = "\"86f7e437faa5a7fce15d1ddcb9eaeaea377667b8\"";
+        assert_eq!(foreign.to_string(), sha1);
+        for tag in [own, foreign] {
+            assert_eq!(ETag::of_digits(tag.digits()), Some(tag));
+        }
+        assert_eq!(ETag::of_digits("86f7e437"), None);
     }
 }

@@ -15,11 +15,13 @@
 //! | `{lock}:wake:{call}` | the signal for one waiter |
 //! | `{lock}:ended:{id}` | the proof that a release or commit happened |
 //! | `{lock}:cache:{name}` | a cache entry |
+//! | `{lock}:staged:{id}` | a long value on its way to its entry |
+//! | `{lock}:compute:{name}` and what begins with it and a slash | the lock of its computing |
 //! | `{lock}:idem:{hash}` | the stored answer to an idempotent request |
 //! | `{lock}:origin` and what begins with it | a reading from the origin, its outcome and its lock |
 //!
 //! `{lock}` stands for the lock's key in braces. What the values look like is said where they are
-//! written: `core/lock/formats.lua`, `core/cache.rs`, `core/idempotency.rs` and
+//! written: `core/lock/formats.lua`, `core/cache/format.rs`, `core/idempotency.rs` and
 //! `core/read_through/reading.rs`.
 
 use super::name::{LAST_ACTION, Name};
@@ -112,6 +114,19 @@ impl Keys {
     /// An entry of the user's cache.
     pub fn cache(&self, user: UserId, name: &Name) -> String {
         format!("{{{}}}:cache:{name}", self.user_lock_key(user))
+    }
+
+    /// Where a long value is put before a script moves it to its entry; `id` is random.
+    pub(crate) fn staged(&self, user: UserId, id: &str) -> String {
+        format!("{{{}}}:staged:{id}", self.user_lock_key(user))
+    }
+
+    /// The lock of whoever computes an entry of the user's cache. No name holds a slash, so no
+    /// entry's key is another's.
+    pub(crate) fn compute_lock(&self, user: UserId, name: &Name) -> LockKey {
+        let lock = format!("{{{}}}:compute:{name}", self.user_lock_key(user));
+        let tag = format!("{lock}/");
+        LockKey::under(lock, &tag)
     }
 
     /// Where the result of the user's last action is kept: the cache entry `last-action`.

@@ -128,6 +128,15 @@ impl RedisServer {
         self.run(&["GET", key]).await
     }
 
+    /// The JSON of a cache entry: what is stored, without the line that says what it is.
+    pub async fn entry(&self, key: &str) -> Option<String> {
+        let stored = self.get(key).await?;
+        match stored.split_once('\n') {
+            Some((line, json)) if line.starts_with("edgelatch1 ") => Some(json.to_owned()),
+            _ => Some(stored),
+        }
+    }
+
     /// Whether this key exists.
     pub async fn exists(&self, key: &str) -> bool {
         self.run::<i64>(&["EXISTS", key]).await == 1

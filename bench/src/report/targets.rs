@@ -61,6 +61,10 @@ pub(crate) fn judge(findings: &Findings) -> Vec<Target> {
     use Limit::{AtLeast, AtMost};
     let action = findings.load(Case::PerformAction);
     let ratio = |peer, figure| action.and_then(|load| load.ratio(peer, figure));
+    let rate = |case, peer| {
+        let load = findings.load(case);
+        load.and_then(|load| load.ratio(peer, |it| it.per_second))
+    };
     let contended = || {
         let all = findings.contention.iter();
         all.filter(|contended| contended.peer == Peer::Service)
@@ -87,6 +91,26 @@ pub(crate) fn judge(findings: &Findings) -> Vec<Target> {
             "perform-action: CPU per request, relative to FastAPI",
             AtMost(0.4),
             ratio(Peer::Fastapi, |it| it.cpu_us),
+        ),
+        Target::new(
+            "GET 100 KB: requests/s, of the least component's",
+            AtLeast(0.85),
+            rate(Case::Get100k, Peer::Least),
+        ),
+        Target::new(
+            "GET 100 KB: requests/s, of FastAPI's",
+            AtLeast(2.0),
+            rate(Case::Get100k, Peer::Fastapi),
+        ),
+        Target::new(
+            "PUT 100 KB: requests/s, of the least component's",
+            AtLeast(0.65),
+            rate(Case::Put100k, Peer::Least),
+        ),
+        Target::new(
+            "GET 1 KB: requests/s, of the least component's",
+            AtLeast(0.87),
+            rate(Case::Get1k, Peer::Least),
         ),
         Target::new(
             "hand-off under contention, median, worst case, ms",
@@ -125,7 +149,7 @@ pub(crate) fn judge(findings: &Findings) -> Vec<Target> {
         ),
         Target::new(
             "a fresh instance's first request, relative to the least component",
-            AtMost(1.10),
+            AtMost(1.15),
             fresh(findings),
         ),
         Target::new(

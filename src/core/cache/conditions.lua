@@ -1,17 +1,6 @@
 -- Conditions on what is there, as in RFC 9110, section 13: '' is no condition, '*' is anything,
 -- else tags with spaces between.
 
-local function tag_of(key)
-  local kind = redis.call('TYPE', key).ok
-  if kind == 'none' then
-    return nil
-  elseif kind ~= 'string' then
-    -- A stranger's value has no bytes to make a tag of, but it is there.
-    return 'other'
-  end
-  return redis.sha1hex(redis.call('GET', key))
-end
-
 local function names(condition, tag)
   if condition == '*' then
     return true

@@ -1,12 +1,13 @@
 //! Merging into an entry: a compare-and-set, repeated while others write in between.
 
-use serde_json::value::RawValue;
+use bytes::Bytes;
 
-use super::merge_patch::merge;
+use super::merge_patch::{Malformed, merge};
 use super::{CacheEntry, CacheError, Expiry, JsonCache, Stored};
+use crate::platform::long_work::check_json;
 use crate::platform::redis::RedisError;
 use crate::types::backoff::Backoff;
-use crate::types::etag::Conditions;
+use crate::types::etag::{Conditions, ETag};
 use crate::types::name::Name;
 use crate::types::random;
 use crate::types::user_id::UserId;
@@ -31,8 +32,6 @@ pub(crate) enum PatchError {
     PreconditionFailed,
     /// Redis failed: where it did not answer, the entry may have been stored.
     Redis(RedisError),
-    /// The entry or the patch can't be merged, which is a fault of this code.
-    Merge(serde_json::Error),
 }
 
 impl From<RedisError> for PatchError {
@@ -41,25 +40,20 @@ impl From<RedisError> for PatchError {
     }
 }
 
-impl From<serde_json::Error> for PatchError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Merge(error)
-    }
-}
-
 impl From<CacheError> for PatchError {
     fn from(error: CacheError) -> Self {
         match error {
             CacheError::PreconditionFailed => Self::PreconditionFailed,
             CacheError::Redis(error) => Self::Redis(error),
-            CacheError::Json(error) => Self::Merge(error),
+            // Neither comes of a write without a token, and of JSON.
+            CacheError::NotComputing | CacheError::Json(_) => Self::NotJson,
         }
     }
 }
 
 impl JsonCache {
     /// Merges `patch` (RFC 7396) into an entry and stores it, if the conditions hold for the entry
-    /// and the merged one is not longer than `max_bytes`. Returns the merged JSON.
+    /// and the merged one is not longer than `max_bytes`. Returns the merged JSON and its tag.
     ///
     /// # Errors
     /// [`PatchError`].
@@ -70,23 +64,24 @@ impl JsonCache {
         &self,
         user: UserId,
         name: &Name,
-        patch: &RawValue,
+        patch: &str,
         expiry: Expiry,
         conditions: &Conditions,
         max_bytes: usize,
-    ) -> Result<Box<RawValue>, PatchError> {
+    ) -> Result<(Bytes, ETag), PatchError> {
         let mut backoff = Backoff::new();
         for _ in 0..MERGE_TRIES {
             let entry = self.current(user, name, conditions).await?;
-            let before: &RawValue = serde_json::from_slice(&entry.json)?;
-            let merged = merge(Some(before), patch)?;
-            if merged.get().len() > max_bytes {
+            let before = str::from_utf8(&entry.json).map_err(|_| PatchError::NotJson)?;
+            let merged = merge(Some(before), patch).await;
+            let merged = merged.map_err(|Malformed| PatchError::NotJson)?;
+            if merged.len() > max_bytes {
                 return Err(PatchError::TooLarge);
             }
-            let unchanged = Conditions::expecting(Some(&entry.etag()));
-            let json = merged.get().as_bytes();
+            let unchanged = Conditions::expecting(Some(&entry.etag));
+            let json = merged.as_bytes();
             match self.set(user, name, json, expiry, &unchanged).await {
-                Ok(_) => return Ok(merged),
+                Ok(written) => return Ok((merged.into(), written.etag)),
                 Err(CacheError::PreconditionFailed) => {
                     spin_sdk::time::sleep(backoff.next_pause(random::bits64())).await;
                 }
@@ -104,12 +99,15 @@ impl JsonCache {
         conditions: &Conditions,
     ) -> Result<CacheEntry, PatchError> {
         let entry = match self.get(user, name).await? {
-            Stored::Entry(entry) => entry,
+            // An entry of ours is served as it is; what is merged is checked again, since a stranger
+            // may have changed it.
+            Stored::Entry(entry) if check_json(&entry.json).await.is_ok() => entry,
+            Stored::Entry(_) => return Err(PatchError::NotJson),
             Stored::Nothing => return Err(PatchError::Absent),
             Stored::NotJson => return Err(PatchError::NotJson),
         };
-        let etag = entry.etag();
-        if conditions.match_holds(Some(&etag)) && conditions.none_match_holds(Some(&etag)) {
+        let etag = Some(&entry.etag);
+        if conditions.match_holds(etag) && conditions.none_match_holds(etag) {
             Ok(entry)
         } else {
             Err(PatchError::PreconditionFailed)

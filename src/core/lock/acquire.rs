@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::lease::{AcquisitionTimes, Lease};
 use super::scripts::{Attempt, LockHeld, OwnedLock, Try};
 use super::token::OwnerToken;
-use super::{Acquisition, LockError, Locks, poll_interval};
+use super::{Acquisition, Grant, GrantUnlessDone, LockError, Locks, poll_interval};
 use crate::platform::redis::{Heard, Listener};
 use crate::types::keys::LockKey;
 use crate::types::random;
@@ -50,6 +50,37 @@ impl Locks {
             Attempt::Held(LockHeld { remaining, .. }) => Err(LockError::Held { remaining }),
             Attempt::ResultExists(result) => Ok(Acquisition::ResultExists(result)),
         }
+    }
+
+    /// As [`Locks::grant`] at `began`, which is now, unless there is a value at the Redis key
+    /// `result`: see [`Locks::acquire_unless_done`].
+    ///
+    /// # Errors
+    /// As [`Locks::grant`].
+    ///
+    /// # Cancellation
+    /// As [`Locks::grant`].
+    pub async fn grant_unless_done(
+        &self,
+        began: Instant,
+        key: &LockKey,
+        token: &OwnerToken,
+        timeout: Duration,
+        ttl: Ttl,
+        result: Option<&str>,
+    ) -> Result<GrantUnlessDone, LockError> {
+        let owned = self.owned(key, token.clone(), ttl);
+        let outcome = acquire(&owned, began, timeout, result).await?;
+        let (fencing_token, renewed) = match outcome.attempt {
+            Attempt::Acquired(fencing_token) => (fencing_token, false),
+            Attempt::Renewed(fencing_token) => (fencing_token, true),
+            Attempt::Held(LockHeld { remaining, .. }) => return Err(LockError::Held { remaining }),
+            Attempt::ResultExists(_) => return Ok(GrantUnlessDone::ResultExists),
+        };
+        Ok(GrantUnlessDone::Granted(Grant {
+            fencing_token,
+            renewed,
+        }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The JSON cache.
 
+use std::time::Duration;
+
 use serde_json::json;
 use utoipa::openapi::link::Link;
 use utoipa::openapi::path::HttpMethod;
@@ -8,7 +10,7 @@ use utoipa::openapi::{Ref, Required};
 use super::draft::{Described, Draft, answer, content, link};
 use crate::http::problem::Problem;
 
-const ENTRY_HEADERS: [&str; 3] = ["ETag", "Cache-Control", "Cache-Status"];
+const ENTRY_HEADERS: [&str; 4] = ["ETag", "Cache-Control", "Cache-Status", "Compute-Token"];
 
 pub(super) fn operations() -> Vec<Described> {
     vec![get(), put(), patch(), delete()]
@@ -23,14 +25,20 @@ fn get() -> Described {
     draft(HttpMethod::Get, "get_cache", "Read an entry")
         .describe(
             "Returns the JSON byte for byte as it was stored. `last-action` holds the user's last \
-             action: its result, its fencing token and when it ended.",
+             action: its result, its fencing token and when it ended. With `compute`, one caller of \
+             an absent entry gets a `Compute-Token` to compute it; the others wait until it is \
+             stored, or until the task is theirs.",
         )
+        .parameters(&["Compute", "ComputeTimeout", "Refresh"])
         .reply(200, found)
         .reply(
             304,
             answer("`If-None-Match` names the entry's tag", &ENTRY_HEADERS),
         )
         .problem(Problem::nothing_cached())
+        .problem(Problem::compute_granted())
+        .problem(Problem::reserved_key())
+        .problem(Problem::lock_held(Some(Duration::from_secs(10))))
         .guarded()
         .finish()
 }
@@ -44,9 +52,11 @@ fn put() -> Described {
         .describe(
             "Stores the JSON byte for byte. `If-None-Match: *` stores it only if the entry is \
              absent, `If-Match` only if the entry is unchanged. Redis compares and stores in one \
-             step. Only actions write `last-action`.",
+             step. Only actions write `last-action`. Callers that wait for the entry to be \
+             computed get it. With a `Compute-Token` it is stored only as the result of that \
+             computing.",
         )
-        .parameters(&["CacheExpire"])
+        .parameters(&["CacheExpire", "ComputeToken"])
         .body(
             "application/json",
             Required::True,
@@ -57,6 +67,7 @@ fn put() -> Described {
         .reply(200, answer("The entry was replaced", &["ETag"]))
         .problem(Problem::unsupported_media_type())
         .problem(Problem::reserved_key())
+        .problem(Problem::not_computing())
         .guarded()
         .finish()
 }
@@ -95,10 +106,16 @@ fn patch() -> Described {
 
 fn delete() -> Described {
     draft(HttpMethod::Delete, "delete_cache", "Remove an entry")
+        .describe(
+            "With a `Compute-Token` the entry stays: that computing is given up, and the next \
+             waiter gets the task.",
+        )
+        .parameters(&["ComputeToken"])
         .reply(
             204,
             answer("The entry is absent now, whether or not it existed", &[]),
         )
+        .problem(Problem::not_computing())
         .guarded()
         .finish()
 }

@@ -24,6 +24,7 @@ use crate::http::request::query::{self, Query};
 use crate::platform::redis::RedisError;
 use crate::types::json;
 use crate::types::name::LAST_ACTION;
+use crate::types::ttl::MAX_WAIT_MS;
 
 /// An operation with its path and method.
 pub(super) type Described = (String, HttpMethod, Operation);
@@ -194,6 +195,12 @@ fn response_of(problems: &[Problem], path: &str) -> ResponseBuilder {
     {
         headers.push("WWW-Authenticate");
     }
+    if problems
+        .iter()
+        .any(|problem| problem.slug == Problem::compute_granted().slug)
+    {
+        headers.push("Compute-Token");
+    }
     let mut kinds: Vec<&str> = problems.iter().map(|problem| problem.slug).collect();
     kinds.dedup();
     let description = kinds.iter().map(|kind| format!("`{kind}`"));
@@ -265,8 +272,15 @@ fn invalid_request(parameters: &[&str]) -> Problem {
     });
     let mut query = Query::new(&uri);
     let has = |end: &str| parameters.iter().any(|name| name.ends_with(end));
+    if has("Compute") {
+        let longest = Duration::from_millis(MAX_WAIT_MS);
+        query.optional("compute", |text| query::compute(text, longest));
+    }
     if has("Timeout") {
         query.optional("timeout", query::timeout);
+    }
+    if has("Refresh") {
+        query.optional("refresh", query::refresh);
     }
     // In the order in which the handlers ask: faults are listed in it.
     let asked = in_query.then(|| query.required("user_id", query::user_id));

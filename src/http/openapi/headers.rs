@@ -5,7 +5,7 @@ use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::examples::SOME_NUMBER;
+use super::examples::{SOME_NUMBER, SOME_TOKEN};
 
 /// Headers by name. A name may go on after a dot, where one header is described in several ways.
 pub(super) fn headers() -> Vec<(&'static str, Header)> {
@@ -91,6 +91,7 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
             "Cache-Control.secret",
             always(text("The answer holds a secret", "no-store")),
         ),
+        ("Compute-Token", text(COMPUTE_TOKEN, SOME_TOKEN)),
         (
             "Cache-Status",
             always(text(
@@ -115,7 +116,8 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
     ]
 }
 
-const SOME_TAG: &str = r#""86f7e437faa5a7fce15d1ddcb9eaeaea377667b8""#;
+const SOME_TAG: &str = r#""a96faf705af16834e6c632b61e964e1f""#;
+const COMPUTE_TOKEN: &str = "Where it is for this caller to compute the entry: the token to store it with, good for `compute` seconds";
 const REQUEST_ID: &str = "The caller's own `X-Request-Id` if it is 1 to 128 of `A-Z a-z 0-9 . _ ~ + / = : -`, else a new one";
 const TIMING: &str = "Milliseconds spent on Redis, waiting for the lock, and in the action";
 const FENCING_TOKEN: &str = "The number of the acquisition: greater than that of every earlier one";

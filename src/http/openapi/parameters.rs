@@ -52,6 +52,12 @@ fn in_query() -> Vec<(&'static str, ParameterBuilder)> {
             "ActionTimeout",
             query("timeout", ACTION_TIMEOUT, wait(), 0.25),
         ),
+        ("Compute", query("compute", COMPUTE, compute(), 10)),
+        (
+            "ComputeTimeout",
+            query("timeout", COMPUTE_TIMEOUT, wait(), 5),
+        ),
+        ("Refresh", query("refresh", REFRESH, refresh(), 2)),
         ("LeaseTimeout", query("timeout", LEASE_TIMEOUT, wait(), 0)),
         ("LockExpire", query("expire", LOCK_EXPIRE, ttl(), 10)),
         ("CacheExpire", query("expire", CACHE_EXPIRE, ttl(), 60)),
@@ -77,6 +83,10 @@ fn in_headers() -> Vec<(&'static str, ParameterBuilder)> {
             header("Lock-Token", LOCK_TOKEN, token(), SOME_TOKEN).required(Required::True),
         ),
         (
+            "ComputeToken",
+            header("Compute-Token", COMPUTE_TOKEN, token(), SOME_TOKEN),
+        ),
+        (
             "CacheControl",
             header("Cache-Control", CACHE_CONTROL, directives(), "no-cache"),
         ),
@@ -88,11 +98,15 @@ fn in_headers() -> Vec<(&'static str, ParameterBuilder)> {
     ]
 }
 
-const SOME_TAGS: &str =
-    r#""86f7e437faa5a7fce15d1ddcb9eaeaea377667b8", "e9d71f5ee7c92d6dc9e92ffdad17b8bd49418f98""#;
+const SOME_TAGS: &str = r#""a96faf705af16834e6c632b61e964e1f", "4b2212e31ac97fd4575a0b1c44d8843f""#;
 const USER: &str = "The user: an integer, written canonically (`7`, not `007`)";
 const ACTION_TIMEOUT: &str =
     "How long to wait for the lock, in seconds; `lock_timeout` (5) by default";
+const COMPUTE: &str = "Where the entry is absent, one caller gets a `Compute-Token` to compute it, and the others wait: how many seconds \
+    that takes at the most, up to `max_hold` (60)";
+const COMPUTE_TIMEOUT: &str = "Beside `compute`: how long to wait for somebody else's result, in seconds; `lock_timeout` (5) by default";
+const REFRESH: &str = "Beside `compute`: how many seconds before its expiry one caller is given the entry and a `Compute-Token`; 0, never, by default";
+const COMPUTE_TOKEN: &str = "The token of a computing. PUT stores its result, if the token is still the one, and DELETE gives it up; else 409";
 const LEASE_TIMEOUT: &str = "How long to wait for the lock, in seconds; 0 by default";
 const LOCK_EXPIRE: &str =
     "How long the lock lives without renewal, in seconds; `lock_expire` (10) by default";
@@ -184,6 +198,15 @@ fn wait() -> Object {
 
 fn ttl() -> Object {
     seconds(MIN_TTL_MS, MAX_TTL_MS)
+}
+
+/// Up to the default of `max_hold`.
+fn compute() -> Object {
+    seconds(MIN_TTL_MS, MAX_WAIT_MS)
+}
+
+fn refresh() -> Object {
+    seconds(0, MAX_TTL_MS)
 }
 
 fn seconds(min_ms: u64, max_ms: u64) -> Object {

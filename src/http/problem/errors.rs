@@ -57,10 +57,19 @@ pub(crate) fn not_lock_owner(error: LockError) -> Problem {
     }
 }
 
+/// The problem of giving up a computing with a token.
+pub(crate) fn not_computing(error: LockError) -> Problem {
+    match error {
+        LockError::Lost => Problem::not_computing(),
+        error => error.into(),
+    }
+}
+
 impl From<CacheError> for Problem {
     fn from(error: CacheError) -> Self {
         match error {
             CacheError::PreconditionFailed => Self::precondition_failed(),
+            CacheError::NotComputing => Self::not_computing(),
             CacheError::Redis(error) => error.into(),
             CacheError::Json(error) => Self::internal(error),
         }
@@ -76,7 +85,6 @@ pub(crate) fn patch_failure(error: PatchError, max_bytes: usize) -> Problem {
         PatchError::Contended => Problem::too_contended(),
         PatchError::PreconditionFailed => Problem::precondition_failed(),
         PatchError::Redis(error) => error.into(),
-        PatchError::Merge(error) => Problem::internal(error),
     }
 }
 

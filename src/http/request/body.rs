@@ -6,7 +6,7 @@ use http::{HeaderMap, header};
 
 use crate::http::problem::Problem;
 use crate::http::wasi::{ReadBodyError, RequestBody};
-use crate::types::json;
+use crate::platform::long_work::check_json;
 use crate::types::media_type::{is_json, is_merge_patch};
 
 /// Reads a JSON body of at most `limit` bytes; `None` if there is none. The bytes are those that
@@ -28,7 +28,8 @@ pub(crate) async fn json(
     if !headers.get(header::CONTENT_TYPE).is_none_or(is_json) {
         return Err(Problem::unsupported_media_type());
     }
-    json::check(&bytes).map_err(|error| not_json(&error))?;
+    let checked = check_json(&bytes).await;
+    checked.map_err(|error| not_json(&error))?;
     Ok(Some(bytes))
 }
 
@@ -46,7 +47,8 @@ pub(crate) async fn merge_patch(
     if !headers.get(header::CONTENT_TYPE).is_none_or(is_merge_patch) {
         return Err(Problem::not_a_merge_patch());
     }
-    json::check(&bytes).map_err(|error| not_json(&error))?;
+    let checked = check_json(&bytes).await;
+    checked.map_err(|error| not_json(&error))?;
     Ok(bytes)
 }
 

@@ -10,6 +10,9 @@ use crate::types::request_id::RequestId;
 
 const LOCK_TOKEN: HeaderName = HeaderName::from_static("lock-token");
 
+/// The token of a caller who computes a cache entry.
+pub(crate) const COMPUTE_TOKEN: HeaderName = HeaderName::from_static("compute-token");
+
 /// The id of the request: the caller's if it is there once and well formed, else a new one.
 pub(crate) fn request_id(headers: &HeaderMap) -> RequestId {
     let given = single(headers, &X_REQUEST_ID).ok().flatten();
@@ -42,6 +45,15 @@ pub(crate) fn brought_lock_token(headers: &HeaderMap) -> Result<Option<OwnerToke
 /// 428 where it is absent, 400 where it is there more than once or malformed.
 pub(crate) fn lock_token(headers: &HeaderMap) -> Result<OwnerToken, Problem> {
     brought_lock_token(headers)?.ok_or_else(Problem::lock_token_required)
+}
+
+/// The `Compute-Token` of a caller who computes a cache entry, if there is one.
+///
+/// # Errors
+/// 409 where it is there more than once or malformed: nobody was given such a one.
+pub(crate) fn compute_token(headers: &HeaderMap) -> Result<Option<OwnerToken>, Problem> {
+    let parse = |value: &HeaderValue| OwnerToken::parse(value.as_bytes());
+    parsed(headers, &COMPUTE_TOKEN, parse).map_err(|Malformed| Problem::not_computing())
 }
 
 struct Malformed;

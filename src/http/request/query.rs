@@ -95,6 +95,15 @@ impl Query {
         self.optional(name, parse)
     }
 
+    /// A parameter that means something beside `other` alone.
+    pub(crate) fn only_with(&mut self, name: &'static str, other: &str) {
+        let is_there = |name: &str| self.pairs.iter().any(|(key, _)| key == name);
+        if is_there(name) && !is_there(other) {
+            let msg = format!("Input is permitted together with `{other}` only");
+            self.fault("query", name, (msg, "extra_forbidden"));
+        }
+    }
+
     /// The end: every parameter that was not asked for is a fault too.
     ///
     /// # Errors
@@ -169,6 +178,26 @@ pub(crate) fn timeout(text: &str) -> Result<Duration, ValueFault> {
 /// Where it is no decimal number or outside of these bounds.
 pub(crate) fn expire(text: &str) -> Result<Ttl, ValueFault> {
     Ttl::parse(text).map_err(|error| seconds_fault(error, MIN_TTL_MS, MAX_TTL_MS))
+}
+
+/// Reads how long a caller takes to compute an entry: seconds, 0.001 to `max_hold`.
+///
+/// # Errors
+/// Where it is no decimal number or outside of these bounds.
+pub(crate) fn compute(text: &str, max_hold: Duration) -> Result<Ttl, ValueFault> {
+    let most = u64::try_from(max_hold.as_millis()).unwrap_or(u64::MAX);
+    let time = parse_seconds(text, MIN_TTL_MS, most);
+    let time = time.map_err(|error| seconds_fault(error, MIN_TTL_MS, most))?;
+    let ms = u64::try_from(time.as_millis()).unwrap_or(most);
+    Ok(Ttl::of_millis(ms))
+}
+
+/// Reads how long before its expiry an entry is computed anew: seconds, 0 to 2 592 000.
+///
+/// # Errors
+/// Where it is no decimal number or outside of these bounds.
+pub(crate) fn refresh(text: &str) -> Result<Duration, ValueFault> {
+    parse_seconds(text, 0, MAX_TTL_MS).map_err(|error| seconds_fault(error, 0, MAX_TTL_MS))
 }
 
 fn seconds_fault(error: SecondsError, min_ms: u64, max_ms: u64) -> ValueFault {

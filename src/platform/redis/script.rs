@@ -56,6 +56,7 @@ fn parameters(script: &[u8], keys: &[&str], arguments: &[Argument<'_>]) -> Vec<R
     all.extend(keys.iter().map(|key| binary(key.as_bytes())));
     all.extend(arguments.iter().map(|argument| match argument {
         Argument::Bytes(bytes) => binary(bytes),
+        Argument::Joined(first, second) => RedisParameter::Binary([*first, *second].concat()),
         Argument::Integer(number) => RedisParameter::Int64(*number),
     }));
     all
@@ -66,6 +67,8 @@ fn parameters(script: &[u8], keys: &[&str], arguments: &[Argument<'_>]) -> Vec<R
 pub enum Argument<'a> {
     /// Bytes, passed as they are.
     Bytes(&'a [u8]),
+    /// The same in two parts, one behind the other.
+    Joined(&'a [u8], &'a [u8]),
     /// A number.
     Integer(i64),
 }
@@ -175,6 +178,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(scripts, 12);
+        assert_eq!(scripts, 14);
     }
 }

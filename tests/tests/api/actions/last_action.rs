@@ -12,7 +12,7 @@ async fn last_action_without_a_result_has_exactly_this_shape() {
     for action in ["perform-action", "attempt-action"] {
         let path = format!("/api/v1/users/{action}?user_id=1");
         let token = app.post(&path).await.number("fencing-token");
-        let kept = app.redis.get(LAST_ACTION).await.unwrap();
+        let kept = app.redis.entry(LAST_ACTION).await.unwrap();
         let at = finished_at(&kept);
         let shape =
             format!(r#"{{"status":"success","fencing_token":{token},"finished_at":"{at}"}}"#);
@@ -26,7 +26,7 @@ async fn last_action_with_a_result_has_exactly_this_shape() {
     let origin = Origin::start(Reply::json(result)).await;
     let app = App::builder().origin(&origin).start().await;
     let token = app.perform("user_id=1").await.number("fencing-token");
-    let kept = app.redis.get(LAST_ACTION).await.unwrap();
+    let kept = app.redis.entry(LAST_ACTION).await.unwrap();
     let at = finished_at(&kept);
     let shape = format!(
         r#"{{"status":"success","result":{result},"fencing_token":{token},"finished_at":"{at}"}}"#
@@ -50,7 +50,7 @@ async fn finished_at_is_the_end_of_the_action_as_rfc_3339() {
         .unwrap()
         .assert_body(200, r#"{"status":"success"}"#);
     let most = SystemTime::now();
-    let at = finished_at(&app.redis.get(LAST_ACTION).await.unwrap());
+    let at = finished_at(&app.redis.entry(LAST_ACTION).await.unwrap());
     let (date, time) = at.split_once('T').unwrap();
     assert_eq!((date.len(), time.ends_with('Z')), (10, true), "{at}");
     let at = humantime::parse_rfc3339(&at).unwrap();
@@ -77,14 +77,14 @@ async fn last_action_is_that_of_the_last_success() {
     app.perform("user_id=1").await;
     origin.reply_with(Reply::json("2"));
     let second = app.attempt("user_id=1").await.number("fencing-token");
-    let kept = app.redis.get(LAST_ACTION).await.unwrap();
+    let kept = app.redis.entry(LAST_ACTION).await.unwrap();
     let shape = format!(r#"{{"status":"success","result":2,"fencing_token":{second},"#);
     assert!(kept.starts_with(&shape), "{kept}");
     origin.reply_with(Reply::Plain(500, "", "".into()));
     app.perform("user_id=1")
         .await
         .assert_problem(502, "origin-failed");
-    assert_eq!(app.redis.get(LAST_ACTION).await, Some(kept));
+    assert_eq!(app.redis.entry(LAST_ACTION).await, Some(kept));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

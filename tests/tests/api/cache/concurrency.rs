@@ -57,7 +57,60 @@ async fn of_many_that_put_if_absent_exactly_one_creates() {
         }
     }
     assert_eq!(winners.len(), 1);
-    assert_eq!(app.redis.get(KEY).await.as_ref(), winners.first());
+    assert_eq!(app.redis.entry(KEY).await.as_ref(), winners.first());
+}
+
+/// An object of a mebibyte, `depth` levels deep.
+fn large(depth: usize) -> String {
+    const SIZE: usize = 1 << 20;
+    let filler = format!(r#""filler":"{}","#, "x".repeat(SIZE / depth - 40));
+    let open = format!(r#"{{{filler}"a":"#).repeat(depth);
+    format!("{open}1{}", "}".repeat(depth))
+}
+
+/// A patch of the innermost member.
+fn deepest(depth: usize) -> String {
+    format!("{}2{}", r#"{"a":"#.repeat(depth), "}".repeat(depth))
+}
+
+#[tokio::test]
+async fn long_merges_leave_redis_its_time() {
+    const CLIENTS: usize = 32;
+    let app = App::start().await;
+    let paths: Vec<_> = (0..CLIENTS)
+        .map(|client| format!("/api/v1/users/{client}/cache/large"))
+        .collect();
+    let json = large(127);
+    for path in &paths {
+        app.put(path).json(&json).await.assert_body(201, "");
+    }
+    let patches = paths
+        .iter()
+        .map(|path| merge(&app, path, &deepest(127)).spawn());
+    for answer in join_all(patches).await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_deep_merge_costs_little_more_than_a_shallow_one() {
+    const ROUNDS: usize = 5;
+    let app = App::patient().await;
+    let mut fastest = [Duration::MAX; 2];
+    for (index, depth) in [1, 127].into_iter().enumerate() {
+        let json = large(depth);
+        let stored = app.put(ENTRY).json(&json).await;
+        stored.assert_success();
+        for _ in 0..ROUNDS {
+            let answer = merge(&app, ENTRY, &deepest(depth)).await;
+            assert_eq!(answer.status, 200);
+            assert_eq!(answer.body.len(), json.len());
+            fastest[index] = fastest[index].min(answer.took);
+        }
+    }
+    let [shallow, deep] = fastest;
+    assert!(deep < 3 * shallow, "{deep:?} {shallow:?}");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ async fn if_none_match_any_is_only_if_absent() {
     created.assert_body(201, "");
     tag_of(&created);
     put("2").await.assert_problem(412, "precondition-failed");
-    assert_eq!(app.redis.get(KEY).await.as_deref(), Some("1"));
+    assert_eq!(app.redis.entry(KEY).await.as_deref(), Some("1"));
     app.delete(ENTRY).await.assert_body(204, "");
     put("3").await.assert_body(201, "");
 }
@@ -37,7 +37,7 @@ async fn if_match_is_only_if_unchanged() {
     put_if(&app, "if-match", &first, "3")
         .await
         .assert_problem(412, "precondition-failed");
-    assert_eq!(app.redis.get(KEY).await.as_deref(), Some("2"));
+    assert_eq!(app.redis.entry(KEY).await.as_deref(), Some("2"));
     // It compares strongly: a weak tag never matches.
     put_if(&app, "if-match", &format!("W/{second}"), "3")
         .await
@@ -58,7 +58,7 @@ async fn if_match_is_only_if_unchanged() {
         .json("3")
         .await
         .assert_body(200, "");
-    assert_eq!(app.redis.get(KEY).await.as_deref(), Some("3"));
+    assert_eq!(app.redis.entry(KEY).await.as_deref(), Some("3"));
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn if_match_any_is_only_if_present() {
     put_if(&app, "if-match", "*", "2")
         .await
         .assert_body(200, "");
-    assert_eq!(app.redis.get(KEY).await.as_deref(), Some("2"));
+    assert_eq!(app.redis.entry(KEY).await.as_deref(), Some("2"));
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn if_none_match_with_a_tag_is_only_if_different() {
         put_if(&app, "if-none-match", &same, "2")
             .await
             .assert_problem(412, "precondition-failed");
-        assert_eq!(app.redis.get(KEY).await.as_deref(), Some("1"));
+        assert_eq!(app.redis.entry(KEY).await.as_deref(), Some("1"));
     }
     put_if(&app, "if-none-match", OTHER, "2")
         .await
@@ -101,7 +101,7 @@ async fn if_none_match_with_a_tag_is_only_if_different() {
     put_if(&app, "if-none-match", &tag, "3")
         .await
         .assert_body(200, "");
-    assert_eq!(app.redis.get(KEY).await.as_deref(), Some("3"));
+    assert_eq!(app.redis.entry(KEY).await.as_deref(), Some("3"));
 }
 
 #[tokio::test]
@@ -168,5 +168,5 @@ async fn malformed_conditions_are_422_on_every_verb() {
             );
         }
     }
-    assert_eq!(app.redis.get(KEY).await.as_deref(), Some("1"));
+    assert_eq!(app.redis.entry(KEY).await.as_deref(), Some("1"));
 }

@@ -37,7 +37,7 @@ async fn if_match_is_respected_and_412_if_absent() {
             .await
             .assert_problem(412, "precondition-failed");
     }
-    assert_eq!(app.redis.get(KEY).await.as_deref(), Some("1"));
+    assert_eq!(app.redis.entry(KEY).await.as_deref(), Some("1"));
     app.delete(ENTRY)
         .header("if-match", &format!("\"other\", {tag}"))
         .await

@@ -33,7 +33,7 @@ async fn the_json_comes_back_byte_for_byte_as_stored() {
             "{json}"
         );
         assert_eq!(got.header("content-type"), Some("application/json"));
-        assert_eq!(app.redis.get(KEY).await.as_deref(), Some(json));
+        assert_eq!(app.redis.entry(KEY).await.as_deref(), Some(json));
         assert_eq!(tag_of(&got), tag_of(&put));
     }
 }

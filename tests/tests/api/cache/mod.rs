@@ -1,5 +1,6 @@
 //! The JSON cache: `/api/v1/users/{user_id}/cache/{key}`.
 
+mod compute;
 mod concurrency;
 mod conditions;
 mod delete;
@@ -7,7 +8,9 @@ mod get;
 mod names;
 mod patch;
 mod put;
+mod recipes;
 mod reserved;
+mod stored;
 mod strangers;
 
 use edgelatch_tests::{Answer, App, Call};

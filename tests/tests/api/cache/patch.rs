@@ -198,7 +198,7 @@ async fn what_is_no_json_is_400_and_what_gets_too_long_413() {
     merged.assert_problem(413, "body-too-large");
     let detail = merged.json()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("with this patch applied"), "{detail}");
-    assert_eq!(app.redis.get(KEY).await, Some(long));
+    assert_eq!(app.redis.entry(KEY).await, Some(long));
 }
 
 #[tokio::test]

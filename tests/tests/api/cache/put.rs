@@ -8,7 +8,7 @@ use super::{ENTRY, KEY, store, tag_of};
 async fn put_is_201_for_a_new_entry_and_200_for_a_replaced_one() {
     let app = App::patient().await;
     let first = store(&app, r#"{"a":1}"#).await;
-    assert_eq!(app.redis.get(KEY).await.as_deref(), Some(r#"{"a":1}"#));
+    assert_eq!(app.redis.entry(KEY).await.as_deref(), Some(r#"{"a":1}"#));
     let replaced = app.put(ENTRY).json(r#"{"a":2}"#).await;
     replaced.assert_body(200, "");
     let second = tag_of(&replaced);
@@ -94,7 +94,7 @@ async fn what_is_refused_leaves_the_entry_as_it_is() {
         .json("2")
         .await;
     assert_eq!(faulty.faults(), ["query.expire", "query.timeout"]);
-    assert_eq!(app.redis.get(KEY).await.as_deref(), Some("1"));
+    assert_eq!(app.redis.entry(KEY).await.as_deref(), Some("1"));
 }
 
 #[tokio::test]

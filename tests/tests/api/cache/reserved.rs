@@ -56,7 +56,7 @@ async fn last_action_is_not_written_by_put_or_patch() {
                 .await
                 .assert_problem(409, "reserved-key");
         }
-        let stored = app.redis.get("{user:42:lock}:cache:last-action").await;
+        let stored = app.redis.entry("{user:42:lock}:cache:last-action").await;
         assert_eq!(stored.as_deref(), before);
     };
     refused(None).await;

@@ -29,6 +29,7 @@ async fn every_documented_answer_of_the_cache_occurs() {
     let mut app = builder().start().await;
     let mut judge = Judge::of("cache");
     try_an_absent_entry(&mut judge, &app).await;
+    try_computing(&mut judge, &app).await;
     try_an_entry(&mut judge, &app).await;
     try_bodies(&mut judge, &app).await;
     let all = [GET, PUT, PATCH, DELETE];
@@ -56,6 +57,25 @@ async fn try_an_absent_entry(judge: &mut Judge, app: &App) {
 
 fn if_there(call: Call) -> Call {
     call.header("if-match", "*")
+}
+
+async fn try_computing(judge: &mut Judge, app: &App) {
+    let asked = || authorized(app, "GET", &format!("{PATH}?compute=10&timeout=0"));
+    let granted = asked().await;
+    judge.see("get_cache", 404, "compute-granted", &granted);
+    judge.see("get_cache", 423, "lock-held", &asked().await);
+    let token = granted.header("compute-token").unwrap();
+    let reserved = authorized(app, "GET", &format!("{RESERVED}?compute=10"));
+    judge.see("get_cache", 409, "reserved-key", &reserved.await);
+    let given_up = DELETE.call(app).header("compute-token", token).await;
+    judge.see("delete_cache", 204, "", &given_up);
+    for (id, call) in [
+        ("put_cache", PUT.call(app)),
+        ("delete_cache", DELETE.call(app)),
+    ] {
+        let late = call.header("compute-token", token).await;
+        judge.see(id, 409, "not-lock-owner", &late);
+    }
 }
 
 async fn try_an_entry(judge: &mut Judge, app: &App) {

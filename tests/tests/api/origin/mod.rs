@@ -234,7 +234,7 @@ async fn a_2xx_json_answer_is_the_result_byte_for_byte() {
             origin.reply_with(Reply::Plain(status, content_type, result.into()));
             let body = format!(r#"{{"status":"success","result":{result}}}"#);
             app.perform("user_id=1").await.assert_body(200, &body);
-            let kept = app.redis.get(LAST_ACTION).await.unwrap();
+            let kept = app.redis.entry(LAST_ACTION).await.unwrap();
             let prefix = format!(r#"{{"status":"success","result":{result},"fencing_token":"#);
             assert!(kept.starts_with(&prefix), "{kept}");
         }
@@ -254,7 +254,7 @@ async fn a_2xx_without_a_body_is_no_result() {
         origin.reply_with(Reply::Plain(status, content_type, "".into()));
         let answer = app.perform("user_id=1").await;
         answer.assert_body(200, r#"{"status":"success"}"#);
-        let kept = app.redis.get(LAST_ACTION).await.unwrap();
+        let kept = app.redis.entry(LAST_ACTION).await.unwrap();
         assert!(!kept.contains("result"), "{kept}");
     }
 }

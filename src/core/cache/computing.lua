@@ -1,0 +1,17 @@
+-- Ending the computing of an entry. `parse_queue_member` is that of the lock's formats.
+
+-- How long a signal waits for a waiter that is not listening yet, in milliseconds.
+local SIGNAL_TTL = 1000
+
+-- Takes the task from whoever has it and wakes all who wait: they find what was stored.
+local function end_computing(lock, fence, queue, wake_prefix)
+  if redis.call('EXISTS', lock, queue) == 0 then
+    return
+  end
+  for _, member in ipairs(redis.call('ZRANGE', queue, 0, -1)) do
+    local signal = wake_prefix .. parse_queue_member(member)
+    redis.call('RPUSH', signal, '1')
+    redis.call('PEXPIRE', signal, SIGNAL_TTL)
+  end
+  redis.call('DEL', lock, fence, queue)
+end
