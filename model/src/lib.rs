@@ -12,6 +12,7 @@
 //!
 //! Every session has connections of its own, so scripts of different sessions are carried out in any order, and those sent over
 //! one connection in theirs. In the service, requests of one instance share a connection: that allows fewer orders, never more.
+//! What follows an unanswered call goes over another connection, so either may be carried out first.
 //!
 //! A connection that was cut may still hand over what was sent before, at any later time: to the one who reads this it looks
 //! like a message that was delayed, duplicated (the call was repeated over another connection) or, where the run is looked at
@@ -19,8 +20,12 @@
 //!
 //! Time is counted in units of half a time to live. Nothing says how long a step takes, so a paused process is one that does not
 //! take its next step. A client that finds the lock held ends, or waits in the queue and looks again, on a signal or not: nothing
-//! is said of signals, since they only make it look sooner. What is left out: fences, results, traces and queues that expire, the place that a
-//! waiter who was too late takes again, and the text of the keys.
+//! is said of signals, since they only make it look sooner. What is left out: fences, results, traces,
+//! cancellations and queues that expire, how many waiters one script passes over at most, and the text of the keys.
+//!
+//! Safety is checked with waiters that look whenever they like, or never again. Liveness needs an assumption: where waiters are
+//! *punctual*, each one that lives looks once in every unit of time, and waits for as long as it takes. Then nothing but somebody
+//! alive may hold them up, but for a bounded time.
 
 pub mod properties;
 pub mod redis;
@@ -39,8 +44,11 @@ pub type SessionId = usize;
 /// The time to live of a lock.
 pub const TTL: u8 = 2;
 
-/// How long one who is handed the lock has to take it up.
-pub const CLAIM: u8 = 1;
+/// How long a waiter may be silent before it counts as dead. One that was handed the lock has as long from its last look to claim it.
+pub const SILENCE: u8 = 2;
+
+/// How long the dead may hold up the living: one who was handed the lock and died, and one more for whoever dies meanwhile.
+pub const HELD_UP: u8 = SILENCE + 1;
 
 /// The protocol for so many sessions and faults, whole or with one thing taken out of it.
 #[derive(Clone, Debug)]
@@ -74,6 +82,14 @@ pub struct Budget {
     pub strangers: u8,
     /// Redis loses all its data.
     pub losses: u8,
+    /// Redis becomes full (OOM), and stays so.
+    pub fulls: u8,
+    /// Waiters look once in every unit of time, and wait for as long as it takes.
+    pub punctual: bool,
+    /// All sessions but the second one have the same `Idempotency-Key`.
+    pub idempotent: bool,
+    /// The first two sessions are calls with one token, which a client brought. They hold leases and give them back.
+    pub shared: bool,
 }
 
 /// One thing taken out of the protocol: the model has to notice each.
@@ -105,10 +121,26 @@ pub enum Mutation {
     HandOnWithoutExpiry,
     /// Who hands the lock on leaves no trace.
     HandOnWithoutTrace,
-    /// What gives a lock back after an unanswered call leaves its place in the queue.
-    CleanupWithoutLeaving,
-    /// What gives a lock back after an unanswered call goes over a connection of its own, not behind that call.
-    CleanupElsewhere,
+    /// A cancelled call stays in the queue.
+    CancelWithoutLeaving,
+    /// A cancelled call keeps the lock that it took.
+    CancelWithoutRelease,
+    /// A cancelled call may arrive late.
+    CancelWithoutMark,
+    /// A waiter that was silent for too long is handed the lock.
+    PassOverNobody,
+    /// A waiter that was passed over does not find its old position.
+    PassOverForGood,
+    /// The time of arrival is the clock's, also when that was set back.
+    ArrivalByClock,
+    /// Renew writes the fence before it extends the lock.
+    RenewFenceFirst,
+    /// The idempotency record is no proof of a commit.
+    RecordIsNoProof,
+    /// A waiter that finds the result keeps the lock that it was handed.
+    ResultWithoutPassingOn,
+    /// A call whose token was handed the lock while it looked does not notice.
+    HandedToItself,
 }
 
 /// Everything at one moment.

@@ -4,7 +4,7 @@ use stateright::{Model, Property};
 
 use crate::session::{Outcome, Phase, Session};
 use crate::witness::Wrong;
-use crate::{LockModel, State};
+use crate::{HELD_UP, LockModel, State};
 
 /// No two hold the lock at once: by rights, that is as Redis sees it, where nothing takes a lock but its own time or its holder.
 pub const EXCLUSION: &str = "no two hold the lock at once";
@@ -23,12 +23,24 @@ pub const UNINTERRUPTED: &str = "nobody commits or renews who has lost the lock"
 pub const TRUTH: &str = "an answer tells the truth";
 /// A repeated acquire, commit or release is answered as the first time, if nothing has come in between.
 pub const REPETITION: &str = "a repetition is answered as the first time";
-/// Once what follows an unanswered call was carried out, its session never has the lock again; where a connection broke there is
-/// nothing to come after, and the expiry is the backstop.
+/// Once an acquisition was cancelled, it never waits or takes the lock again, whenever it arrives. Once a lock was given back after
+/// another unanswered call, its session never has it again; but where an acquisition was repeated over another connection, its
+/// first copy may arrive late, and the expiry is the backstop.
 pub const NO_LEFTOVER: &str = "cleaning up leaves no lock";
 /// In the end the lock is free: every run ends, since each fault and renewal may happen only so often, so that what must come
 /// eventually is what holds where nothing more can happen.
 pub const FREE: &str = "in the end the lock is free";
+/// Whoever waits and lives is served in the end: nobody waits where nothing more can happen, and the dead hold nobody up for longer
+/// than [`HELD_UP`].
+pub const SERVED: &str = "nobody alive waits for somebody dead";
+/// Who waits stands behind those who came first.
+pub const IN_ORDER: &str = "the queue is in order of arrival";
+/// A call is not told that the lock is held while its own token has it.
+pub const NOT_BY_ITSELF: &str = "nobody waits for itself";
+/// A full Redis extends a lock all the same.
+pub const EXTENDED: &str = "a full Redis takes nobody's lock";
+/// Who was answered with an earlier result has given back what it was handed.
+pub const REPLAYED: &str = "a replay keeps no lock";
 
 /// Something that happens in some run, so that a promise about it is not empty: a lock is lost under its holder.
 pub const LOSS: &str = "a lock is lost under its holder";
@@ -53,7 +65,10 @@ pub fn all() -> Vec<Property<LockModel>> {
         }),
         Property::always(BELIEF, |_, state: &State| {
             state.witness.taken
-                || (0..state.sessions.len()).all(|me| is_right_to_believe(state, me))
+                || (0..state.sessions.len()).all(|me| {
+                    // Another call with its token may have given the lock back.
+                    state.budget.is_brought(me) || is_right_to_believe(state, me)
+                })
         }),
         Property::always(GROWING, |_, state: &State| !went(state, Wrong::NotGreater)),
         Property::always(ORDERED, |_, state: &State| {
@@ -73,7 +88,32 @@ pub fn all() -> Vec<Property<LockModel>> {
             let witness = &state.witness;
             let in_order = |me: &&usize| !witness.cut.contains(*me);
             let mut cleaned = witness.cleaned.iter().filter(in_order);
+            let mut cancelled = witness.cancelled.iter();
             cleaned.all(|me| !state.redis.mine(*me))
+                && cancelled.all(|me| {
+                    let waits = state.redis.queue.iter().any(|waiter| waiter.id == *me);
+                    !waits && (state.budget.is_brought(*me) || !state.redis.mine(*me))
+                })
+        }),
+        Property::always(SERVED, |model: &LockModel, state: &State| {
+            let mut steps = Vec::new();
+            model.actions(state, &mut steps);
+            let waits = state.sessions.iter().any(Session::waits);
+            !state.budget.punctual
+                || state.witness.held_up <= HELD_UP && !(steps.is_empty() && waits)
+        }),
+        Property::always(IN_ORDER, |_, state: &State| !went(state, Wrong::WentBefore)),
+        Property::always(NOT_BY_ITSELF, |_, state: &State| {
+            !went(state, Wrong::HeldByItself)
+        }),
+        Property::always(EXTENDED, |_, state: &State| {
+            !went(state, Wrong::NotExtended)
+        }),
+        Property::always(REPLAYED, |_, state: &State| {
+            (0..state.sessions.len()).all(|me| {
+                let replayed = state.sessions[me].phase == Phase::Ended(Outcome::Replayed);
+                !replayed || !state.redis.mine(me)
+            })
         }),
         Property::always(FREE, |model: &LockModel, state: &State| {
             let mut steps = Vec::new();
@@ -128,6 +168,8 @@ fn is_told_the_truth(state: &State, me: usize) -> bool {
     let traced = last.is_some() && state.redis.last_action.as_ref() == last;
     match state.sessions[me].phase {
         Phase::Ended(Outcome::Success) => committed,
+        // The idempotency record is never overwritten.
+        Phase::Ended(Outcome::Lost) if state.budget.has_key(me) => !committed,
         Phase::Ended(Outcome::Lost) => !traced,
         _ => true,
     }

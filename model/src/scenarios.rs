@@ -6,8 +6,9 @@ use std::num::NonZero;
 use stateright::{Checker as _, HasDiscoveries, Model as _};
 
 use crate::properties::{
-    EXCLUSION, FREE, GROWING, LOSS, NO_LEFTOVER, ORDERED, OWN_TOKEN, RECOGNITION, REFUSAL,
-    REPETITION, SUCCESSION, TRUTH, TWO_BELIEVE, UNINTERRUPTED,
+    EXCLUSION, EXTENDED, FREE, GROWING, IN_ORDER, LOSS, NO_LEFTOVER, NOT_BY_ITSELF, ORDERED,
+    OWN_TOKEN, RECOGNITION, REFUSAL, REPETITION, REPLAYED, SERVED, SUCCESSION, TRUTH, TWO_BELIEVE,
+    UNINTERRUPTED,
 };
 use crate::steps::Step;
 use crate::{Budget, LockModel, Mutation};
@@ -43,6 +44,10 @@ const NONE: Budget = Budget {
     set_backs: 0,
     strangers: 0,
     losses: 0,
+    fulls: 0,
+    punctual: false,
+    idempotent: false,
+    shared: false,
 };
 
 /// Every fault of a network, with two sessions.
@@ -168,8 +173,85 @@ pub const QUEUE_NETWORK: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
 };
 
+/// Three in a queue, whose clock is set back.
+pub const QUEUE_SET_BACK: Scenario = Scenario {
+    name: "3 sessions in a queue, clock set back",
+    sessions: 3,
+    budget: Budget {
+        looks: 2,
+        set_backs: 1,
+        ..NONE
+    },
+    reached: &[LOSS, REFUSAL, SUCCESSION],
+};
+
+/// Waiters die.
+pub const DEAD: Scenario = Scenario {
+    name: "4 punctual sessions, 2 die",
+    sessions: 4,
+    budget: Budget {
+        punctual: true,
+        crashes: 2,
+        ..NONE
+    },
+    reached: &[SUCCESSION],
+};
+
+/// Waiters are told that Redis failed.
+pub const CANCELLED: Scenario = Scenario {
+    name: "3 punctual sessions, network",
+    sessions: 3,
+    budget: Budget {
+        punctual: true,
+        cuts: 1,
+        timeouts: 1,
+        ..NONE
+    },
+    reached: &[RECOGNITION, SUCCESSION],
+};
+
+/// Redis becomes full.
+pub const FULL: Scenario = Scenario {
+    name: "2 sessions, Redis full, and the network",
+    sessions: 2,
+    budget: Budget {
+        looks: 1,
+        fulls: 1,
+        renewals: 1,
+        timeouts: 1,
+        ..NONE
+    },
+    reached: &[LOSS, SUCCESSION],
+};
+
+/// Two of three sessions are the same request.
+pub const IDEMPOTENT: Scenario = Scenario {
+    name: "3 sessions, 2 with one key, 1 connection cut",
+    sessions: 3,
+    budget: Budget {
+        idempotent: true,
+        looks: 1,
+        cuts: 1,
+        ..NONE
+    },
+    reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
+};
+
+/// Two of three sessions are calls with one token.
+pub const SHARED: Scenario = Scenario {
+    name: "3 sessions, 2 with one token, network",
+    sessions: 3,
+    budget: Budget {
+        shared: true,
+        looks: 2,
+        timeouts: 1,
+        ..NONE
+    },
+    reached: &[LOSS],
+};
+
 /// All of them.
-pub const ALL: [Scenario; 10] = [
+pub const ALL: [Scenario; 16] = [
     NETWORK,
     CUTS,
     THREE,
@@ -180,10 +262,16 @@ pub const ALL: [Scenario; 10] = [
     DATA_LOSS,
     QUEUE,
     QUEUE_NETWORK,
+    QUEUE_SET_BACK,
+    DEAD,
+    CANCELLED,
+    FULL,
+    IDEMPOTENT,
+    SHARED,
 ];
 
 /// Each mutation, where it shows, and the promise that it breaks.
-pub const MUTATIONS: [(Mutation, Scenario, &str); 16] = [
+pub const MUTATIONS: [(Mutation, Scenario, &str); 24] = [
     (Mutation::AcquireWithoutExpiry, NETWORK, FREE),
     (Mutation::AcquireWithoutMemory, NETWORK, REPETITION),
     (Mutation::ReleaseWithoutToken, NETWORK, OWN_TOKEN),
@@ -196,10 +284,18 @@ pub const MUTATIONS: [(Mutation, Scenario, &str); 16] = [
     (Mutation::CommitWithoutMemory, NETWORK, TRUTH),
     (Mutation::FenceWithoutPrevious, SET_BACK, GROWING),
     (Mutation::FenceWithoutClock, EVICTION, GROWING),
-    (Mutation::CleanupElsewhere, NETWORK, NO_LEFTOVER),
     (Mutation::HandOnWithoutExpiry, QUEUE, FREE),
     (Mutation::HandOnWithoutTrace, QUEUE_NETWORK, REPETITION),
-    (Mutation::CleanupWithoutLeaving, QUEUE_NETWORK, NO_LEFTOVER),
+    (Mutation::CancelWithoutMark, NETWORK, NO_LEFTOVER),
+    (Mutation::CancelWithoutRelease, NETWORK, NO_LEFTOVER),
+    (Mutation::CancelWithoutLeaving, QUEUE_NETWORK, NO_LEFTOVER),
+    (Mutation::PassOverNobody, DEAD, SERVED),
+    (Mutation::PassOverForGood, QUEUE_NETWORK, IN_ORDER),
+    (Mutation::ArrivalByClock, QUEUE_SET_BACK, IN_ORDER),
+    (Mutation::RenewFenceFirst, FULL, EXTENDED),
+    (Mutation::RecordIsNoProof, IDEMPOTENT, TRUTH),
+    (Mutation::ResultWithoutPassingOn, IDEMPOTENT, REPLAYED),
+    (Mutation::HandedToItself, SHARED, NOT_BY_ITSELF),
 ];
 
 impl Scenario {

@@ -30,7 +30,12 @@ pub enum Phase {
         patience: Patience,
     },
     /// It waits in the queue.
-    Waiting,
+    Waiting {
+        /// When it arrived, by the server's clock.
+        arrived_at: u8,
+        /// It has looked in this unit of time.
+        looked: bool,
+    },
     /// Its action runs.
     Holding {
         /// The fencing token of its acquisition.
@@ -60,6 +65,8 @@ pub enum Outcome {
     Lost,
     /// 423
     Held,
+    /// 200, as an earlier request with the same `Idempotency-Key`.
+    Replayed,
     /// The action's own failure; the lock is given back.
     Failed,
     /// 503: Redis failed
@@ -75,15 +82,6 @@ pub struct Connection {
     pub open: bool,
     /// Sent, and not carried out yet.
     pub scripts: Vec<Script>,
-}
-
-/// Why an answer will not be had.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// The connection broke, also the second time.
-    Broken,
-    /// `redis_timeout` has passed.
-    TimedOut,
 }
 
 impl Session {
@@ -149,11 +147,18 @@ impl Session {
             }
             (
                 Phase::Acquiring {
-                    patience: Patience::Wait,
+                    patience: Patience::Wait(_),
                     ..
                 },
-                _,
-            ) => self.phase = Phase::Waiting,
+                Reply::Held(arrived_at),
+            ) => {
+                self.phase = Phase::Waiting {
+                    arrived_at,
+                    looked: true,
+                };
+            }
+            (Phase::Acquiring { .. }, Reply::ResultExists) => self.end(Outcome::Replayed),
+            (_, Reply::Refused) => self.fail(),
             (Phase::Acquiring { .. }, _) => self.end(Outcome::Held),
             (
                 Phase::Holding {
@@ -178,26 +183,27 @@ impl Session {
                 self.send(script);
                 self.repeated = true;
             }
-            Some(_) => self.fail(Failure::Broken, false),
+            Some(_) => self.fail(),
             None => {}
         }
     }
 
-    /// The awaited answer will not be had: the lock is given back in the background, *behind* the unanswered call where that may
-    /// still be on its way. `elsewhere` is the mutation.
-    pub fn fail(&mut self, failure: Failure, elsewhere: bool) {
+    /// The awaited answer will not be had: the acquisition is cancelled, or the lock given back, in the background, over another
+    /// connection. The unanswered call may still be on its way.
+    pub fn fail(&mut self) {
         self.answer = None;
-        if let Phase::Holding { renewing, .. } = &mut self.phase {
-            // The next renewal goes over another connection; the lock lives on.
-            *renewing = None;
-            self.leave_connection();
-            return;
-        }
-        if failure == Failure::Broken || elsewhere {
-            self.leave_connection();
-        }
+        self.leave_connection();
+        let script = match &mut self.phase {
+            Phase::Holding { renewing, .. } => {
+                // The next renewal goes over another connection; the lock lives on.
+                *renewing = None;
+                return;
+            }
+            Phase::Acquiring { .. } => Script::Cancel,
+            _ => Script::Release(Call::Cleanup),
+        };
         self.end(Outcome::Unavailable);
-        self.send(Script::Release(Call::Cleanup));
+        self.send(script);
     }
 
     /// It ends without a word. What was sent is on its way.
@@ -229,8 +235,24 @@ impl Session {
                     *age = TTL.min(*age + 1);
                 }
             }
+            Phase::Waiting { looked, .. } => *looked = false,
             _ => {}
         }
+    }
+
+    /// Whether it waits, and lives.
+    pub fn waits(&self) -> bool {
+        let patience = match self.phase {
+            Phase::Waiting { .. } => return true,
+            Phase::Acquiring { patience, .. } => patience,
+            _ => return false,
+        };
+        matches!(patience, Patience::Wait(_))
+    }
+
+    /// Whether it lives.
+    pub fn lives(&self) -> bool {
+        !matches!(self.phase, Phase::Idle | Phase::Ended(_))
     }
 
     /// Forgets connections that have nothing more to hand over and are not in use.

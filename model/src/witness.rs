@@ -1,7 +1,7 @@
 //! What an onlooker who sees every step would note. No step of the protocol depends on it: it only says what was promised.
 
-use crate::redis::{Call, Lock, Redis, Reply, Script};
-use crate::{CLAIM, SessionId, TTL};
+use crate::redis::{Call, Lock, Redis, Reply, Script, Waiter};
+use crate::{SILENCE, SessionId, TTL};
 
 /// The onlooker's notes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -15,8 +15,14 @@ pub struct Witness {
     pub commits: Vec<(SessionId, u8)>,
     /// The last script that changed something, and its reply, while nothing else has changed anything since.
     pub last: Option<(SessionId, Script, Reply)>,
-    /// Whose cleaning up was carried out.
+    /// Whose lock was given back after an unanswered call.
     pub cleaned: Vec<SessionId>,
+    /// Whose acquisition was cancelled.
+    pub cancelled: Vec<SessionId>,
+    /// Who has waited, in order of arrival.
+    pub arrivals: Vec<SessionId>,
+    /// For how long somebody alive has waited while nobody alive had the lock or was being served.
+    pub held_up: u8,
     /// Who had a connection cut.
     pub cut: Vec<SessionId>,
     /// A stranger or a loss of data took a lock from its holder.
@@ -43,6 +49,12 @@ pub enum Wrong {
     NotHeld,
     /// A repeated call was answered otherwise than the first time, with nothing in between.
     AnsweredOtherwise,
+    /// Somebody stands in the queue before one who came first.
+    WentBefore,
+    /// A call was told that somebody else has the lock, and it was its own token.
+    HeldByItself,
+    /// A full Redis refused to extend a lock.
+    NotExtended,
 }
 
 impl Witness {
@@ -51,7 +63,7 @@ impl Witness {
         &mut self,
         before: &Redis,
         after: &Redis,
-        me: SessionId,
+        (me, token): (SessionId, SessionId),
         script: Script,
         reply: Reply,
     ) {
@@ -62,12 +74,20 @@ impl Witness {
             self.wrong(Wrong::AnsweredOtherwise);
         }
         match (script, reply) {
-            (Script::Acquire(_), Reply::Granted(number)) => self.granted(before, me, number),
+            (Script::Acquire(_), Reply::Granted(number)) => self.granted(before, token, number),
+            (Script::Acquire(_), Reply::Held(_)) if after.mine(token) => {
+                self.wrong(Wrong::HeldByItself);
+            }
             (Script::Renew(number), Reply::Yes) => {
-                self.expect_held(me, number);
-                if let Some(right) = &mut self.rights[me] {
+                self.expect_held(token, number);
+                if let Some(right) = &mut self.rights[token] {
                     right.left = TTL;
                 }
+            }
+            (Script::Renew(_), Reply::Refused) => self.wrong(Wrong::NotExtended),
+            (Script::Cancel, _) if !after.full && !self.cancelled.contains(&me) => {
+                self.cancelled.push(me);
+                self.cancelled.sort_unstable();
             }
             (Script::Commit(number), Reply::Yes) if is_new(before, after, me, number) => {
                 self.expect_held(me, number);
@@ -79,10 +99,11 @@ impl Witness {
             }
             _ => {}
         }
-        if before.mine(me) && !after.mine(me) {
-            self.rights[me] = None;
+        if before.mine(token) && !after.mine(token) {
+            self.rights[token] = None;
         }
-        self.handed_on(before, after, me);
+        self.handed_on(before, after, token);
+        self.queued(after);
         if before != after {
             self.last = Some((me, script, reply));
         }
@@ -104,6 +125,19 @@ impl Witness {
                 *slot = None;
                 self.last = None;
             }
+        }
+    }
+
+    /// Notes who waits, and whether in order of arrival.
+    fn queued(&mut self, redis: &Redis) {
+        for waiter in &redis.queue {
+            if !self.arrivals.contains(&waiter.id) {
+                self.arrivals.push(waiter.id);
+            }
+        }
+        let place = |waiter: &Waiter| self.arrivals.iter().position(|id| *id == waiter.id);
+        if !redis.queue.iter().is_sorted_by_key(place) {
+            self.wrong(Wrong::WentBefore);
         }
     }
 
@@ -149,7 +183,7 @@ impl Witness {
         }
         self.greatest = self.greatest.max(fence.number);
         self.rights[lock.owner] = Some(Right {
-            left: CLAIM,
+            left: lock.left.unwrap_or(SILENCE),
             number: fence.number,
         });
     }

@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 pub enum Behaviour {
     /// Passes everything on to the real server at this port, and its answers back.
     Forward(u16),
+    /// The same, and seconds have no decimals, as in Redis 5.
+    ForwardAsRedis5(u16),
     /// Accepts and reads, and never answers.
     Silent,
     /// Closes every connection at once.
@@ -30,6 +32,18 @@ pub enum Loss {
     Cut,
     /// The answer never arrives; the connection stays.
     Swallow,
+    /// The answer never arrives, and neither does anything else, in either direction; the connection stays.
+    BlackHole,
+    /// The command itself and all that follows over its connection wait until [`FakeRedis::let_go`]; the connection stays.
+    Hold,
+}
+
+/// Which command loses its answer.
+struct Trap {
+    marker: Vec<u8>,
+    /// How many such commands pass before.
+    passes: usize,
+    loss: Loss,
 }
 
 /// A TCP server of a test's own on 127.0.0.1. What it does can be changed at any time: connections that are open then break.
@@ -41,8 +55,9 @@ pub struct FakeRedis {
 
 struct State {
     behaviour: watch::Sender<Behaviour>,
-    /// The next command that holds these bytes loses its answer.
-    trap: Mutex<Option<(Vec<u8>, Loss)>>,
+    trap: Mutex<Option<Trap>>,
+    /// How often commands that are held were let go.
+    let_go: watch::Sender<u64>,
 }
 
 impl FakeRedis {
@@ -53,6 +68,7 @@ impl FakeRedis {
         let state = Arc::new(State {
             behaviour: watch::Sender::new(behaviour),
             trap: Mutex::default(),
+            let_go: watch::Sender::new(0),
         });
         let served = Arc::clone(&state);
         let server = tokio::spawn(async move {
@@ -79,7 +95,22 @@ impl FakeRedis {
 
     /// Of the next command that holds `marker`, the real server's answer gets lost.
     pub fn lose_answer_to(&self, marker: &str, loss: Loss) {
-        *self.state.trap.lock().unwrap() = Some((marker.as_bytes().to_vec(), loss));
+        self.lose_answer_after(0, marker, loss);
+    }
+
+    /// The same, of the command after so many others that hold `marker`.
+    pub fn lose_answer_after(&self, passes: usize, marker: &str, loss: Loss) {
+        let marker = marker.as_bytes().to_vec();
+        *self.state.trap.lock().unwrap() = Some(Trap {
+            marker,
+            passes,
+            loss,
+        });
+    }
+
+    /// Lets the commands pass that are held.
+    pub fn let_go(&self) {
+        self.state.let_go.send_modify(|times| *times += 1);
     }
 
     /// Whether there was such a command.
@@ -107,7 +138,8 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
 async fn act(mut stream: TcpStream, behaviour: Behaviour, state: &State) {
     let (bytes, close) = match behaviour {
         Behaviour::Close => return,
-        Behaviour::Forward(port) => return forward(stream, port, state).await,
+        Behaviour::Forward(port) => return forward(stream, port, state, false).await,
+        Behaviour::ForwardAsRedis5(port) => return forward(stream, port, state, true).await,
         Behaviour::Silent => (Vec::new(), false),
         Behaviour::Answer(bytes) => (bytes, false),
         Behaviour::AnswerAndClose(bytes) => (bytes, true),
@@ -123,7 +155,7 @@ async fn act(mut stream: TcpStream, behaviour: Behaviour, state: &State) {
     }
 }
 
-async fn forward(client: TcpStream, port: u16, state: &State) {
+async fn forward(client: TcpStream, port: u16, state: &State, as_redis_5: bool) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
         return;
     };
@@ -131,7 +163,7 @@ async fn forward(client: TcpStream, port: u16, state: &State) {
     let (from_server, to_server) = server.into_split();
     let (loss, lost) = watch::channel(None);
     tokio::select! {
-        () = commands(from_client, to_server, state, &loss) => {}
+        () = commands(from_client, to_server, state, &loss, as_redis_5) => {}
         () = answers(from_server, to_client, lost) => {}
     }
 }
@@ -142,12 +174,24 @@ async fn commands(
     mut server: OwnedWriteHalf,
     state: &State,
     loss: &watch::Sender<Option<Loss>>,
+    as_redis_5: bool,
 ) {
     let mut piece = vec![0; 64 * 1024];
+    let mut let_go = state.let_go.subscribe();
     while let Ok(read @ 1..) = client.read(&mut piece).await {
+        if as_redis_5 {
+            without_decimals(&mut piece[..read]);
+        }
+        if *loss.borrow() == Some(Loss::BlackHole) {
+            continue;
+        }
         let sprung = spring(state, &piece[..read]);
         if sprung.is_some() {
             loss.send_replace(sprung);
+        }
+        if sprung == Some(Loss::Hold) {
+            let_go.mark_unchanged();
+            let _ = let_go.changed().await;
         }
         if server.write_all(&piece[..read]).await.is_err() {
             return;
@@ -156,16 +200,32 @@ async fn commands(
 }
 
 fn spring(state: &State, command: &[u8]) -> Option<Loss> {
-    let mut trap = state.trap.lock().unwrap();
-    let (marker, loss) = trap.as_ref()?;
-    let found = command
+    let mut slot = state.trap.lock().unwrap();
+    let trap = slot.as_mut()?;
+    let marker = trap.marker.as_slice();
+    if !command
         .windows(marker.len())
         .any(|window| window == marker)
-        .then_some(*loss);
-    if found.is_some() {
-        *trap = None;
+    {
+        return None;
     }
-    found
+    if trap.passes > 0 {
+        trap.passes -= 1;
+        return None;
+    }
+    slot.take().map(|trap| trap.loss)
+}
+
+/// Spoils the time limit of a `BLPOP` that has decimals, so that the server refuses it.
+fn without_decimals(command: &mut [u8]) {
+    let text = String::from_utf8_lossy(command).into_owned();
+    let Some(last) = text.trim_end().rsplit("\r\n").next() else {
+        return;
+    };
+    if text.contains("BLPOP") && last.contains('.') {
+        let end = text.trim_end().len();
+        command[end - last.len()..end].fill(b'x');
+    }
 }
 
 /// Passes answers back until one gets lost. Each is small enough to come in one piece.
@@ -177,9 +237,18 @@ async fn answers(
     let mut piece = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = server.read(&mut piece).await {
         match *lost.borrow() {
-            None => {}
+            None | Some(Loss::Hold) => {}
             Some(Loss::Cut) => return,
-            Some(Loss::Swallow) => continue,
+            Some(Loss::Swallow | Loss::BlackHole) => continue,
+        }
+        // What Redis 5 says.
+        let answer = String::from_utf8_lossy(&piece[..read]);
+        if answer.starts_with("-ERR timeout is not a float") {
+            let answer = answer.replace("a float", "an integer");
+            if client.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+            continue;
         }
         if client.write_all(&piece[..read]).await.is_err() {
             return;

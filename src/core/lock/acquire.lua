@@ -47,10 +47,12 @@ else
   local arrived_at = tonumber(ARGV[4])
   if not own and (arrived_at or ARGV[4] == 'wait') then
     local time = now()
+    arrived_at = arrived_at or tonumber(redis.call('ZSCORE', KEYS[3], member))
     if not arrived_at then
-      -- Behind the last one, also when the clock was set back.
+      -- Behind the last one, also when the clock was set back. The fence is as late as the last one
+      -- that was handed the lock.
       local latest = tonumber(redis.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2])
-      arrived_at = math.max(time, (latest or 0) + 1)
+      arrived_at = math.max(time, (latest or 0) + 1, last + 1)
     end
     -- A waiter that was passed over, or claimed the lock too late, gets its old position back.
     redis.call('ZADD', KEYS[3], 'NX', time_value(arrived_at), member)
