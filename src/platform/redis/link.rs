@@ -8,6 +8,7 @@ use spin_sdk::redis::Connection;
 
 use super::cluster::{self, Moved};
 use super::{RedisError, Sent};
+use crate::platform::time_limit::within;
 
 /// How long it is remembered that a node lets nobody block.
 const REFUSAL_MEMORY: Duration = Duration::from_secs(60);
@@ -44,6 +45,8 @@ pub(super) struct Node {
     /// Connections on which nobody blocks at the moment.
     idle: Mutex<Vec<Connection>>,
     listening: Mutex<Listening>,
+    /// Held while a connection is being opened to listen.
+    opening_to_listen: futures::lock::Mutex<()>,
 }
 
 /// What is known of listening at a node.
@@ -52,8 +55,8 @@ struct Listening {
     blocking: Blocking,
     /// Nobody listens until then: blocking is refused, or there is no room for another connection.
     not_before: Option<Instant>,
-    /// How long it took to open the last connection.
-    opened_in: Duration,
+    /// The least time that it took to open a connection.
+    opened_in: Option<Duration>,
 }
 
 /// How a node can be told how long to block.
@@ -139,21 +142,37 @@ impl Node {
             opening: futures::lock::Mutex::new(()),
             idle: Mutex::default(),
             listening: Mutex::default(),
+            opening_to_listen: futures::lock::Mutex::new(()),
         }
     }
 
-    /// A connection of one's own.
-    pub(super) async fn open(&self) -> Option<Connection> {
+    /// A connection to listen over. `None` where there is none to be had now: one is opened at a
+    /// time, and where that takes longer than `open_limit`, nobody listens for a while.
+    pub(super) async fn open_to_listen(&self, open_limit: Duration) -> Option<Connection> {
+        let _opening = self.opening_to_listen.try_lock()?;
         let began = Instant::now();
-        let connection = Connection::open(&self.address).await.ok()?;
-        self.listening().opened_in = began.elapsed();
-        Some(connection)
+        match within(open_limit, Connection::open(&self.address)).await {
+            Some(Ok(connection)) => {
+                self.opened_in(began.elapsed());
+                Some(connection)
+            }
+            Some(Err(_)) | None => {
+                self.nobody_listens(NO_ROOM_MEMORY);
+                None
+            }
+        }
     }
 
-    /// How long it may take to open a connection. A host that has none left lets `open` wait for
-    /// one, so taking much longer than the last time means that there is no room.
+    /// How long it may take to open a connection to listen over. A host that has none left lets
+    /// `open` wait for one, so taking much longer than usual means that there is no room. Waiting
+    /// must not take the last ones: then all connections but the shared one are closed.
     pub(super) fn open_limit(&self) -> Duration {
-        4 * self.listening().opened_in + Duration::from_millis(300)
+        4 * self.listening().opened_in.unwrap_or_default() + Duration::from_millis(200)
+    }
+
+    fn opened_in(&self, took: Duration) {
+        let mut listening = self.listening();
+        listening.opened_in = Some(listening.opened_in.map_or(took, |least| least.min(took)));
     }
 
     /// Whether it is worth a try to listen.
@@ -174,12 +193,6 @@ impl Node {
     /// Notes that blocking is refused.
     pub(super) fn refuses_blocking(&self) {
         self.nobody_listens(REFUSAL_MEMORY);
-    }
-
-    /// Notes that there was no room for another connection. Waiting must not take the last ones, so
-    /// nobody listens for a while, and all connections but the shared one are closed.
-    pub(super) fn has_no_room(&self) {
-        self.nobody_listens(NO_ROOM_MEMORY);
     }
 
     fn nobody_listens(&self, memory: Duration) {
@@ -219,7 +232,7 @@ impl Node {
         let opened = Connection::open(&self.address).await;
         let connection =
             Arc::new(opened.map_err(|error| RedisError::from_spin(error, sent.any()))?);
-        self.listening().opened_in = began.elapsed();
+        self.opened_in(began.elapsed());
         *self.slot() = Some(Arc::clone(&connection));
         Ok(connection)
     }

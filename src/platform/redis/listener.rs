@@ -157,12 +157,9 @@ async fn block(
         let is_new = used.is_none();
         let connection = match used.take() {
             Some(connection) => connection,
-            None => match within(open_limit, node.open()).await {
-                Some(Some(connection)) => connection,
-                _ => {
-                    node.has_no_room();
-                    return Answer::Failed;
-                }
+            None => match node.open_to_listen(open_limit).await {
+                Some(connection) => connection,
+                None => return Answer::Failed,
             },
         };
         let (_, seconds) = match node.blocking() {

@@ -137,9 +137,16 @@ async fn waiting_leaves_connections_to_others() {
         .await;
     let lease = app.post(&format!("{PATH}?expire=600")).await;
     let token = lease.json()["token"].as_str().unwrap().to_owned();
-    let waiters: Vec<JoinHandle<Answer>> = (0..40)
-        .map(|_| app.perform("user_id=42&timeout=30").spawn())
-        .collect();
+    let mut costs = Costs::so_far(&app.redis).await;
+    let mut waiters: Vec<JoinHandle<Answer>> = Vec::new();
+    // One by one, since a burst would get more instances than there are connections.
+    for place in 1..=40 {
+        waiters.push(app.perform("user_id=42&timeout=60").spawn());
+        while costs.waiting().await < place {
+            assert!(!waiters.iter().any(JoinHandle::is_finished), "one waits no longer");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
     for user in 100..140 {
         let answer = app.perform(&format!("user_id={user}")).await;
         answer.assert_body(200, r#"{"status":"success"}"#);
