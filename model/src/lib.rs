@@ -86,6 +86,8 @@ pub struct Budget {
     pub fulls: u8,
     /// Waiters look once in every unit of time, and wait for as long as it takes.
     pub punctual: bool,
+    /// So many waiters are dead and in the queue from the beginning, as after a restart of Redis from its file.
+    pub dead: u8,
     /// All sessions but the second one have the same `Idempotency-Key`.
     pub idempotent: bool,
     /// The first two sessions are calls with one token, which a client brought. They hold leases and give them back.

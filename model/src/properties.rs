@@ -86,13 +86,14 @@ pub fn all() -> Vec<Property<LockModel>> {
         }),
         Property::always(NO_LEFTOVER, |_, state: &State| {
             let witness = &state.witness;
-            let in_order = |me: &&usize| !witness.cut.contains(*me);
+            let alone = |me: &&usize| !state.budget.is_brought(**me);
+            let in_order = |me: &&usize| alone(me) && !witness.cut.contains(*me);
             let mut cleaned = witness.cleaned.iter().filter(in_order);
             let mut cancelled = witness.cancelled.iter();
             cleaned.all(|me| !state.redis.mine(*me))
                 && cancelled.all(|me| {
                     let waits = state.redis.queue.iter().any(|waiter| waiter.id == *me);
-                    !waits && (state.budget.is_brought(*me) || !state.redis.mine(*me))
+                    !waits && !(alone(&me) && state.redis.mine(*me))
                 })
         }),
         Property::always(SERVED, |model: &LockModel, state: &State| {

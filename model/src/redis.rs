@@ -392,6 +392,21 @@ impl Budget {
 }
 
 impl Redis {
+    /// With these in the queue, who have just looked.
+    pub fn with_waiters(waiters: &[SessionId]) -> Self {
+        let queue = waiters.iter().zip(1..).map(|(id, arrived_at)| Waiter {
+            id: *id,
+            arrived_at,
+            silent: 0,
+        });
+        let queue: Vec<Waiter> = queue.collect();
+        Self {
+            clock: queue.last().map_or(0, |last| last.arrived_at),
+            queue,
+            ..Self::default()
+        }
+    }
+
     /// Whether the lock holds this token.
     pub fn mine(&self, token: SessionId) -> bool {
         self.lock.is_some_and(|lock| lock.owner == token)

@@ -46,6 +46,7 @@ const NONE: Budget = Budget {
     losses: 0,
     fulls: 0,
     punctual: false,
+    dead: 0,
     idempotent: false,
     shared: false,
 };
@@ -148,10 +149,10 @@ pub const DATA_LOSS: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION, TWO_BELIEVE],
 };
 
-/// Three sessions in a queue.
+/// Two sessions in a queue.
 pub const QUEUE: Scenario = Scenario {
-    name: "3 sessions in a queue, one crashes",
-    sessions: 3,
+    name: "2 sessions in a queue, one crashes",
+    sessions: 2,
     budget: Budget {
         looks: 2,
         crashes: 1,
@@ -175,23 +176,36 @@ pub const QUEUE_NETWORK: Scenario = Scenario {
 
 /// Three in a queue, whose clock is set back.
 pub const QUEUE_SET_BACK: Scenario = Scenario {
-    name: "3 sessions in a queue, clock set back",
+    name: "3 punctual sessions, clock set back",
     sessions: 3,
     budget: Budget {
-        looks: 2,
+        punctual: true,
         set_backs: 1,
         ..NONE
     },
-    reached: &[LOSS, REFUSAL, SUCCESSION],
+    reached: &[SUCCESSION],
 };
 
-/// Waiters die.
+/// Two who live, behind two who are dead.
 pub const DEAD: Scenario = Scenario {
-    name: "4 punctual sessions, 2 die",
-    sessions: 4,
+    name: "2 punctual sessions behind 2 dead ones",
+    sessions: 2,
     budget: Budget {
         punctual: true,
-        crashes: 2,
+        dead: 2,
+        crashes: 1,
+        ..NONE
+    },
+    reached: &[SUCCESSION],
+};
+
+/// One of three waiters dies.
+pub const DYING: Scenario = Scenario {
+    name: "3 punctual sessions, one dies",
+    sessions: 3,
+    budget: Budget {
+        punctual: true,
+        crashes: 1,
         ..NONE
     },
     reached: &[SUCCESSION],
@@ -199,15 +213,14 @@ pub const DEAD: Scenario = Scenario {
 
 /// Waiters are told that Redis failed.
 pub const CANCELLED: Scenario = Scenario {
-    name: "3 punctual sessions, network",
+    name: "3 punctual sessions, a time-out",
     sessions: 3,
     budget: Budget {
         punctual: true,
-        cuts: 1,
         timeouts: 1,
         ..NONE
     },
-    reached: &[RECOGNITION, SUCCESSION],
+    reached: &[SUCCESSION],
 };
 
 /// Redis becomes full.
@@ -226,24 +239,24 @@ pub const FULL: Scenario = Scenario {
 
 /// Two of three sessions are the same request.
 pub const IDEMPOTENT: Scenario = Scenario {
-    name: "3 sessions, 2 with one key, 1 connection cut",
+    name: "3 punctual sessions, 2 with one key, 1 connection cut",
     sessions: 3,
     budget: Budget {
+        punctual: true,
         idempotent: true,
-        looks: 1,
         cuts: 1,
         ..NONE
     },
-    reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
+    reached: &[RECOGNITION, SUCCESSION],
 };
 
 /// Two of three sessions are calls with one token.
 pub const SHARED: Scenario = Scenario {
-    name: "3 sessions, 2 with one token, network",
+    name: "3 punctual sessions, 2 with one token, a time-out",
     sessions: 3,
     budget: Budget {
+        punctual: true,
         shared: true,
-        looks: 2,
         timeouts: 1,
         ..NONE
     },
@@ -251,7 +264,7 @@ pub const SHARED: Scenario = Scenario {
 };
 
 /// All of them.
-pub const ALL: [Scenario; 16] = [
+pub const ALL: [Scenario; 17] = [
     NETWORK,
     CUTS,
     THREE,
@@ -264,6 +277,7 @@ pub const ALL: [Scenario; 16] = [
     QUEUE_NETWORK,
     QUEUE_SET_BACK,
     DEAD,
+    DYING,
     CANCELLED,
     FULL,
     IDEMPOTENT,
@@ -284,7 +298,7 @@ pub const MUTATIONS: [(Mutation, Scenario, &str); 24] = [
     (Mutation::CommitWithoutMemory, NETWORK, TRUTH),
     (Mutation::FenceWithoutPrevious, SET_BACK, GROWING),
     (Mutation::FenceWithoutClock, EVICTION, GROWING),
-    (Mutation::HandOnWithoutExpiry, QUEUE, FREE),
+    (Mutation::HandOnWithoutExpiry, DYING, FREE),
     (Mutation::HandOnWithoutTrace, QUEUE_NETWORK, REPETITION),
     (Mutation::CancelWithoutMark, NETWORK, NO_LEFTOVER),
     (Mutation::CancelWithoutRelease, NETWORK, NO_LEFTOVER),

@@ -51,12 +51,17 @@ impl Model for LockModel {
     type Action = Step;
 
     fn init_states(&self) -> Vec<State> {
+        // Their numbers follow those of the sessions.
+        let dead: Vec<SessionId> = (0..usize::from(self.budget.dead))
+            .map(|place| self.sessions + place)
+            .collect();
         vec![State {
-            redis: Redis::default(),
+            redis: Redis::with_waiters(&dead),
             sessions: vec![Session::default(); self.sessions],
             budget: self.budget,
             witness: Witness {
-                rights: vec![None; self.sessions],
+                rights: vec![None; self.sessions + dead.len()],
+                arrivals: dead,
                 ..Witness::default()
             },
         }]
@@ -135,6 +140,8 @@ impl Model for LockModel {
             }
             Step::Lose => {
                 budget.losses -= 1;
+                // So are the marks of cancelled calls.
+                state.witness.cancelled.clear();
                 let clock = state.redis.clock;
                 state.redis = Redis {
                     clock,

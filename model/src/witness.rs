@@ -102,7 +102,7 @@ impl Witness {
         if before.mine(token) && !after.mine(token) {
             self.rights[token] = None;
         }
-        self.handed_on(before, after, token);
+        self.handed_on(before, after);
         self.queued(after);
         if before != after {
             self.last = Some((me, script, reply));
@@ -171,11 +171,11 @@ impl Witness {
     }
 
     /// Notes that the lock was handed to one who had waited.
-    fn handed_on(&mut self, before: &Redis, after: &Redis, me: SessionId) {
+    fn handed_on(&mut self, before: &Redis, after: &Redis) {
         let (Some(lock), Some(fence)) = (after.lock, after.fence) else {
             return;
         };
-        if lock.owner == me || before.mine(lock.owner) {
+        if !lock.unclaimed || before.fence == after.fence {
             return;
         }
         if fence.number <= self.greatest {

@@ -203,10 +203,7 @@ fn spring(state: &State, command: &[u8]) -> Option<Loss> {
     let mut slot = state.trap.lock().unwrap();
     let trap = slot.as_mut()?;
     let marker = trap.marker.as_slice();
-    if !command
-        .windows(marker.len())
-        .any(|window| window == marker)
-    {
+    if !command.windows(marker.len()).any(|window| window == marker) {
         return None;
     }
     if trap.passes > 0 {

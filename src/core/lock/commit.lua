@@ -6,15 +6,16 @@
 -- KEYS[3] its queue             ARGV[3]          what the keys of signals begin with
 -- KEYS[4] the last looks        ARGV[4]          time to live of the proof, in milliseconds
 -- KEYS[5] the proof
--- KEYS[6], KEYS[7]... results   ARGV[5], ARGV[6] the first result and its time to live in milliseconds
+-- KEYS[6], KEYS[7]... results   ARGV[5], ARGV[6] the first result and its time to live, in
+--                                                milliseconds
 --                               ARGV[7], ARGV[8] the second, and so on
 -- further keys                  without a value and a time to live: these are removed
 --
 -- Returns 1, or 0 when the lock has expired or is somebody else's.
 --
 -- Each result holds the fencing token, so no other commit writes the same bytes: where the lock is
--- gone and the bytes are there, this call repeats a commit whose answer was lost. Where the lock was
--- handed on, others may have written there since: then the proof tells.
+-- gone and the bytes are there, this call repeats a commit whose answer was lost. Where the lock
+-- was handed on, others may have written there since: then the proof tells.
 
 local FIRST_RESULT = 6
 

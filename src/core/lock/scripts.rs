@@ -17,7 +17,7 @@ static RELEASE: Script = script!("formats.lua", "shared.lua", "release.lua");
 static COMMIT: Script = script!("formats.lua", "shared.lua", "commit.lua");
 static INSPECT: Script = script!("formats.lua", "shared.lua", "inspect.lua");
 
-/// How long a cancellation waits for its call. TCP gives up on a segment after a quarter of an hour.
+/// How long a cancellation waits for its call. TCP gives up on a segment after 15 minutes.
 const CANCELLATION_TTL: Duration = Duration::from_secs(20 * 60);
 
 /// How long the calls that wait with a token are kept from waiting again, after a release with that
@@ -187,8 +187,8 @@ impl OwnedLock {
         yes_or_no(&reply.await?)
     }
 
-    /// Cancels an acquisition whose answer was lost: it waits no longer, takes nothing should it yet
-    /// arrive, and gives the lock back if it has taken it, unless a client brought the token.
+    /// Cancels an acquisition whose answer was lost: it waits no longer, takes nothing should it
+    /// yet arrive, and gives the lock back if it has taken it, unless a client brought the token.
     async fn cancel(&self, call: &str) -> Result<(), RedisError> {
         let cancelled = self.key.cancelled(call);
         let keys = self.keys_with_queue(&cancelled);
@@ -234,7 +234,10 @@ impl OwnedLock {
     /// lock's expiry is the backstop.
     pub(super) fn cancel_later(self, call: String) {
         wit_bindgen::spawn(async move {
-            until_done(self.cleanup_limit(), async || self.cancel(&call).await.is_ok()).await;
+            until_done(self.cleanup_limit(), async || {
+                self.cancel(&call).await.is_ok()
+            })
+            .await;
         });
     }
 

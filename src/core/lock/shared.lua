@@ -68,8 +68,8 @@ local function time_to_claim(seen)
 end
 
 -- Takes the longest waiter out of the queue, past those that were silent for too long: a live one
--- of them finds its old position at its next look. Returns the waiter's call, its token and its time
--- to claim; nil where nobody is left.
+-- of them finds its old position at its next look. Returns the waiter's call, its token and its
+-- time to claim; nil where nobody is left.
 local function next_waiter()
   for _ = 1, MOST_PASSED_OVER do
     local member = redis.call('ZPOPMIN', KEYS[3])[1]

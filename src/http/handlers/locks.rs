@@ -95,9 +95,7 @@ pub(crate) async fn acquire(request: Request) -> Result<Answer, Problem> {
     if is_ours {
         // Nobody else knows the token. A client that brought one may be trying again with it.
         let undo = move || locks.release_later(&key, &token, expire);
-        response
-            .extensions_mut()
-            .insert(Undelivered::new(undo));
+        response.extensions_mut().insert(Undelivered::new(undo));
     }
     Ok(response.into())
 }

@@ -182,6 +182,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(scripts, 13);
+        assert_eq!(scripts, 14);
     }
 }

@@ -72,7 +72,9 @@ async fn assert_costs(app: &App, count: u64, connections: u64) {
 }
 
 fn behind(port: u16) -> AppBuilder {
-    App::builder().patient().var("redis_port", &port.to_string())
+    App::builder()
+        .patient()
+        .var("redis_port", &port.to_string())
 }
 
 #[tokio::test]
@@ -143,7 +145,10 @@ async fn waiting_leaves_connections_to_others() {
     for place in 1..=40 {
         waiters.push(app.perform("user_id=42&timeout=60").spawn());
         while costs.waiting().await < place {
-            assert!(!waiters.iter().any(JoinHandle::is_finished), "one waits no longer");
+            assert!(
+                !waiters.iter().any(JoinHandle::is_finished),
+                "one waits no longer"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -138,7 +138,9 @@ async fn whoever_was_told_503_waits_no_longer() {
 async fn a_lease_whose_client_has_hung_up_is_given_back() {
     let app = App::start().await;
     hold(&app).await;
-    let lease = app.post(&format!("{PATH}?timeout=30&expire=2592000")).spawn();
+    let lease = app
+        .post(&format!("{PATH}?timeout=30&expire=2592000"))
+        .spawn();
     until_waiting(&app.redis, 1).await;
     lease.abort();
     let _ = lease.await;
