@@ -175,6 +175,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(scripts, 12);
+        assert_eq!(scripts, 13);
     }
 }
