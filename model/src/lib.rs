@@ -12,7 +12,8 @@
 //!
 //! Every session has its own connections. Scripts of different sessions run in any order, those of
 //! one connection in the order in which they were sent. In the service, the requests of an instance
-//! share a connection, which allows fewer orders and no new ones.
+//! share a connection, which allows fewer orders and no new ones. The cleanup after an unanswered
+//! call uses another connection, so either may run first.
 //!
 //! A connection that was cut may still deliver, at any later time, what was sent before the cut. To
 //! the reader this looks like a message that was delayed, duplicated (the call was repeated over
@@ -21,8 +22,12 @@
 //! Time is counted in halves of a time to live. A step may take any time, so a paused process is
 //! one that does not take its next step. A client that finds the lock held ends, or waits in the
 //! queue and polls. The model leaves out signals (they only make a waiter poll sooner), the expiry
-//! of fences, results, traces and queues, the old queue position of a waiter that was too late, and
-//! the text of the keys.
+//! of fences, results, traces, cancellations and queues, how many waiters one script passes over at
+//! most, what readers of the user learn from the fence, and the text of the keys.
+//!
+//! Safety is checked with waiters that poll at any time, or never again. Liveness needs an
+//! assumption: *punctual* waiters poll once in every unit of time while they live, and wait for as
+//! long as it takes. Then only living sessions hold them up for longer than a bounded time.
 
 pub mod properties;
 pub mod redis;
@@ -41,8 +46,13 @@ pub type SessionId = usize;
 /// The time to live of a lock.
 pub const TTL: u8 = 2;
 
-/// The time in which a waiter has to claim a lock that was handed over to it.
-pub const CLAIM: u8 = 1;
+/// How long a waiter may be silent before it counts as dead. A waiter to which the lock was handed
+/// over has as long from its last poll to claim it.
+pub const SILENCE: u8 = 2;
+
+/// How long dead sessions may hold up living ones: one that dies after the lock was handed over to
+/// it, and one more unit for those that die meanwhile.
+pub const HELD_UP: u8 = SILENCE + 1;
 
 /// The protocol for this many sessions and faults, complete or with one part removed.
 #[derive(Clone, Debug)]
@@ -76,6 +86,18 @@ pub struct Budget {
     pub foreign_deletes: u8,
     /// Redis loses all its data.
     pub data_losses: u8,
+    /// Redis becomes full (OOM), and stays so.
+    pub fulls: u8,
+    /// Waiters poll once in every unit of time, and wait for as long as it takes.
+    pub punctual: bool,
+    /// This many waiters in the queue are dead from the beginning, as after a restart of Redis from
+    /// its file.
+    pub dead: u8,
+    /// All sessions but the second one have the same `Idempotency-Key`.
+    pub idempotent: bool,
+    /// The first two sessions are calls with one token, which a client brought. They hold leases
+    /// and release them.
+    pub shared: bool,
 }
 
 /// A part that can be removed from the protocol. The model has to notice each.
@@ -107,10 +129,26 @@ pub enum Mutation {
     HandOverWithoutExpiry,
     /// A script that hands the lock over leaves no trace.
     HandOverWithoutTrace,
-    /// The cleanup after an unanswered call does not leave the queue.
-    CleanupWithoutLeaving,
-    /// The cleanup after an unanswered call uses another connection, so it may overtake that call.
-    CleanupElsewhere,
+    /// A cancelled call stays in the queue.
+    CancelWithoutLeaving,
+    /// A cancelled call keeps the lock that it took.
+    CancelWithoutRelease,
+    /// A cancelled call may arrive late.
+    CancelWithoutMark,
+    /// The lock is handed over to a waiter that was silent for too long.
+    PassOverNobody,
+    /// A waiter that was passed over does not find its old position.
+    PassOverForGood,
+    /// The time of arrival is the clock, even after the clock was set back.
+    ArrivalByClock,
+    /// Renew writes the fence before it extends the lock.
+    RenewFenceFirst,
+    /// The idempotency record does not prove a commit.
+    RecordIsNoProof,
+    /// A waiter that finds the result keeps the lock that was handed over to it.
+    ResultWithoutPassingOn,
+    /// A call does not notice that the lock was handed over to its token while it polled.
+    HandedToItself,
 }
 
 /// The state of everything.

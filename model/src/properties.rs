@@ -4,7 +4,7 @@ use stateright::{Model, Property};
 
 use crate::session::{Outcome, Phase, Session};
 use crate::witness::Violation;
-use crate::{LockModel, State};
+use crate::{HELD_UP, LockModel, State};
 
 /// No two sessions hold the lock at once. A session holds it until it expires or its holder returns
 /// it. This is what Redis shows, too.
@@ -26,13 +26,25 @@ pub const UNINTERRUPTED: &str = "nobody commits or renews after losing the lock"
 pub const TRUTH: &str = "an answer is true";
 /// A repeated acquire, commit or release gets the same reply as the first, if nothing came between.
 pub const REPETITION: &str = "a repetition gets the same reply";
-/// Once the cleanup of an unanswered call has run, its session never holds the lock again. The
-/// promise leaves out sessions with a cut connection, where the cleanup has nothing to follow:
-/// there the expiry frees the lock.
+/// Once an acquisition was cancelled, it never waits or takes the lock again, whenever it arrives.
+/// Once the cleanup of another unanswered call has run, its session never holds the lock again. The
+/// second promise leaves out sessions with a cut connection: the first copy of a repeated
+/// acquisition may arrive late, and there the expiry frees the lock.
 pub const NO_LEFTOVER: &str = "a cleanup leaves no lock";
 /// In the end the lock is free. Every run ends, since each fault and renewal happens a limited
 /// number of times. So "eventually" means: in every state without a next step.
 pub const FREE: &str = "in the end the lock is free";
+/// A living waiter is served in the end: nobody waits in a state without a next step, and dead
+/// sessions hold nobody up for longer than [`HELD_UP`].
+pub const SERVED: &str = "nobody alive waits for somebody dead";
+/// A waiter stands behind those that came first.
+pub const IN_ORDER: &str = "the queue is in order of arrival";
+/// A call is not told that the lock is held while its own token has it.
+pub const NOT_BY_ITSELF: &str = "nobody waits for itself";
+/// A full Redis extends a lock all the same.
+pub const EXTENDED: &str = "a full Redis takes nobody's lock";
+/// A session that was answered with an earlier result has released what was handed over to it.
+pub const REPLAYED: &str = "a replay keeps no lock";
 
 /// Some run loses a lock under its holder, so promises about that are not empty.
 pub const LOSS: &str = "a lock is lost under its holder";
@@ -57,7 +69,10 @@ pub fn all() -> Vec<Property<LockModel>> {
         }),
         Property::always(BELIEF, |_, state: &State| {
             state.witness.taken
-                || (0..state.sessions.len()).all(|me| is_right_to_believe(state, me))
+                || (0..state.sessions.len()).all(|me| {
+                    // Another call with its token may have given the lock back.
+                    state.budget.is_brought(me) || is_right_to_believe(state, me)
+                })
         }),
         Property::always(GROWING, |_, state: &State| {
             !violated(state, Violation::NotGreater)
@@ -77,9 +92,37 @@ pub fn all() -> Vec<Property<LockModel>> {
         }),
         Property::always(NO_LEFTOVER, |_, state: &State| {
             let witness = &state.witness;
-            let in_order = |me: &&usize| !witness.cut.contains(*me);
+            let alone = |me: &&usize| !state.budget.is_brought(**me);
+            let in_order = |me: &&usize| alone(me) && !witness.cut.contains(*me);
             let mut cleaned = witness.cleaned.iter().filter(in_order);
+            let mut cancelled = witness.cancelled.iter();
             cleaned.all(|me| !state.redis.is_owner(*me))
+                && cancelled.all(|me| {
+                    let waits = state.redis.queue.iter().any(|waiter| waiter.id == *me);
+                    !waits && !(alone(&me) && state.redis.is_owner(*me))
+                })
+        }),
+        Property::always(SERVED, |model: &LockModel, state: &State| {
+            let mut steps = Vec::new();
+            model.actions(state, &mut steps);
+            let waits = state.sessions.iter().any(Session::waits);
+            !state.budget.punctual
+                || state.witness.held_up <= HELD_UP && !(steps.is_empty() && waits)
+        }),
+        Property::always(IN_ORDER, |_, state: &State| {
+            !violated(state, Violation::WentBefore)
+        }),
+        Property::always(NOT_BY_ITSELF, |_, state: &State| {
+            !violated(state, Violation::HeldByItself)
+        }),
+        Property::always(EXTENDED, |_, state: &State| {
+            !violated(state, Violation::NotExtended)
+        }),
+        Property::always(REPLAYED, |_, state: &State| {
+            (0..state.sessions.len()).all(|me| {
+                let replayed = state.sessions[me].phase == Phase::Ended(Outcome::Replayed);
+                !replayed || !state.redis.is_owner(me)
+            })
         }),
         Property::always(FREE, |model: &LockModel, state: &State| {
             let mut steps = Vec::new();
@@ -135,6 +178,8 @@ fn is_told_the_truth(state: &State, me: usize) -> bool {
     let traced = last.is_some() && state.redis.last_action.as_ref() == last;
     match state.sessions[me].phase {
         Phase::Ended(Outcome::Success) => committed,
+        // The idempotency record is never overwritten.
+        Phase::Ended(Outcome::Lost) if state.budget.has_key(me) => !committed,
         Phase::Ended(Outcome::Lost) => !traced,
         _ => true,
     }

@@ -1,12 +1,14 @@
 //! Redis: the keys of one lock, and each Lua script as one step.
 
 use crate::Mutation::{
-    AcquireWithoutExpiry, AcquireWithoutMemory, CleanupWithoutLeaving, CommitWithoutMemory,
-    CommitWithoutNumber, CommitWithoutToken, FenceWithoutClock, FenceWithoutPrevious,
-    HandOverWithoutExpiry, HandOverWithoutTrace, ReleaseWithoutMemory, ReleaseWithoutToken,
-    RenewWithoutNumber, RenewWithoutToken,
+    AcquireWithoutExpiry, AcquireWithoutMemory, ArrivalByClock, CancelWithoutLeaving,
+    CancelWithoutMark, CancelWithoutRelease, CommitWithoutMemory, CommitWithoutNumber,
+    CommitWithoutToken, FenceWithoutClock, FenceWithoutPrevious, HandOverWithoutExpiry,
+    HandOverWithoutTrace, HandedToItself, PassOverForGood, PassOverNobody, RecordIsNoProof,
+    ReleaseWithoutMemory, ReleaseWithoutToken, RenewFenceFirst, RenewWithoutNumber,
+    RenewWithoutToken, ResultWithoutPassingOn,
 };
-use crate::{CLAIM, Mutation, SessionId, TTL};
+use crate::{Budget, Mutation, SILENCE, SessionId, TTL};
 
 /// The server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -15,16 +17,22 @@ pub struct Redis {
     pub lock: Option<Lock>,
     /// `{user:{id}:lock}:fence`.
     pub fence: Option<Fence>,
-    /// `{user:{id}:lock}:queue`: the waiters, in their order.
-    pub queue: Vec<SessionId>,
+    /// `{user:{id}:lock}:queue` and `:seen`: the waiters, in their order.
+    pub queue: Vec<Waiter>,
+    /// `{user:{id}:lock}:cancelled:...`: the sessions whose call was cancelled.
+    pub cancelled: Vec<SessionId>,
     /// `{user:{id}:lock}:ended:...`: who has handed the lock over, and by which script.
     pub ended: Vec<(SessionId, Script)>,
     /// `{user:{id}:lock}:cache:last-action`: whose commit wrote it, and its fencing token. The real
     /// value holds both.
     pub last_action: Option<(SessionId, u8)>,
-    /// `TIME`. It advances with each new fencing token: no two acquisitions fall into one
+    /// `{user:{id}:lock}:idem:...`: the same, of the commits under one `Idempotency-Key`.
+    pub record: Option<(SessionId, u8)>,
+    /// `TIME`. It advances with each new fencing token and each arrival: no two fall into one
     /// microsecond.
     pub clock: u8,
+    /// `maxmemory` is reached.
+    pub full: bool,
 }
 
 /// The lock's value and time to live.
@@ -34,6 +42,8 @@ pub struct Lock {
     pub owner: SessionId,
     /// The remaining time. `None` without an expiry.
     pub left: Option<u8>,
+    /// It was handed over to its owner, who has not claimed it yet. Redis does not know this.
+    pub unclaimed: bool,
 }
 
 /// The fence: `number call owner`.
@@ -41,8 +51,19 @@ pub struct Lock {
 pub struct Fence {
     /// The last fencing token.
     pub number: u8,
-    call: Call,
+    call: (SessionId, Call),
     owner: SessionId,
+}
+
+/// A waiter in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Waiter {
+    /// The session that waits.
+    pub id: SessionId,
+    /// When it arrived, by the server's clock.
+    pub arrived_at: u8,
+    /// Time since its last poll, up to [`SILENCE`].
+    pub silent: u8,
 }
 
 /// What distinguishes calls with the same token.
@@ -63,6 +84,8 @@ pub enum Call {
 pub enum Script {
     /// acquire.lua
     Acquire(Patience),
+    /// cancel.lua
+    Cancel,
     /// renew.lua, with the fencing token of the acquisition
     Renew(u8),
     /// commit.lua, with the fencing token of the acquisition, which is also in the value it writes
@@ -76,8 +99,8 @@ pub enum Script {
 pub enum Patience {
     /// Nothing: it tries once.
     Once,
-    /// Wait in the queue.
-    Wait,
+    /// Wait in the queue, from the time of arrival that the first try returned.
+    Wait(Option<u8>),
     /// Leave the queue.
     Last,
 }
@@ -87,22 +110,29 @@ pub enum Patience {
 pub enum Reply {
     /// The token has the lock, under this fencing token.
     Granted(u8),
-    /// Another session has it.
-    Held,
+    /// Another session has it. The time of arrival.
+    Held(u8),
+    /// The result exists.
+    ResultExists,
+    /// The call was cancelled.
+    Cancelled,
     /// Done.
     Yes,
     /// The lock is not the token's.
     No,
+    /// Redis is full: nothing was done.
+    Refused,
 }
 
-/// The scripts, complete or mutated.
-pub struct Scripts(pub Option<Mutation>);
+/// The scripts, complete or mutated, for the sessions of this budget.
+pub struct Scripts(pub Option<Mutation>, pub Budget);
 
 impl Scripts {
-    /// Runs a script with `me` as its token.
+    /// Runs a script of a session.
     pub fn run(&self, redis: &mut Redis, me: SessionId, script: Script) -> Reply {
         match script {
             Script::Acquire(patience) => self.acquire(redis, me, patience),
+            Script::Cancel => self.cancel(redis, me),
             Script::Renew(number) => self.renew(redis, me, number),
             Script::Commit(number) => self.commit(redis, me, number),
             Script::Release(call) => self.release(redis, me, call),
@@ -110,54 +140,139 @@ impl Scripts {
     }
 
     fn acquire(&self, redis: &mut Redis, me: SessionId, patience: Patience) -> Reply {
-        if redis.lock.is_none() && redis.queue.first().is_some_and(|first| *first != me) {
-            self.hand_over(redis);
+        let token = self.1.token(me);
+        if redis.cancelled.contains(&me) {
+            redis.leave(me);
+            return Reply::Cancelled;
         }
-        let held = redis.lock.is_some();
-        if held && (!redis.is_owner(me) || self.is(AcquireWithoutMemory)) {
-            match patience {
-                Patience::Wait if !redis.queue.contains(&me) => redis.queue.push(me),
-                Patience::Last => redis.leave(me),
-                _ => {}
+        if self.1.has_key(me) && redis.record.is_some() {
+            redis.leave(me);
+            let handed = redis.is_owner(token) && redis.called(token) == Some((me, Call::Acquire));
+            if handed && !self.is(ResultWithoutPassingOn) {
+                self.hand_over(redis);
             }
-            return Reply::Held;
+            return Reply::ResultExists;
         }
-        let (number, call) = match redis.my_fence(me) {
-            Some(fence) if held => (fence.number, fence.call),
-            _ => (self.next_number(redis), Call::Acquire),
-        };
-        redis.fence = Some(Fence {
-            number,
-            call,
-            owner: me,
-        });
-        redis.lock = Some(Lock {
-            owner: me,
-            left: (!self.is(AcquireWithoutExpiry)).then_some(TTL),
-        });
+        let before = redis.clone();
+        let mut own = redis.is_owner(token) && !self.is(AcquireWithoutMemory);
+        let mut arrived_at = 0;
+        let contended = redis.lock.is_some() || !redis.queue.is_empty();
+        if contended && !own && matches!(patience, Patience::Wait(_)) {
+            if redis.full {
+                return Reply::Refused;
+            }
+            arrived_at = self.queue(redis, me, patience);
+        }
+        let mut held = redis.lock.is_some();
+        if !held && !redis.queue.is_empty() {
+            held = self.hand_over(redis);
+            own = redis.is_owner(token) && !self.is(HandedToItself);
+        }
+        if held && !own {
+            if patience == Patience::Last {
+                redis.leave(me);
+            }
+            return Reply::Held(arrived_at);
+        }
+        if redis.full && !own {
+            *redis = before;
+            return Reply::Refused;
+        }
         redis.leave(me);
+        let (number, call) = match redis.my_fence(token) {
+            Some(fence) if own => (fence.number, fence.call),
+            _ => (self.next_number(redis), (me, Call::Acquire)),
+        };
+        if !redis.full {
+            redis.fence = Some(Fence {
+                number,
+                call,
+                owner: token,
+            });
+        }
+        redis.lock = Some(Lock {
+            owner: token,
+            left: (!self.is(AcquireWithoutExpiry)).then_some(TTL),
+            unclaimed: false,
+        });
         Reply::Granted(number)
     }
 
-    /// Hands the lock over to the first waiter, or frees it if nobody waits. Returns whether it was
-    /// handed over.
+    /// Queues a waiter, or records that it polled. Returns when it arrived.
+    fn queue(&self, redis: &mut Redis, me: SessionId, patience: Patience) -> u8 {
+        let known = redis.queue.iter().find(|waiter| waiter.id == me);
+        let arrived_at = match (patience, known) {
+            (Patience::Wait(Some(arrived_at)), _) if !self.is(PassOverForGood) => arrived_at,
+            (_, Some(waiter)) => waiter.arrived_at,
+            _ => {
+                redis.clock += 1;
+                let last = redis.queue.last().map_or(0, |last| last.arrived_at);
+                let last = last.max(redis.fence.map_or(0, |fence| fence.number));
+                match self.is(ArrivalByClock) {
+                    true => redis.clock,
+                    false => redis.clock.max(last + 1),
+                }
+            }
+        };
+        match redis.queue.iter_mut().find(|waiter| waiter.id == me) {
+            Some(waiter) => waiter.silent = 0,
+            None => {
+                redis.queue.push(Waiter {
+                    id: me,
+                    arrived_at,
+                    silent: 0,
+                });
+                redis.queue.sort_by_key(|waiter| waiter.arrived_at);
+            }
+        }
+        arrived_at
+    }
+
+    /// A cancelled call takes nothing any more. A token that a client brought keeps a lock that it
+    /// holds.
+    fn cancel(&self, redis: &mut Redis, me: SessionId) -> Reply {
+        if !redis.cancelled.contains(&me) && !redis.full && !self.is(CancelWithoutMark) {
+            redis.cancelled.push(me);
+            redis.cancelled.sort_unstable();
+        }
+        if !self.is(CancelWithoutLeaving) {
+            redis.leave(me);
+        }
+        let keeps = self.1.is_brought(me) || self.is(CancelWithoutRelease);
+        if redis.is_owner(self.1.token(me)) && !keeps {
+            self.hand_over(redis);
+        }
+        Reply::Yes
+    }
+
+    /// Hands the lock over to the first waiter that was not silent for too long, or frees it if
+    /// there is none. Returns whether it was handed over.
     fn hand_over(&self, redis: &mut Redis) -> bool {
         redis.lock = None;
-        if redis.queue.is_empty() {
-            return false;
+        while !redis.queue.is_empty() {
+            let next = redis.queue.remove(0);
+            if next.silent >= SILENCE && !self.is(PassOverNobody) {
+                continue;
+            }
+            let number = self.next_number(redis);
+            let owner = self.1.token(next.id);
+            redis.fence = Some(Fence {
+                number,
+                call: (next.id, Call::Acquire),
+                owner,
+            });
+            let claim = match self.is(PassOverNobody) {
+                true => SILENCE,
+                false => SILENCE - next.silent,
+            };
+            redis.lock = Some(Lock {
+                owner,
+                left: (!self.is(HandOverWithoutExpiry)).then_some(claim),
+                unclaimed: true,
+            });
+            return true;
         }
-        let next = redis.queue.remove(0);
-        let number = self.next_number(redis);
-        redis.fence = Some(Fence {
-            number,
-            call: Call::Acquire,
-            owner: next,
-        });
-        redis.lock = Some(Lock {
-            owner: next,
-            left: (!self.is(HandOverWithoutExpiry)).then_some(CLAIM),
-        });
-        true
+        false
     }
 
     fn leave_trace(&self, redis: &mut Redis, me: SessionId, script: Script) {
@@ -167,19 +282,27 @@ impl Scripts {
     }
 
     fn renew(&self, redis: &mut Redis, me: SessionId, number: u8) -> Reply {
-        let mine = redis.is_owner(me) && (redis.under(me, number) || self.is(RenewWithoutNumber));
+        let token = self.1.token(me);
+        let under = redis.under(token, number) || self.is(RenewWithoutNumber);
+        let mine = redis.is_owner(token) && under;
         let lock = match redis.lock {
             Some(lock) if mine || self.is(RenewWithoutToken) => lock,
             _ => return Reply::No,
         };
+        if redis.full && self.is(RenewFenceFirst) {
+            return Reply::Refused;
+        }
         let evicted = Fence {
             number,
-            call: Call::Renew,
-            owner: me,
+            call: (me, Call::Renew),
+            owner: token,
         };
-        redis.fence = Some(redis.my_fence(me).unwrap_or(evicted));
+        if !redis.full {
+            redis.fence = Some(redis.my_fence(token).unwrap_or(evicted));
+        }
         redis.lock = Some(Lock {
             left: Some(TTL),
+            unclaimed: false,
             ..lock
         });
         Reply::Yes
@@ -188,7 +311,13 @@ impl Scripts {
     fn commit(&self, redis: &mut Redis, me: SessionId, number: u8) -> Reply {
         let mine = redis.is_owner(me) && (redis.under(me, number) || self.is(CommitWithoutNumber));
         if mine || self.is(CommitWithoutToken) {
+            if redis.full {
+                return Reply::Refused;
+            }
             redis.last_action = Some((me, number));
+            if self.1.has_key(me) {
+                redis.record = Some((me, number));
+            }
             if self.hand_over(redis) {
                 self.leave_trace(redis, me, Script::Commit(number));
             }
@@ -200,6 +329,9 @@ impl Scripts {
         if redis.ended.contains(&(me, Script::Commit(number))) {
             return Reply::Yes;
         }
+        if redis.record == Some((me, number)) && !self.is(RecordIsNoProof) {
+            return Reply::Yes;
+        }
         if redis.last_action == Some((me, number)) && !self.is(CommitWithoutMemory) {
             return Reply::Yes;
         }
@@ -207,12 +339,10 @@ impl Scripts {
     }
 
     fn release(&self, redis: &mut Redis, me: SessionId, call: Call) -> Reply {
-        if call == Call::Cleanup && !self.is(CleanupWithoutLeaving) {
-            redis.leave(me);
-        }
-        let fence = redis.my_fence(me);
-        if !redis.is_owner(me) && !self.is(ReleaseWithoutToken) {
-            let again = fence.is_some_and(|fence| fence.call == call)
+        let token = self.1.token(me);
+        let fence = redis.my_fence(token);
+        if !redis.is_owner(token) && !self.is(ReleaseWithoutToken) {
+            let again = fence.is_some_and(|fence| fence.call == (me, call))
                 || redis.ended.contains(&(me, Script::Release(call)));
             return if again && !self.is(ReleaseWithoutMemory) {
                 Reply::Yes
@@ -222,8 +352,11 @@ impl Scripts {
         }
         if self.hand_over(redis) {
             self.leave_trace(redis, me, Script::Release(call));
-        } else if let Some(fence) = fence {
-            redis.fence = Some(Fence { call, ..fence });
+        } else if let Some(fence) = fence.filter(|_| !redis.full) {
+            redis.fence = Some(Fence {
+                call: (me, call),
+                ..fence
+            });
         }
         Reply::Yes
     }
@@ -244,23 +377,59 @@ impl Scripts {
     }
 }
 
+impl Budget {
+    /// The token of a session.
+    pub fn token(&self, me: SessionId) -> SessionId {
+        if self.is_brought(me) { 0 } else { me }
+    }
+
+    /// Whether a client brought the token.
+    pub fn is_brought(&self, me: SessionId) -> bool {
+        self.shared && me < 2
+    }
+
+    /// Whether its request has the `Idempotency-Key`.
+    pub fn has_key(&self, me: SessionId) -> bool {
+        self.idempotent && me != 1
+    }
+}
+
 impl Redis {
-    /// Whether this session owns the lock.
-    pub fn is_owner(&self, me: SessionId) -> bool {
-        self.lock.is_some_and(|lock| lock.owner == me)
+    /// With these waiters in the queue, which have just polled.
+    pub fn with_waiters(waiters: &[SessionId]) -> Self {
+        let queue = waiters.iter().zip(1..).map(|(id, arrived_at)| Waiter {
+            id: *id,
+            arrived_at,
+            silent: 0,
+        });
+        let queue: Vec<Waiter> = queue.collect();
+        Self {
+            clock: queue.last().map_or(0, |last| last.arrived_at),
+            queue,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the lock holds this token.
+    pub fn is_owner(&self, token: SessionId) -> bool {
+        self.lock.is_some_and(|lock| lock.owner == token)
     }
 
     fn leave(&mut self, me: SessionId) {
-        self.queue.retain(|waiter| *waiter != me);
+        self.queue.retain(|waiter| waiter.id != me);
     }
 
     /// Whether this fencing token is that of the token's last acquisition. Without a fence, any is.
-    fn under(&self, me: SessionId, number: u8) -> bool {
-        self.my_fence(me).is_none_or(|fence| fence.number == number)
+    fn under(&self, token: SessionId, number: u8) -> bool {
+        let fence = self.my_fence(token);
+        fence.is_none_or(|fence| fence.number == number)
     }
 
     /// One unit of time passes.
     pub fn tick(&mut self) {
+        for waiter in &mut self.queue {
+            waiter.silent = SILENCE.min(waiter.silent + 1);
+        }
         let Some(Lock {
             left: Some(left), ..
         }) = &mut self.lock
@@ -273,7 +442,12 @@ impl Redis {
         }
     }
 
-    fn my_fence(&self, me: SessionId) -> Option<Fence> {
-        self.fence.filter(|fence| fence.owner == me)
+    fn my_fence(&self, token: SessionId) -> Option<Fence> {
+        self.fence.filter(|fence| fence.owner == token)
+    }
+
+    /// The call that the last acquisition of this token was made for.
+    fn called(&self, token: SessionId) -> Option<(SessionId, Call)> {
+        self.my_fence(token).map(|fence| fence.call)
     }
 }

@@ -7,8 +7,9 @@ use std::num::NonZero;
 use stateright::{Checker as _, HasDiscoveries, Model as _};
 
 use crate::properties::{
-    EXCLUSION, FREE, GROWING, LOSS, NO_LEFTOVER, ORDERED, OWN_TOKEN, RECOGNITION, REFUSAL,
-    REPETITION, SUCCESSION, TRUTH, TWO_BELIEVE, UNINTERRUPTED,
+    EXCLUSION, EXTENDED, FREE, GROWING, IN_ORDER, LOSS, NO_LEFTOVER, NOT_BY_ITSELF, ORDERED,
+    OWN_TOKEN, RECOGNITION, REFUSAL, REPETITION, REPLAYED, SERVED, SUCCESSION, TRUTH, TWO_BELIEVE,
+    UNINTERRUPTED,
 };
 use crate::steps::Step;
 use crate::{Budget, LockModel, Mutation};
@@ -44,6 +45,11 @@ const NONE: Budget = Budget {
     clock_set_backs: 0,
     foreign_deletes: 0,
     data_losses: 0,
+    fulls: 0,
+    punctual: false,
+    dead: 0,
+    idempotent: false,
+    shared: false,
 };
 
 /// Every fault of a network, with two sessions.
@@ -144,10 +150,10 @@ pub const DATA_LOSS: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION, TWO_BELIEVE],
 };
 
-/// Three sessions in a queue.
+/// Two sessions in a queue.
 pub const QUEUE: Scenario = Scenario {
-    name: "3 sessions in a queue, one crashes",
-    sessions: 3,
+    name: "2 sessions in a queue, one crashes",
+    sessions: 2,
     budget: Budget {
         polls: 2,
         crashes: 1,
@@ -169,8 +175,97 @@ pub const QUEUE_NETWORK: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
 };
 
+/// Three sessions in a queue. The clock is set back.
+pub const QUEUE_SET_BACK: Scenario = Scenario {
+    name: "3 punctual sessions, clock set back",
+    sessions: 3,
+    budget: Budget {
+        punctual: true,
+        clock_set_backs: 1,
+        ..NONE
+    },
+    reached: &[SUCCESSION],
+};
+
+/// Two living sessions behind two dead waiters.
+pub const DEAD: Scenario = Scenario {
+    name: "2 punctual sessions behind 2 dead ones",
+    sessions: 2,
+    budget: Budget {
+        punctual: true,
+        dead: 2,
+        crashes: 1,
+        ..NONE
+    },
+    reached: &[SUCCESSION],
+};
+
+/// One of three waiters dies.
+pub const DYING: Scenario = Scenario {
+    name: "3 punctual sessions, one dies",
+    sessions: 3,
+    budget: Budget {
+        punctual: true,
+        crashes: 1,
+        ..NONE
+    },
+    reached: &[SUCCESSION],
+};
+
+/// Waiters are told that Redis failed.
+pub const CANCELLED: Scenario = Scenario {
+    name: "3 punctual sessions, a time-out",
+    sessions: 3,
+    budget: Budget {
+        punctual: true,
+        timeouts: 1,
+        ..NONE
+    },
+    reached: &[SUCCESSION],
+};
+
+/// Redis becomes full.
+pub const FULL: Scenario = Scenario {
+    name: "2 sessions, Redis full, and the network",
+    sessions: 2,
+    budget: Budget {
+        polls: 1,
+        fulls: 1,
+        renewals: 1,
+        timeouts: 1,
+        ..NONE
+    },
+    reached: &[LOSS, SUCCESSION],
+};
+
+/// Two of three sessions are the same request.
+pub const IDEMPOTENT: Scenario = Scenario {
+    name: "3 punctual sessions, 2 with one key, 1 connection cut",
+    sessions: 3,
+    budget: Budget {
+        punctual: true,
+        idempotent: true,
+        cuts: 1,
+        ..NONE
+    },
+    reached: &[RECOGNITION, SUCCESSION],
+};
+
+/// Two of three sessions are calls with one token.
+pub const SHARED: Scenario = Scenario {
+    name: "3 punctual sessions, 2 with one token, a time-out",
+    sessions: 3,
+    budget: Budget {
+        punctual: true,
+        shared: true,
+        timeouts: 1,
+        ..NONE
+    },
+    reached: &[LOSS],
+};
+
 /// All scenarios.
-pub const ALL: [Scenario; 10] = [
+pub const ALL: [Scenario; 17] = [
     NETWORK,
     CUTS,
     THREE,
@@ -181,10 +276,17 @@ pub const ALL: [Scenario; 10] = [
     DATA_LOSS,
     QUEUE,
     QUEUE_NETWORK,
+    QUEUE_SET_BACK,
+    DEAD,
+    DYING,
+    CANCELLED,
+    FULL,
+    IDEMPOTENT,
+    SHARED,
 ];
 
 /// Each mutation, the scenario that shows it, and the promise that it breaks.
-pub const MUTATIONS: [(Mutation, Scenario, &str); 16] = [
+pub const MUTATIONS: [(Mutation, Scenario, &str); 24] = [
     (Mutation::AcquireWithoutExpiry, NETWORK, FREE),
     (Mutation::AcquireWithoutMemory, NETWORK, REPETITION),
     (Mutation::ReleaseWithoutToken, NETWORK, OWN_TOKEN),
@@ -197,10 +299,18 @@ pub const MUTATIONS: [(Mutation, Scenario, &str); 16] = [
     (Mutation::CommitWithoutMemory, NETWORK, TRUTH),
     (Mutation::FenceWithoutPrevious, SET_BACK, GROWING),
     (Mutation::FenceWithoutClock, EVICTION, GROWING),
-    (Mutation::CleanupElsewhere, NETWORK, NO_LEFTOVER),
-    (Mutation::HandOverWithoutExpiry, QUEUE, FREE),
+    (Mutation::HandOverWithoutExpiry, DYING, FREE),
     (Mutation::HandOverWithoutTrace, QUEUE_NETWORK, REPETITION),
-    (Mutation::CleanupWithoutLeaving, QUEUE_NETWORK, NO_LEFTOVER),
+    (Mutation::CancelWithoutMark, NETWORK, NO_LEFTOVER),
+    (Mutation::CancelWithoutRelease, NETWORK, NO_LEFTOVER),
+    (Mutation::CancelWithoutLeaving, QUEUE_NETWORK, NO_LEFTOVER),
+    (Mutation::PassOverNobody, DEAD, SERVED),
+    (Mutation::PassOverForGood, QUEUE_NETWORK, IN_ORDER),
+    (Mutation::ArrivalByClock, QUEUE_SET_BACK, IN_ORDER),
+    (Mutation::RenewFenceFirst, FULL, EXTENDED),
+    (Mutation::RecordIsNoProof, IDEMPOTENT, TRUTH),
+    (Mutation::ResultWithoutPassingOn, IDEMPOTENT, REPLAYED),
+    (Mutation::HandedToItself, SHARED, NOT_BY_ITSELF),
 ];
 
 impl Scenario {

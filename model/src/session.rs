@@ -32,7 +32,12 @@ pub enum Phase {
         patience: Patience,
     },
     /// It waits in the queue.
-    Waiting,
+    Waiting {
+        /// When it arrived, by the server's clock.
+        arrived_at: u8,
+        /// It has looked in this unit of time.
+        looked: bool,
+    },
     /// Its action runs.
     Holding {
         /// The fencing token of its acquisition.
@@ -62,6 +67,8 @@ pub enum Outcome {
     Lost,
     /// 423
     Held,
+    /// 200, as an earlier request with the same `Idempotency-Key`.
+    Replayed,
     /// The action failed. The lock is released.
     Failed,
     /// 503: Redis failed
@@ -77,15 +84,6 @@ pub struct Connection {
     pub open: bool,
     /// Sent, and not run yet.
     pub scripts: Vec<Script>,
-}
-
-/// Why an answer is given up.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// The connection was cut, twice in a row.
-    Broken,
-    /// `redis_timeout` has passed.
-    TimedOut,
 }
 
 impl Session {
@@ -151,11 +149,18 @@ impl Session {
             }
             (
                 Phase::Acquiring {
-                    patience: Patience::Wait,
+                    patience: Patience::Wait(_),
                     ..
                 },
-                _,
-            ) => self.phase = Phase::Waiting,
+                Reply::Held(arrived_at),
+            ) => {
+                self.phase = Phase::Waiting {
+                    arrived_at,
+                    looked: true,
+                };
+            }
+            (Phase::Acquiring { .. }, Reply::ResultExists) => self.end(Outcome::Replayed),
+            (_, Reply::Refused) => self.fail(),
             (Phase::Acquiring { .. }, _) => self.end(Outcome::Held),
             (
                 Phase::Holding {
@@ -180,27 +185,27 @@ impl Session {
                 self.send(script);
                 self.repeated = true;
             }
-            Some(_) => self.fail(Failure::Broken, false),
+            Some(_) => self.fail(),
             None => {}
         }
     }
 
-    /// The awaited answer is given up. The lock is released in the background. After a time-out the
-    /// release goes *behind* the unanswered call, on the same connection. `elsewhere` is the
-    /// mutation.
-    pub fn fail(&mut self, failure: Failure, elsewhere: bool) {
+    /// The awaited answer is given up. In the background, the acquisition is cancelled or the lock
+    /// released, over another connection. The unanswered call may still be on its way.
+    pub fn fail(&mut self) {
         self.answer = None;
-        if let Phase::Holding { renewing, .. } = &mut self.phase {
-            // The next renewal uses another connection. The lock is still held.
-            *renewing = None;
-            self.leave_connection();
-            return;
-        }
-        if failure == Failure::Broken || elsewhere {
-            self.leave_connection();
-        }
+        self.leave_connection();
+        let script = match &mut self.phase {
+            Phase::Holding { renewing, .. } => {
+                // The next renewal uses another connection. The lock is still held.
+                *renewing = None;
+                return;
+            }
+            Phase::Acquiring { .. } => Script::Cancel,
+            _ => Script::Release(Call::Cleanup),
+        };
         self.end(Outcome::Unavailable);
-        self.send(Script::Release(Call::Cleanup));
+        self.send(script);
     }
 
     /// The client ends without cleaning up. What was sent is on its way.
@@ -232,8 +237,24 @@ impl Session {
                     *age = TTL.min(*age + 1);
                 }
             }
+            Phase::Waiting { looked, .. } => *looked = false,
             _ => {}
         }
+    }
+
+    /// Whether it lives and waits.
+    pub fn waits(&self) -> bool {
+        let patience = match self.phase {
+            Phase::Waiting { .. } => return true,
+            Phase::Acquiring { patience, .. } => patience,
+            _ => return false,
+        };
+        matches!(patience, Patience::Wait(_))
+    }
+
+    /// Whether it lives.
+    pub fn lives(&self) -> bool {
+        !matches!(self.phase, Phase::Idle | Phase::Ended(_))
     }
 
     /// Drops connections that have nothing to deliver and are not in use.

@@ -3,9 +3,9 @@
 use stateright::{Model, Property};
 
 use crate::redis::{Patience, Redis, Scripts};
-use crate::session::{Failure, Phase, Session};
+use crate::session::{Phase, Session};
 use crate::witness::Witness;
-use crate::{LockModel, Mutation, SessionId, State, properties};
+use crate::{HELD_UP, LockModel, SessionId, State, properties};
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub enum Step {
     ForeignDelete,
     /// Redis loses all its data.
     LoseData,
+    /// Redis becomes full.
+    Fill,
 }
 
 impl Model for LockModel {
@@ -49,12 +51,17 @@ impl Model for LockModel {
     type Action = Step;
 
     fn init_states(&self) -> Vec<State> {
+        // Their numbers follow those of the sessions.
+        let dead: Vec<SessionId> = (0..usize::from(self.budget.dead))
+            .map(|place| self.sessions + place)
+            .collect();
         vec![State {
-            redis: Redis::default(),
+            redis: Redis::with_waiters(&dead),
             sessions: vec![Session::default(); self.sessions],
             budget: self.budget,
             witness: Witness {
-                holds: vec![None; self.sessions],
+                holds: vec![None; self.sessions + dead.len()],
+                arrivals: dead,
                 ..Witness::default()
             },
         }]
@@ -80,6 +87,7 @@ impl Model for LockModel {
                 Step::LoseData,
                 budget.data_losses > 0 && redis.fence.is_some(),
             ),
+            (Step::Fill, budget.fulls > 0),
         ];
         steps.extend(faults.iter().filter(|(_, may)| *may).map(|(step, _)| *step));
     }
@@ -89,16 +97,18 @@ impl Model for LockModel {
         let budget = &mut state.budget;
         match step {
             Step::Begin(me) => {
-                let patience = if self.budget.polls > 0 {
-                    Patience::Wait
+                let patience = if self.budget.polls > 0 || self.budget.punctual {
+                    Patience::Wait(None)
                 } else {
                     Patience::Once
                 };
                 state.sessions[me].ask(patience);
             }
             Step::Poll(me) => {
-                budget.polls -= 1;
-                state.sessions[me].ask(Patience::Wait);
+                budget.polls = budget.polls.saturating_sub(1);
+                if let Phase::Waiting { arrived_at, .. } = state.sessions[me].phase {
+                    state.sessions[me].ask(Patience::Wait(Some(arrived_at)));
+                }
             }
             Step::LastPoll(me) => state.sessions[me].ask(Patience::Last),
             Step::Run(me, connection) => self.run(&mut state, me, connection),
@@ -116,8 +126,7 @@ impl Model for LockModel {
             }
             Step::TimeOut(me) => {
                 budget.timeouts -= 1;
-                let elsewhere = self.mutation == Some(Mutation::CleanupElsewhere);
-                state.sessions[me].fail(Failure::TimedOut, elsewhere);
+                state.sessions[me].fail();
             }
             Step::Crash(me) => {
                 budget.crashes -= 1;
@@ -140,12 +149,18 @@ impl Model for LockModel {
             }
             Step::LoseData => {
                 budget.data_losses -= 1;
+                // So are the marks of cancelled calls.
+                state.witness.cancelled.clear();
                 let clock = state.redis.clock;
                 state.redis = Redis {
                     clock,
                     ..Redis::default()
                 };
                 state.witness.note_taken();
+            }
+            Step::Fill => {
+                budget.fulls -= 1;
+                state.redis.full = true;
             }
         }
         state.sessions.iter_mut().for_each(Session::tidy);
@@ -164,10 +179,10 @@ impl LockModel {
         let connection = &mut session.connections[connection];
         let (script, delivered) = (connection.scripts.remove(0), connection.open && current);
         let before = state.redis.clone();
-        let reply = Scripts(self.mutation).run(&mut state.redis, me, script);
-        state
-            .witness
-            .note_script(&before, &state.redis, me, script, reply);
+        let reply = Scripts(self.mutation, self.budget).run(&mut state.redis, me, script);
+        let token = self.budget.token(me);
+        let witness = &mut state.witness;
+        witness.note_script(&before, &state.redis, (me, token), script, reply);
         if delivered && session.awaited() == Some(script) {
             session.answer = Some(reply);
         }
@@ -191,14 +206,22 @@ fn of_session(state: &State, me: SessionId, steps: &mut Vec<Step>) {
             return;
         }
         Phase::Ended(_) => return,
-        Phase::Waiting => {
+        Phase::Waiting { looked, .. } if budget.punctual => {
+            if !looked {
+                steps.push(Step::Poll(me));
+            }
+        }
+        Phase::Waiting { .. } => {
             steps.push(Step::LastPoll(me));
             if budget.polls > 0 {
                 steps.push(Step::Poll(me));
             }
         }
         Phase::Holding { renewing, .. } => {
-            steps.extend([Step::Commit(me), Step::Release(me)]);
+            if !budget.is_brought(me) {
+                steps.push(Step::Commit(me));
+            }
+            steps.push(Step::Release(me));
             if renewing.is_none() && budget.renewals > 0 {
                 steps.push(Step::Renew(me));
             }
@@ -221,14 +244,41 @@ fn of_session(state: &State, me: SessionId, steps: &mut Vec<Step>) {
     }
 }
 
+/// Whether a living session waits, and no living one has the lock or is being served.
+fn is_held_up(state: &State) -> bool {
+    let owner_lives = |owner: SessionId| {
+        let mut sessions = state.sessions.iter().enumerate();
+        sessions.any(|(me, session)| state.budget.token(me) == owner && session.lives())
+    };
+    let dead = match state.redis.lock {
+        // A session that crashed while it held the lock has it until it expires.
+        Some(lock) => lock.unclaimed && !owner_lives(lock.owner),
+        None => true,
+    };
+    dead && state.sessions.iter().any(Session::waits)
+}
+
 /// Whether time changes anything.
 fn passes(state: &State) -> bool {
+    if state.budget.punctual && state.sessions.iter().any(Session::waits) {
+        // Every living waiter has polled.
+        let is_late = |session: &Session| match session.phase {
+            Phase::Acquiring { .. } => true,
+            Phase::Waiting { looked, .. } => !looked,
+            _ => false,
+        };
+        return !state.sessions.iter().any(is_late);
+    }
     let redis = state.redis.lock.is_some_and(|lock| lock.left.is_some());
     let holds = state.witness.holds.iter().any(Option::is_some);
     redis || holds || state.sessions.iter().any(Session::ages)
 }
 
 fn tick(state: &mut State) {
+    if is_held_up(state) {
+        let held_up = &mut state.witness.held_up;
+        *held_up = (HELD_UP + 1).min(*held_up + 1);
+    }
     state.redis.tick();
     state.sessions.iter_mut().for_each(Session::tick);
     state.witness.tick();

@@ -1,8 +1,8 @@
 //! An observer of all steps. No step of the protocol depends on it: it records what the promises
 //! need.
 
-use crate::redis::{Call, Lock, Redis, Reply, Script};
-use crate::{CLAIM, SessionId, TTL};
+use crate::redis::{Call, Lock, Redis, Reply, Script, Waiter};
+use crate::{SILENCE, SessionId, TTL};
 
 /// The observer's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -16,8 +16,14 @@ pub struct Witness {
     pub commits: Vec<(SessionId, u8)>,
     /// The last script that changed something, and its reply. `None` after any other change.
     pub last: Option<(SessionId, Script, Reply)>,
-    /// The sessions whose cleanup has run.
+    /// The sessions whose cleanup has released the lock after an unanswered call.
     pub cleaned: Vec<SessionId>,
+    /// The sessions whose acquisition was cancelled.
+    pub cancelled: Vec<SessionId>,
+    /// The sessions that have waited, in order of arrival.
+    pub arrivals: Vec<SessionId>,
+    /// For how long a living session has waited while no living one held the lock or was served.
+    pub held_up: u8,
     /// The sessions that had a connection cut.
     pub cut: Vec<SessionId>,
     /// A foreign client or a loss of data took a lock from its holder.
@@ -45,6 +51,12 @@ pub enum Violation {
     NotHeld,
     /// A repeated call got another reply than the first one, with nothing between.
     AnsweredOtherwise,
+    /// Somebody stands in the queue before one who came first.
+    WentBefore,
+    /// A call was told that somebody else has the lock, and it was its own token.
+    HeldByItself,
+    /// A full Redis refused to extend a lock.
+    NotExtended,
 }
 
 impl Witness {
@@ -53,7 +65,7 @@ impl Witness {
         &mut self,
         before: &Redis,
         after: &Redis,
-        me: SessionId,
+        (me, token): (SessionId, SessionId),
         script: Script,
         reply: Reply,
     ) {
@@ -64,12 +76,20 @@ impl Witness {
             self.note_violation(Violation::AnsweredOtherwise);
         }
         match (script, reply) {
-            (Script::Acquire(_), Reply::Granted(number)) => self.granted(before, me, number),
+            (Script::Acquire(_), Reply::Granted(number)) => self.granted(before, token, number),
+            (Script::Acquire(_), Reply::Held(_)) if after.is_owner(token) => {
+                self.note_violation(Violation::HeldByItself);
+            }
             (Script::Renew(number), Reply::Yes) => {
-                self.expect_held(me, number);
-                if let Some(hold) = &mut self.holds[me] {
+                self.expect_held(token, number);
+                if let Some(hold) = &mut self.holds[token] {
                     hold.left = TTL;
                 }
+            }
+            (Script::Renew(_), Reply::Refused) => self.note_violation(Violation::NotExtended),
+            (Script::Cancel, _) if !after.full && !self.cancelled.contains(&me) => {
+                self.cancelled.push(me);
+                self.cancelled.sort_unstable();
             }
             (Script::Commit(number), Reply::Yes) if is_new(before, after, me, number) => {
                 self.expect_held(me, number);
@@ -81,10 +101,11 @@ impl Witness {
             }
             _ => {}
         }
-        if before.is_owner(me) && !after.is_owner(me) {
-            self.holds[me] = None;
+        if before.is_owner(token) && !after.is_owner(token) {
+            self.holds[token] = None;
         }
-        self.handed_over(before, after, me);
+        self.handed_over(before, after);
+        self.queued(after);
         if before != after {
             self.last = Some((me, script, reply));
         }
@@ -106,6 +127,19 @@ impl Witness {
                 *slot = None;
                 self.last = None;
             }
+        }
+    }
+
+    /// Records who waits, and whether in order of arrival.
+    fn queued(&mut self, redis: &Redis) {
+        for waiter in &redis.queue {
+            if !self.arrivals.contains(&waiter.id) {
+                self.arrivals.push(waiter.id);
+            }
+        }
+        let place = |waiter: &Waiter| self.arrivals.iter().position(|id| *id == waiter.id);
+        if !redis.queue.iter().is_sorted_by_key(place) {
+            self.note_violation(Violation::WentBefore);
         }
     }
 
@@ -140,11 +174,11 @@ impl Witness {
     }
 
     /// Records that the lock was handed over to a waiter.
-    fn handed_over(&mut self, before: &Redis, after: &Redis, me: SessionId) {
+    fn handed_over(&mut self, before: &Redis, after: &Redis) {
         let (Some(lock), Some(fence)) = (after.lock, after.fence) else {
             return;
         };
-        if lock.owner == me || before.is_owner(lock.owner) {
+        if !lock.unclaimed || before.fence == after.fence {
             return;
         }
         if fence.number <= self.greatest {
@@ -152,7 +186,7 @@ impl Witness {
         }
         self.greatest = self.greatest.max(fence.number);
         self.holds[lock.owner] = Some(Hold {
-            left: CLAIM,
+            left: lock.left.unwrap_or(SILENCE),
             number: fence.number,
         });
     }

@@ -161,7 +161,7 @@ impl Locks {
     ///
     /// # Cancellation
     /// A future dropped half-way may leave the lock taken until `ttl` has passed, and where it
-    /// waited, for a second when its turn comes.
+    /// waited, for a second and a half when its turn comes.
     pub async fn try_acquire(&self, key: &LockKey, ttl: Ttl) -> Result<Lease, LockError> {
         self.acquire(key, Duration::ZERO, ttl).await
     }
@@ -232,9 +232,10 @@ impl Locks {
     /// and its fencing token stays.
     ///
     /// # Errors
-    /// [`LockError::Held`] if somebody else has it, [`LockError::Redis`] if Redis fails. Where the
-    /// answer of Redis was lost and the lock may have been taken, it is given back in the
-    /// background, but not from a token that a client brought: it may be trying again with it.
+    /// [`LockError::Held`] if somebody else has it, [`LockError::Redis`] if Redis fails. Then the
+    /// call no longer waits. Where the answer of Redis was lost and the lock may have been taken,
+    /// it is given back in the background, but not from a token that a client brought: it may be
+    /// trying again with it.
     ///
     /// # Cancellation
     /// A future dropped half-way may leave the lock taken until `ttl` has passed.
@@ -273,10 +274,12 @@ impl Locks {
         owned.renew(None).await?.ok_or(LockError::Lost)
     }
 
-    /// Gives back a lock that `token` holds.
+    /// Gives back a lock that `token` holds. Calls of [`Locks::grant`] that wait with it wait no
+    /// longer: they end with [`LockError::Held`].
     ///
     /// # Errors
-    /// [`LockError::Lost`] if the token does not hold it: then nothing is touched.
+    /// [`LockError::Lost`] if the token does not hold it and no call waits with it: then nothing is
+    /// touched.
     /// [`LockError::Redis`] if Redis fails: it may have been given back or not.
     ///
     /// # Cancellation
@@ -284,11 +287,17 @@ impl Locks {
     pub async fn release(&self, key: &LockKey, token: &OwnerToken) -> Result<(), LockError> {
         // A release has no time to live; the field only bounds cleaning up, which this never does.
         let owned = self.owned(key, token.clone(), Ttl::of_millis(1));
-        if owned.release(HoldersWork::Ended).await? {
+        if owned.withdraw(HoldersWork::Ended).await? {
             Ok(())
         } else {
             Err(LockError::Lost)
         }
+    }
+
+    /// Gives back a lock that `token` holds, in the background; its expiry after `ttl` is the
+    /// backstop.
+    pub(crate) fn release_later(&self, key: &LockKey, token: &OwnerToken, ttl: Ttl) {
+        self.owned(key, token.clone(), ttl).release_later();
     }
 
     /// Who holds the lock; `None` if nobody does.

@@ -1,5 +1,7 @@
 //! Answers as they are handed over and sent.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
 
@@ -43,6 +45,23 @@ impl From<Response> for Answer {
             response,
             outcome: Outcome::Success,
         }
+    }
+}
+
+/// What to do where an answer can't be delivered, because its client has hung up. An extension of a
+/// [`Response`] that has a body.
+#[derive(Clone)]
+pub(super) struct Undelivered(Arc<dyn Fn() + Send + Sync>);
+
+impl Undelivered {
+    /// Notes what to do.
+    pub(super) fn new(undo: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(undo))
+    }
+
+    /// Does it.
+    pub(super) fn undo(&self) {
+        (self.0)();
     }
 }
 

@@ -14,7 +14,7 @@ use spin_sdk::wasip3::http::types::{self, ErrorCode, Fields};
 use spin_sdk::wasip3::wit_bindgen::StreamResult;
 use spin_sdk::wasip3::{wit_future, wit_stream};
 
-use super::response::Response;
+use super::response::{Response, Undelivered};
 
 /// A request whose head has been read.
 pub type Request = http::Request<RequestBody>;
@@ -104,7 +104,8 @@ pub fn request(request: types::Request) -> Result<Request, ErrorCode> {
 }
 
 /// Hands over an answer. The body's write starts before the head is returned, so the host has both
-/// when it begins to send.
+/// when it begins to send. If the client has hung up, the host takes no body. Then this does what
+/// the answer's [`Undelivered`] says.
 ///
 /// # Errors
 /// Where a header is one that the host does not let through.
@@ -112,7 +113,8 @@ pub fn request(request: types::Request) -> Result<Request, ErrorCode> {
 /// # Cancellation
 /// Dropping the future drops the answer.
 pub async fn response(response: Response) -> Result<types::Response, ErrorCode> {
-    let (head, body) = response.into_parts();
+    let (mut head, body) = response.into_parts();
+    let undelivered: Option<Undelivered> = head.extensions.remove();
     let entries = head.headers.iter();
     let entries: Vec<_> = entries
         .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
@@ -128,10 +130,13 @@ pub async fn response(response: Response) -> Result<types::Response, ErrorCode> 
     } else {
         let (mut contents, content) = wit_stream::new();
         let (response, _) = types::Response::new(fields, Some(content), no_trailers);
-        let sending = async {
+        let sending = async move {
             // The host reads both by then, so the second write ends at once. Started together, each
             // would end with a host call of its own.
-            drop(contents.write_all(body.into()).await);
+            let left = contents.write_all(body.into()).await;
+            if let Some(undelivered) = undelivered.filter(|_| !left.is_empty()) {
+                undelivered.undo();
+            }
             drop(contents);
             drop(trailers.write(Ok(None)).await);
         };

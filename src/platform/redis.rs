@@ -25,12 +25,11 @@ use std::time::{Duration, Instant};
 
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
-use crate::platform::time_limit::{within, within_since};
-pub(crate) use error::Unanswered;
+use crate::platform::time_limit::within_since;
 pub use error::{Code, RedisError, RedisErrorKind};
 pub use link::Link;
 use link::Node;
-pub(crate) use listener::{Heard, Listener};
+pub(crate) use listener::Listener;
 pub use retryable_errors::Repeat;
 use retryable_errors::{Remedy, remedy};
 pub(crate) use script::lua;
@@ -141,34 +140,6 @@ impl Redis {
         self.limited(began, &sent, call).await
     }
 
-    /// Runs a script behind a command whose answer is missing, and waits up to `limit` for it.
-    ///
-    /// After a time-out the command may still be on its way, in this server's queue, say. Redis
-    /// carries out what comes over one connection in its order, so what is sent over the same one
-    /// is carried out afterwards. After a broken connection there is nothing to come after; then
-    /// this is like [`Redis::script`].
-    ///
-    /// # Errors
-    /// As [`Redis::command`].
-    pub async fn script_after(
-        &self,
-        unanswered: Unanswered,
-        limit: Duration,
-        script: &Script,
-        keys: &[&str],
-        arguments: &[Argument<'_>],
-    ) -> Result<Vec<RedisResult>, RedisError> {
-        let Some(connection) = unanswered.connection else {
-            return self.script(script, keys, arguments, Repeat::Safe).await;
-        };
-        // By its text: whether the server knows the digest can't be learnt without waiting for it.
-        let parameters = script.by_text(keys, arguments);
-        match within(limit, connection.execute("EVAL", parameters)).await {
-            Some(reply) => reply.map_err(|error| RedisError::from_spin(error, true)),
-            None => Err(RedisError::timed_out(limit, true, None)),
-        }
-    }
-
     /// Races a call that begins now, at `began`, against the time limit and keeps the account of
     /// the time spent. Returns when the reply came, too.
     async fn limited(
@@ -189,9 +160,7 @@ impl Redis {
                 node.discard(connection);
                 self.link.forget(node);
             }
-            let connection = last.map(|(_, connection)| connection);
-            let maybe_done = connection.is_some();
-            Err(RedisError::timed_out(self.timeout, maybe_done, connection))
+            Err(RedisError::timed_out(self.timeout, last.is_some()))
         });
         Ok((outcome?, ended))
     }

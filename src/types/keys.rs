@@ -12,6 +12,8 @@
 //! | `user:{id}:lock`, `user:{id}:lock:{name}` | the owner's token while the lock is held |
 //! | `{lock}:fence` | the last fencing token, its acquisition and its owner |
 //! | `{lock}:queue` | the waiters, in order of arrival |
+//! | `{lock}:seen` | when each waiter last looked |
+//! | `{lock}:cancelled:{call}` | the mark of an acquisition that was cancelled |
 //! | `{lock}:wake:{call}` | the signal for one waiter |
 //! | `{lock}:ended:{id}` | the proof that a release or commit happened |
 //! | `{lock}:cache:{name}` | a cache entry |
@@ -33,6 +35,8 @@ pub struct LockKey {
     lock: String,
     fence: String,
     queue: String,
+    seen: String,
+    cancelled_prefix: String,
     wake_prefix: String,
     ended_prefix: String,
 }
@@ -49,6 +53,8 @@ impl LockKey {
             lock,
             fence: format!("{tag}:fence"),
             queue: format!("{tag}:queue"),
+            seen: format!("{tag}:seen"),
+            cancelled_prefix: format!("{tag}:cancelled:"),
             wake_prefix: format!("{tag}:wake:"),
             ended_prefix: format!("{tag}:ended:"),
         }
@@ -67,6 +73,21 @@ impl LockKey {
     /// The key of the waiters, in order of arrival.
     pub(crate) fn queue(&self) -> &str {
         &self.queue
+    }
+
+    /// The key of the times at which each waiter last looked.
+    pub(crate) fn seen(&self) -> &str {
+        &self.seen
+    }
+
+    /// What the key of every cancellation begins with; the cancelled call follows.
+    pub(crate) fn cancelled_prefix(&self) -> &str {
+        &self.cancelled_prefix
+    }
+
+    /// The key of the mark that this acquisition was cancelled.
+    pub(crate) fn cancelled(&self, call: &str) -> String {
+        format!("{}{call}", self.cancelled_prefix)
     }
 
     /// What the key of every waiter's signal begins with; the waiter's call follows. Scripts get it

@@ -23,13 +23,18 @@ pub struct Network {
     pub halves: bool,
 }
 
-/// How a reply is lost.
+/// How a reply is lost or late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// The connection is cut once Redis has replied.
     Cut,
     /// The reply and all later ones never arrive. The connection stays open.
     Swallow,
+    /// The same, and later commands over the connection never arrive either.
+    BlackHole,
+    /// The command and all that follows it over its connection wait until [`Proxy::let_go`]. The
+    /// connection stays open.
+    Hold,
 }
 
 /// Something that happens once, to the first piece that it fits.
@@ -38,8 +43,9 @@ enum OneShot {
     CutCommand,
     /// A command passes, and half of its reply. Then the connection is cut on both sides.
     CutReply,
-    /// A command that contains these bytes passes, and its reply is lost.
-    LoseReply(Vec<u8>, Loss),
+    /// A command that contains these bytes is sent, and its reply is lost. As many such commands
+    /// pass before.
+    LoseReply(Vec<u8>, Loss, usize),
     /// The client's side is cut as soon as a command that contains these bytes arrives. The
     /// command passes when the sender says so.
     Hold(Vec<u8>, oneshot::Receiver<()>),
@@ -55,6 +61,7 @@ struct Shared {
     network: watch::Sender<Network>,
     armed: Mutex<Vec<OneShot>>,
     cut: watch::Sender<u64>,
+    let_go: watch::Sender<u64>,
 }
 
 /// A command that the proxy holds back. It is delivered on drop.
@@ -74,6 +81,7 @@ impl Proxy {
             network: watch::Sender::new(Network::default()),
             armed: Mutex::default(),
             cut: watch::Sender::new(0),
+            let_go: watch::Sender::new(0),
         });
         let serve = |listener| serve(listener, upstream, Arc::clone(&shared));
         let server = LocalServer::start(serve).await;
@@ -107,7 +115,18 @@ impl Proxy {
 
     /// Loses the reply to the next command that contains this text.
     pub fn lose_answer_to(&self, containing: &str, loss: Loss) {
-        self.arm(OneShot::LoseReply(containing.as_bytes().to_vec(), loss));
+        self.lose_answer_after(0, containing, loss);
+    }
+
+    /// The same, after this many other commands that contain this text.
+    pub fn lose_answer_after(&self, passes: usize, containing: &str, loss: Loss) {
+        let containing = containing.as_bytes().to_vec();
+        self.arm(OneShot::LoseReply(containing, loss, passes));
+    }
+
+    /// Lets the commands pass that [`Loss::Hold`] holds back.
+    pub fn let_go(&self) {
+        self.shared.let_go.send_modify(|times| *times += 1);
     }
 
     /// Holds back the next command that contains this text, and cuts the client's side of its
@@ -180,17 +199,32 @@ async fn commands(
     loss: &watch::Sender<Option<Loss>>,
 ) -> io::Result<End> {
     let mut buffer = vec![0; 64 * 1024];
+    let mut let_go = shared.let_go.subscribe();
     while let read @ 1.. = from.read(&mut buffer).await? {
+        if *loss.borrow() == Some(Loss::BlackHole) {
+            continue;
+        }
         let piece = &buffer[..read];
+        let_go.mark_unchanged();
         match shared.take(|one_shot| match one_shot {
             OneShot::CutCommand => true,
             OneShot::CutReply => false,
-            OneShot::LoseReply(bytes, _) | OneShot::Hold(bytes, _) => contains(piece, bytes),
+            OneShot::Hold(bytes, _) => contains(piece, bytes),
+            OneShot::LoseReply(bytes, _, passes) => {
+                let fits = contains(piece, bytes);
+                let passes_on = fits && *passes > 0;
+                *passes -= usize::from(passes_on);
+                fits && !passes_on
+            }
         }) {
             Some(OneShot::Hold(_, released)) => {
                 return Ok(End::Held(piece.to_vec(), released));
             }
-            Some(OneShot::LoseReply(_, how)) => {
+            Some(OneShot::LoseReply(_, Loss::Hold, _)) => {
+                // An error means that the proxy was dropped.
+                let _ = let_go.changed().await;
+            }
+            Some(OneShot::LoseReply(_, how, _)) => {
                 loss.send_replace(Some(how));
             }
             Some(_) => {
@@ -213,9 +247,9 @@ async fn replies(
     let mut buffer = vec![0; 64 * 1024];
     while let read @ 1.. = from.read(&mut buffer).await? {
         match *loss.borrow() {
-            None => {}
+            None | Some(Loss::Hold) => {}
             Some(Loss::Cut) => return Ok(End::Closed),
-            Some(Loss::Swallow) => continue,
+            Some(Loss::Swallow | Loss::BlackHole) => continue,
         }
         let cut = shared.take(|one_shot| matches!(one_shot, OneShot::CutReply));
         if cut.is_some() {
@@ -228,9 +262,9 @@ async fn replies(
 }
 
 impl Shared {
-    fn take(&self, fits: impl Fn(&OneShot) -> bool) -> Option<OneShot> {
+    fn take(&self, fits: impl FnMut(&mut OneShot) -> bool) -> Option<OneShot> {
         let mut armed = self.armed.lock().unwrap();
-        let index = armed.iter().position(fits)?;
+        let index = armed.iter_mut().position(fits)?;
         Some(armed.remove(index))
     }
 

@@ -44,17 +44,20 @@ impl Scripts {
     ) -> Result<Response, StatusCode> {
         let lock = format!("user:{user}:lock");
         let (fence, queue) = (format!("{{{lock}}}:fence"), format!("{{{lock}}}:queue"));
+        let (seen, call) = (format!("{{{lock}}}:seen"), crate::token());
         let wake_prefix = format!("{{{lock}}}:wake:");
         let token = token();
         let values = [
             RedisParameter::Binary(self.acquire.clone()),
-            RedisParameter::Int64(3),
+            RedisParameter::Int64(5),
             text(&lock),
             text(&fence),
             text(&queue),
+            text(&seen),
+            text(&format!("{{{lock}}}:cancelled:{call}")),
             text(&token),
             RedisParameter::Int64(EXPIRE_MS),
-            text(&crate::token()),
+            text(&call),
             text("wait"),
             text(&wake_prefix),
         ];
@@ -69,10 +72,11 @@ impl Scripts {
         );
         let values = [
             RedisParameter::Binary(self.commit.clone()),
-            RedisParameter::Int64(5),
+            RedisParameter::Int64(6),
             text(&lock),
             text(&fence),
             text(&queue),
+            text(&seen),
             text(&format!("{{{lock}}}:ended:{number}")),
             text(&format!("{{{lock}}}:cache:last-action")),
             text(&token),

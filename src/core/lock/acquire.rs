@@ -3,8 +3,10 @@
 //! The holder's release hands the lock to the longest waiter and signals it: a waiter blocks on a
 //! key of its own (`BLPOP`), on a connection that no other request uses meanwhile. Signals can be
 //! lost, and strangers send none, so each waiter also polls ([`poll_interval`]). A signal only
-//! makes it look sooner: polling alone is correct. A waiter that was handed the lock and died costs
-//! the others the second that it had to claim it.
+//! makes it look sooner: polling alone is correct. The queue knows when each waiter last looked, so
+//! those who died cost the others a second and a half in all (`shared.lua`).
+//!
+//! A caller that is told of an error no longer waits: its call is cancelled in the background.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,7 @@ use super::lease::{AcquisitionTimes, Lease};
 use super::scripts::{Attempt, LockHeld, OwnedLock, Try};
 use super::token::OwnerToken;
 use super::{Acquisition, Grant, GrantUnlessDone, LockError, Locks, poll_interval};
-use crate::platform::redis::{Heard, Listener};
+use crate::platform::redis::Listener;
 use crate::types::keys::LockKey;
 use crate::types::random;
 use crate::types::ttl::Ttl;
@@ -47,7 +49,9 @@ impl Locks {
                 let lease = Lease::new(owned, number, times, self.max_hold);
                 Ok(Acquisition::Lease(lease))
             }
-            Attempt::Held(LockHeld { remaining, .. }) => Err(LockError::Held { remaining }),
+            Attempt::Held(LockHeld { remaining, .. }) | Attempt::Cancelled(remaining) => {
+                Err(LockError::Held { remaining })
+            }
             Attempt::ResultExists(result) => Ok(Acquisition::ResultExists(result)),
         }
     }
@@ -74,7 +78,9 @@ impl Locks {
         let (fencing_token, renewed) = match outcome.attempt {
             Attempt::Acquired(fencing_token) => (fencing_token, false),
             Attempt::Renewed(fencing_token) => (fencing_token, true),
-            Attempt::Held(LockHeld { remaining, .. }) => return Err(LockError::Held { remaining }),
+            Attempt::Held(LockHeld { remaining, .. }) | Attempt::Cancelled(remaining) => {
+                return Err(LockError::Held { remaining });
+            }
             Attempt::ResultExists(_) => return Ok(GrantUnlessDone::ResultExists),
         };
         Ok(GrantUnlessDone::Granted(Grant {
@@ -116,11 +122,8 @@ pub(super) async fn acquire(
         let (attempt, answered) = match owned.acquire(sent, &call, which, result).await {
             Ok(answer) => answer,
             Err(error) => {
-                // A token that a client brought keeps its lock: the client may be trying again.
-                let may_hold = error.unanswered().is_some() || arrived_at.is_some();
-                if !owned.token.is_brought() && may_hold {
-                    let unanswered = error.unanswered().unwrap_or_default();
-                    owned.clone().release_later(unanswered, Some(call));
+                if error.is_ambiguous() || arrived_at.is_some() {
+                    owned.clone().cancel_later(call);
                 }
                 return Err(error.into());
             }
@@ -139,16 +142,9 @@ pub(super) async fn acquire(
     }
 }
 
-/// Blocks until it is time to look.
+/// Blocks until there may be a signal, or it is time to look.
 async fn listen(listener: &mut Listener, held: &LockHeld, deadline: Instant) {
-    for _ in 0..poll_interval::blocks(held) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
-        }
-        let interval = poll_interval::interval(held, random::bits64()).min(left);
-        if listener.wait(interval).await != Heard::Nothing {
-            return;
-        }
-    }
+    let left = deadline.saturating_duration_since(Instant::now());
+    let interval = poll_interval::interval(held, random::bits64()).min(left);
+    listener.wait(interval).await;
 }

@@ -23,11 +23,17 @@ local function has_ended(call)
   return string.sub(call, 1, #ENDED) == ENDED
 end
 
--- A member of a queue is "call token": the waiter's call and its token.
+-- A member of a queue is "call token": the waiter's call and its token. A field of the last looks
+-- is the same.
 local function queue_member(call, token)
   return call .. ' ' .. token
 end
 
 local function parse_queue_member(member)
   return string.match(member, '^(%S+) (.*)$')
+end
+
+-- A time is in microseconds, by the server's clock.
+local function time_value(time)
+  return string.format('%.0f', time)
 end

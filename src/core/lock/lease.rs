@@ -8,7 +8,7 @@ use futures::future::{Either, select};
 
 use super::scripts::{HoldersWork, OwnedLock};
 use super::{FencingToken, LockError};
-use crate::platform::redis::{RedisError, Unanswered};
+use crate::platform::redis::RedisError;
 use crate::platform::time_limit::within;
 use crate::types::ttl::Ttl;
 
@@ -17,8 +17,8 @@ use crate::types::ttl::Ttl;
 pub struct Record<'a> {
     /// The Redis key, in the lock's hash slot.
     pub key: &'a str,
-    /// The bytes. Those of the first record must hold the fencing token: a commit that is repeated
-    /// after a lost answer knows itself by them.
+    /// The bytes. They must hold the fencing token: a commit that is repeated after a lost answer
+    /// knows itself by them.
     pub value: &'a [u8],
     /// How long they are kept.
     pub ttl: Ttl,
@@ -208,22 +208,22 @@ impl Lease {
                 if ours { Ok(()) } else { Err(LockError::Lost) }
             }
             Err(error) => {
-                self.abandon(error.unanswered().unwrap_or_default());
+                self.abandon();
                 Err(error.into())
             }
         }
     }
 
-    fn abandon(&mut self, unanswered: Unanswered) {
+    fn abandon(&mut self) {
         if !self.settled {
             self.settled = true;
-            self.owned.clone().release_later(unanswered, None);
+            self.owned.clone().release_later();
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.abandon(Unanswered::default());
+        self.abandon();
     }
 }

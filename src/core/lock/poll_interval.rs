@@ -1,18 +1,18 @@
-//! The polling interval: how long a waiter blocks for a signal before it looks at the lock.
+//! The polling interval: how long a waiter listens for a signal before it looks at the lock.
 //!
-//! Pure arithmetic. The jitter keeps waiters that arrived together from looking together.
+//! Pure arithmetic. The jitter keeps waiters that arrived together from looking together. The
+//! longest interval is well below the silence after which a waiter counts as dead (`shared.lua`).
 
 use std::time::Duration;
 
 use super::scripts::LockHeld;
 
-/// How long a waiter near the head of the queue blocks at a time: at least and at most, in
-/// milliseconds. Some clients of Redis give up on an answer after 500 ms. With the `BLPOP` that is
-/// under five commands a second.
+/// How long a waiter near the head of the queue listens before it looks: at least and at most, in
+/// milliseconds. With the two `BLPOP` of a second that is under five commands a second.
 const NEAR_MS: (u64, u64) = (390, 490);
 
 /// The same for the other waiters. Wider jitter prevents a thundering herd.
-const FAR_MS: (u64, u64) = (250, 490);
+const FAR_MS: (u64, u64) = (500, 800);
 
 /// The same for the first waiter where a stranger has the lock, who may poll as often.
 const STRANGER_MS: (u64, u64) = (80, 100);
@@ -20,24 +20,11 @@ const STRANGER_MS: (u64, u64) = (80, 100);
 /// How many waiters count as near the head of the queue.
 const NEAR: u32 = 8;
 
-/// How often the other waiters block before they look, unless a signal or a broken connection makes
-/// them.
-const FAR_BLOCKS: usize = 4;
-
 /// How many waiters look as soon as the holder's time has run out. It is the first one's turn, so
 /// more would be of no use.
 const LOOK_AT_EXPIRY: u32 = 3;
 
-/// How many times a waiter blocks before it looks.
-pub(super) fn blocks(held: &LockHeld) -> usize {
-    if held.queue_position < NEAR {
-        1
-    } else {
-        FAR_BLOCKS
-    }
-}
-
-/// How long a waiter blocks at a time. `random` is any 64 random bits.
+/// How long a waiter listens before it looks. `random` is any 64 random bits.
 pub(super) fn interval(held: &LockHeld, random: u64) -> Duration {
     let (least, most) = match held {
         LockHeld {
@@ -75,14 +62,14 @@ mod tests {
             let held = LockHeld { remaining, queue_position, by_stranger, arrived_at: 1 };
             let interval = interval(&held, random);
             prop_assert!(interval >= Duration::from_millis(1));
-            prop_assert!(interval < Duration::from_millis(500));
+            prop_assert!(interval <= Duration::from_millis(800));
             if queue_position < LOOK_AT_EXPIRY {
                 prop_assert!(interval <= Duration::from_millis(ms + 1));
             } else {
-                // Two commands for the near ones, five for four times of the others.
-                let commands = if queue_position < NEAR { 2.0 } else { 1.25 };
-                let mean_s = if queue_position < NEAR { 0.440 } else { 0.370 };
-                prop_assert!(commands / mean_s < 5.0 && interval >= Duration::from_millis(250));
+                // A `BLPOP` lasts for 450 ms.
+                let mean_s = if queue_position < NEAR { 0.440 } else { 0.650 };
+                prop_assert!(1.0 / mean_s + 1.0 / 0.450 < 5.0);
+                prop_assert!(interval >= Duration::from_millis(390));
             }
         }
     }

@@ -5,24 +5,47 @@
 -- KEYS[2] its fence         ARGV[2] the call: tells this release from others of the token, and says
 --                                   whether the holder's work has ended
 -- KEYS[3] its queue         ARGV[3] what the keys of signals begin with
--- KEYS[4] the proof         ARGV[4] time to live of the proof, in milliseconds
---                           ARGV[5] the waiter's call, optional: it leaves the queue
+-- KEYS[4] the last looks    ARGV[4] time to live of the proof, in milliseconds
+-- KEYS[5] the proof         ARGV[5] what the keys of cancellations begin with, optional: calls that
+--                                   wait with the token are cancelled
+--                           ARGV[6] time to live of a cancellation, in milliseconds
 --
--- Returns 1, or 0 when the lock has expired or is somebody else's. A call that is repeated because
--- its answer was lost gets 1 again, by the proof that it has left.
+-- Returns 1, or 0 when the lock has expired or is somebody else's and no call waits with the token.
+-- A call that is repeated because its answer was lost gets 1 again, by the proof that it has left.
 
-if ARGV[5] then
-  redis.call('ZREM', KEYS[3], queue_member(ARGV[5], ARGV[1]))
+-- Cancels a call that waits, and signals it.
+local function cancel(waiter)
+  redis.call('SET', ARGV[5] .. waiter, '1', 'PX', ARGV[6])
+  local signal = ARGV[3] .. waiter
+  redis.pcall('RPUSH', signal, '1')
+  redis.pcall('PEXPIRE', signal, SILENCE)
 end
+
 local own, number, call = look()
-if not own then
-  return (call == ARGV[2] or redis.call('EXISTS', KEYS[4]) == 1) and 1 or 0
+local cancelled = false
+if ARGV[5] then
+  if own and call and redis.call('PTTL', KEYS[1]) <= SILENCE then
+    -- It may have been handed to a waiter that has not claimed it yet.
+    cancel(call)
+  end
+  for _, member in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
+    local waiter, token = parse_queue_member(member)
+    if token == ARGV[1] then
+      leave_queue(member)
+      cancel(waiter)
+      cancelled = true
+    end
+  end
 end
-ended = has_ended(ARGV[2])
-if pass_on(ARGV[3]) then
-  leave_proof(KEYS[4], ARGV[4])
-elseif number then
-  -- A full Redis may refuse this. Giving the lock back matters more than the proof.
-  pcall(set_fence, number, ARGV[2], ARGV[1], 0)
+
+if own then
+  if give_back(ARGV[2], number, ARGV[3]) then
+    leave_proof(KEYS[5], ARGV[4])
+  end
+  return 1
 end
-return 1
+if cancelled then
+  leave_proof(KEYS[5], ARGV[4])
+  return 1
+end
+return (call == ARGV[2] or redis.call('EXISTS', KEYS[5]) == 1) and 1 or 0

@@ -13,8 +13,9 @@ local own, number, call, last = look()
 if not own or given and number and number ~= given then
   return 0
 end
+-- The time to live goes first: a full Redis (OOM) takes nobody's lock.
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 -- Where the fence was evicted, a new number is greater than the forgotten one.
 number = number or given or next_fencing_token(last)
-set_fence(number, call or '-', ARGV[1], ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+pcall(set_fence, number, call or '-', ARGV[1], ARGV[2])
 return number

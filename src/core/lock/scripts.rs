@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use spin_sdk::redis::RedisResult;
 
 use super::{FencingToken, Holder, OwnerToken, Record};
-use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, Unanswered, lua};
+use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, lua};
 use crate::types::keys::LockKey;
 use crate::types::random;
 use crate::types::ttl::Ttl;
@@ -13,13 +13,25 @@ use crate::types::ttl::Ttl;
 const FORMATS: &[u8] = lua!("formats.lua");
 const SHARED: &[u8] = lua!("shared.lua");
 static ACQUIRE: Script = Script::new(&[FORMATS, SHARED, lua!("acquire.lua")]);
+static CANCEL: Script = Script::new(&[FORMATS, SHARED, lua!("cancel.lua")]);
 static RENEW: Script = Script::new(&[FORMATS, SHARED, lua!("renew.lua")]);
 static RELEASE: Script = Script::new(&[FORMATS, SHARED, lua!("release.lua")]);
 static COMMIT: Script = Script::new(&[FORMATS, SHARED, lua!("commit.lua")]);
 static INSPECT: Script = Script::new(&[FORMATS, SHARED, lua!("inspect.lua")]);
 
-/// The longest that a release goes on waiting behind a call whose answer was lost.
-const LONGEST_CLEANUP: Duration = Duration::from_secs(30);
+/// How long a cancellation waits for its call. TCP gives up on a segment after 15 minutes.
+const CANCELLATION_TTL: Duration = Duration::from_secs(20 * 60);
+
+/// How long the calls that wait with a token are kept from waiting again, after a release with that
+/// token. Each of them looks at once, or within two seconds where the signal is lost.
+const WITHDRAWAL_TTL: Duration = Duration::from_secs(90);
+
+/// How long a cleanup in the background is tried, at least and at most: as long as the lock lives.
+const CLEANUP_LIMITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
+
+/// The pauses between two tries of a cleanup, at least and at most.
+const CLEANUP_PAUSES: (Duration, Duration) =
+    (Duration::from_millis(50), Duration::from_millis(1000));
 
 /// What the call of a release begins with if the holder's work has ended: see `formats.lua`.
 const ENDED: &str = "ended:";
@@ -43,6 +55,8 @@ pub(super) enum Attempt {
     Held(LockHeld),
     /// The result that the lock was wanted for exists.
     ResultExists(Vec<u8>),
+    /// The call was cancelled. The holder's time left; `None` without expiry.
+    Cancelled(Option<Duration>),
 }
 
 /// What a try is told of a lock that somebody else has.
@@ -89,7 +103,8 @@ impl OwnedLock {
         which: Try,
         result: Option<&str>,
     ) -> Result<(Attempt, Instant), RedisError> {
-        let mut keys = vec![self.key.lock(), self.key.fence(), self.key.queue()];
+        let cancelled = self.key.cancelled(call);
+        let mut keys = self.keys_with_queue(&cancelled);
         keys.extend(result);
         let which = match which {
             Try::Single => Argument::Bytes(b"once"),
@@ -130,6 +145,7 @@ impl OwnedLock {
             [RedisResult::Int64(3), RedisResult::Binary(result)] => {
                 Attempt::ResultExists(result.clone())
             }
+            [RedisResult::Int64(4), RedisResult::Int64(ms)] => Attempt::Cancelled(remaining(*ms)),
             _ => return Err(RedisError::unexpected("not a reply of acquire.lua")),
         };
         Ok((attempt, answered))
@@ -158,15 +174,55 @@ impl OwnedLock {
     /// Gives the lock back; `false` if it is not the token's. `work` says what is known of the
     /// holder's work.
     pub(super) async fn release(&self, work: HoldersWork) -> Result<bool, RedisError> {
+        self.release_and(work, &[]).await
+    }
+
+    /// Gives the lock back as [`OwnedLock::release`] does, and cancels the calls that wait with its
+    /// token; `false` if there is neither.
+    pub(super) async fn withdraw(&self, work: HoldersWork) -> Result<bool, RedisError> {
+        let cancellations = [
+            Argument::Bytes(self.key.cancelled_prefix().as_bytes()),
+            Argument::millis(WITHDRAWAL_TTL),
+        ];
+        self.release_and(work, &cancellations).await
+    }
+
+    async fn release_and(
+        &self,
+        work: HoldersWork,
+        more: &[Argument<'_>],
+    ) -> Result<bool, RedisError> {
         let call = match work {
             HoldersWork::Ended => format!("{ENDED}{}", random::hex128()),
             HoldersWork::MayGoOn => random::hex128(),
         };
         let proof = self.key.ended(&call);
-        let keys = [self.key.lock(), self.key.fence(), self.key.queue(), &proof];
-        let arguments = self.release_arguments(&call);
+        let keys = self.keys_with_queue(&proof);
+        let mut arguments = vec![
+            self.token_argument(),
+            Argument::Bytes(call.as_bytes()),
+            self.wake_prefix(),
+            self.proof_ttl(),
+        ];
+        arguments.extend_from_slice(more);
         let reply = self.redis.script(&RELEASE, &keys, &arguments, Repeat::Safe);
         yes_or_no(&reply.await?)
+    }
+
+    /// Cancels an acquisition whose answer was lost: it waits no longer, takes nothing should it
+    /// yet arrive, and gives the lock back if it has taken it, unless a client brought the token.
+    async fn cancel(&self, call: &str) -> Result<(), RedisError> {
+        let cancelled = self.key.cancelled(call);
+        let keys = self.keys_with_queue(&cancelled);
+        let arguments = [
+            self.token_argument(),
+            Argument::Bytes(call.as_bytes()),
+            Argument::millis(CANCELLATION_TTL),
+            self.wake_prefix(),
+            Argument::Integer(i64::from(self.token.is_brought())),
+        ];
+        let reply = self.redis.script(&CANCEL, &keys, &arguments, Repeat::Safe);
+        yes_or_no(&reply.await?).map(drop)
     }
 
     /// Writes the records, removes other keys, and gives the lock back; `false` if it is not the
@@ -178,7 +234,7 @@ impl OwnedLock {
         removed: &[&str],
     ) -> Result<bool, RedisError> {
         let proof = self.key.ended(&given.to_string());
-        let mut keys = vec![self.key.lock(), self.key.fence(), self.key.queue(), &proof];
+        let mut keys = self.keys_with_queue(&proof);
         let mut arguments = vec![
             self.token_argument(),
             Argument::Integer(given.get()),
@@ -195,31 +251,38 @@ impl OwnedLock {
         yes_or_no(&reply.await?)
     }
 
-    /// Gives the lock back behind a call that was not answered, in a task that outlives the
-    /// request's answer. The waiter with the call `waited` leaves the queue. Nobody learns whether
-    /// it succeeds: the lock's expiry is the backstop.
-    pub(super) fn release_later(self, unanswered: Unanswered, waited: Option<String>) {
+    /// Cancels an acquisition in the background: see [`OwnedLock::cancel`]. The task outlives the
+    /// request's answer and tries again until Redis answers. Nobody learns whether it succeeds: the
+    /// lock's expiry is the backstop.
+    pub(super) fn cancel_later(self, call: String) {
         wit_bindgen::spawn(async move {
-            let limit = self.ttl.as_duration().min(LONGEST_CLEANUP);
-            let call = random::hex128();
-            let proof = self.key.ended(&call);
-            let keys = [self.key.lock(), self.key.fence(), self.key.queue(), &proof];
-            let mut arguments = self.release_arguments(&call).to_vec();
-            arguments.extend(waited.iter().map(|call| Argument::Bytes(call.as_bytes())));
-            let _ = self
-                .redis
-                .script_after(unanswered, limit, &RELEASE, &keys, &arguments)
-                .await;
+            until_done(self.cleanup_limit(), async || {
+                self.cancel(&call).await.is_ok()
+            })
+            .await;
         });
     }
 
-    fn release_arguments<'a>(&'a self, call: &'a str) -> [Argument<'a>; 4] {
-        [
-            self.token_argument(),
-            Argument::Bytes(call.as_bytes()),
-            self.wake_prefix(),
-            self.proof_ttl(),
-        ]
+    /// Gives the lock back in the background, as [`OwnedLock::cancel_later`] does. The holder's
+    /// work may go on.
+    pub(super) fn release_later(self) {
+        wit_bindgen::spawn(async move {
+            until_done(self.cleanup_limit(), async || {
+                self.release(HoldersWork::MayGoOn).await.is_ok()
+            })
+            .await;
+        });
+    }
+
+    fn cleanup_limit(&self) -> Duration {
+        let (least, most) = CLEANUP_LIMITS;
+        self.ttl.as_duration().clamp(least, most)
+    }
+
+    /// The lock, its fence, its queue and the last looks of its waiters, and one more.
+    fn keys_with_queue<'a>(&'a self, more: &'a str) -> Vec<&'a str> {
+        let key = &self.key;
+        vec![key.lock(), key.fence(), key.queue(), key.seen(), more]
     }
 
     /// A repetition is sent within the time limit of the call, and its answer is not waited for
@@ -252,6 +315,17 @@ pub(super) async fn inspect(redis: &Redis, key: &LockKey) -> Result<Option<Holde
             fencing_token: (*number > 0).then_some(FencingToken(*number)),
         })),
         _ => Err(RedisError::unexpected("not a reply of inspect.lua")),
+    }
+}
+
+/// Tries with growing pauses until it is done, or `limit` has passed. Each try goes over a
+/// connection that works, as far as is known: one that was not answered in time is used no more.
+async fn until_done(limit: Duration, try_once: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + limit;
+    let (mut pause, longest) = CLEANUP_PAUSES;
+    while !try_once().await && Instant::now() < deadline {
+        spin_sdk::time::sleep(pause).await;
+        pause = (2 * pause).min(longest);
     }
 }
 

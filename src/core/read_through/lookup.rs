@@ -112,7 +112,7 @@ impl ReadThrough {
             locks.taken(&lock, token.clone(), ttl, number, [sent, answered])
         };
         let (reply, answered) = reply.inspect_err(|error| {
-            if claim.when != When::Never && error.unanswered().is_some() {
+            if claim.when != When::Never && error.is_ambiguous() {
                 drop(lease(0, sent));
             }
         })?;

@@ -10,7 +10,7 @@ use crate::http::problem::{Problem, not_lock_owner};
 use crate::http::replies;
 use crate::http::request::query::{self, Query};
 use crate::http::request::{Request, headers};
-use crate::http::response::{Answer, Response, empty};
+use crate::http::response::{Answer, Response, Undelivered, empty};
 #[cfg(not(target_family = "wasm"))]
 use crate::http::schemas;
 use crate::types::keys::LockKey;
@@ -75,6 +75,7 @@ pub(crate) async fn acquire(request: Request) -> Result<Answer, Problem> {
     let key = lock_key(&mut query, &request);
     let key = query.finish(key)?;
     let brought = headers::brought_lock_token(&request.headers)?;
+    let is_ours = brought.is_none();
     let token = brought.unwrap_or_else(OwnerToken::random);
     let context = request.context;
     let expire = expire.unwrap_or(context.instance.config.lock_expire);
@@ -90,6 +91,11 @@ pub(crate) async fn acquire(request: Request) -> Result<Answer, Problem> {
     let mut response = lease(&token, grant.fencing_token, expire)?;
     if !grant.renewed {
         *response.status_mut() = StatusCode::CREATED;
+    }
+    if is_ours {
+        // Nobody else knows the token. A client that brought one may be trying again with it.
+        let undo = move || locks.release_later(&key, &token, expire);
+        response.extensions_mut().insert(Undelivered::new(undo));
     }
     Ok(response.into())
 }

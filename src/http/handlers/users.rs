@@ -11,7 +11,7 @@ use crate::http::request::query::{self, Query};
 use crate::http::request::{Request, conditions};
 use crate::http::response::Answer;
 use crate::platform::origin::{CacheControl, Failure, UserSource};
-use crate::types::etag::{Conditions};
+use crate::types::etag::Conditions;
 
 /// `GET user`: the origin's JSON, fetched once for all who ask.
 pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {

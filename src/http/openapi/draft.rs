@@ -108,7 +108,7 @@ impl Draft {
     pub(super) fn uses_redis(self) -> Self {
         let unreachable = spin_sdk::redis::Error::InvalidAddress;
         self.problem(RedisError::from_spin(unreachable, false))
-            .problem(RedisError::timed_out(Duration::from_secs(1), true, None))
+            .problem(RedisError::timed_out(Duration::from_secs(1), true))
             .problem(Problem::misconfigured())
             .problem(Problem::internal("an example"))
     }

@@ -12,10 +12,9 @@
 //! | anything else: the operating system's words | `Connection refused (os error 111)` |
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use spin_sdk::redis::{Connection, Error};
+use spin_sdk::redis::Error;
 
 use super::cluster::Moved;
 use crate::types::error_code::ErrorCode;
@@ -26,8 +25,6 @@ pub struct RedisError {
     kind: RedisErrorKind,
     detail: String,
     maybe_done: bool,
-    /// The connection over which an answer may still be on its way.
-    connection: Option<Arc<Connection>>,
 }
 
 /// The kinds of [`RedisError`].
@@ -91,17 +88,12 @@ impl RedisError {
         self.maybe_done && !matches!(self.kind, RedisErrorKind::Refused(_))
     }
 
-    /// No answer within `limit`; `connection` is the one over which it may yet come.
-    pub(crate) fn timed_out(
-        limit: Duration,
-        maybe_done: bool,
-        connection: Option<Arc<Connection>>,
-    ) -> Self {
+    /// No answer within `limit`.
+    pub(crate) fn timed_out(limit: Duration, maybe_done: bool) -> Self {
         Self {
             kind: RedisErrorKind::TimedOut,
             detail: format!("no answer within {} ms", limit.as_millis()),
             maybe_done,
-            connection,
         }
     }
 
@@ -111,7 +103,6 @@ impl RedisError {
             kind: RedisErrorKind::Unexpected,
             detail: detail.into(),
             maybe_done: true,
-            connection: None,
         }
     }
 
@@ -133,7 +124,6 @@ impl RedisError {
             kind,
             detail,
             maybe_done: sent,
-            connection: None,
         }
     }
 
@@ -143,20 +133,11 @@ impl RedisError {
         Moved::parse(place)
     }
 
-    /// The command that may have been carried out although its answer is missing, to send something
-    /// behind it.
-    pub fn unanswered(&self) -> Option<Unanswered> {
-        self.is_ambiguous().then(|| Unanswered {
-            connection: self.connection.clone(),
-        })
+    /// Whether Redis refused decimals in the time limit of a blocking command, as Redis 5 does.
+    /// Newer ones say "not a float".
+    pub(super) fn knows_no_decimals(&self) -> bool {
+        self.detail.contains("timeout is not an integer")
     }
-}
-
-/// A command whose answer is missing: see [`super::Redis::script_after`].
-#[derive(Clone, Default)]
-pub struct Unanswered {
-    /// The connection over which the answer may still come; `None` where it broke.
-    pub(crate) connection: Option<Arc<Connection>>,
 }
 
 impl ErrorCode for RedisError {

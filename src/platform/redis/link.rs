@@ -2,11 +2,19 @@
 //! one for each node that a `MOVED` has named.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use spin_sdk::redis::Connection;
 
 use super::cluster::{self, Moved};
 use super::{RedisError, Sent};
+use crate::platform::time_limit::within;
+
+/// How long it is remembered that a node lets nobody block.
+const REFUSAL_MEMORY: Duration = Duration::from_secs(60);
+
+/// How long it is remembered that there was no room for another connection.
+const NO_ROOM_MEMORY: Duration = Duration::from_secs(10);
 
 /// More nodes are not remembered: Spin opens 1024 connections for an instance at most.
 const MOST_NODES: usize = 256;
@@ -36,6 +44,29 @@ pub(super) struct Node {
     opening: futures::lock::Mutex<()>,
     /// Connections on which nobody blocks at the moment.
     idle: Mutex<Vec<Connection>>,
+    listening: Mutex<Listening>,
+    /// Held while a connection is being opened to listen.
+    opening_to_listen: futures::lock::Mutex<()>,
+}
+
+/// What is known of listening at a node.
+#[derive(Debug, Clone, Copy, Default)]
+struct Listening {
+    blocking: Blocking,
+    /// Nobody listens until then: blocking is refused, or there is no room for another connection.
+    not_before: Option<Instant>,
+    /// The least time that it took to open a connection.
+    opened_in: Option<Duration>,
+}
+
+/// How a node can be told how long to block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Blocking {
+    /// In seconds with decimals.
+    #[default]
+    Decimals,
+    /// In whole seconds: Redis 5.
+    WholeSeconds,
 }
 
 impl Link {
@@ -110,12 +141,78 @@ impl Node {
             current: Mutex::new(None),
             opening: futures::lock::Mutex::new(()),
             idle: Mutex::default(),
+            listening: Mutex::default(),
+            opening_to_listen: futures::lock::Mutex::new(()),
         }
     }
 
-    /// A connection of one's own.
-    pub(super) async fn open(&self) -> Option<Connection> {
-        Connection::open(&self.address).await.ok()
+    /// A connection to listen over. `None` where there is none to be had now: one is opened at a
+    /// time, and where that takes longer than `open_limit`, nobody listens for a while.
+    pub(super) async fn open_to_listen(&self, open_limit: Duration) -> Option<Connection> {
+        let _opening = self.opening_to_listen.try_lock()?;
+        let began = Instant::now();
+        match within(open_limit, Connection::open(&self.address)).await {
+            Some(Ok(connection)) => {
+                self.opened_in(began.elapsed());
+                Some(connection)
+            }
+            Some(Err(_)) | None => {
+                self.nobody_listens(NO_ROOM_MEMORY);
+                None
+            }
+        }
+    }
+
+    /// How long it may take to open a connection to listen over. A host that has none left lets
+    /// `open` wait for one, so taking much longer than usual means that there is no room. Waiting
+    /// must not take the last ones: then all connections but the shared one are closed.
+    pub(super) fn open_limit(&self) -> Duration {
+        4 * self.listening().opened_in.unwrap_or_default() + Duration::from_millis(200)
+    }
+
+    fn opened_in(&self, took: Duration) {
+        let mut listening = self.listening();
+        listening.opened_in = Some(listening.opened_in.map_or(took, |least| least.min(took)));
+    }
+
+    /// Whether it is worth a try to listen.
+    pub(super) fn may_listen(&self, now: Instant) -> bool {
+        self.listening().not_before.is_none_or(|then| then <= now)
+    }
+
+    /// How to say how long to block.
+    pub(super) fn blocking(&self) -> Blocking {
+        self.listening().blocking
+    }
+
+    /// Notes that seconds have no decimals.
+    pub(super) fn knows_no_decimals(&self) {
+        self.listening().blocking = Blocking::WholeSeconds;
+    }
+
+    /// Notes that blocking is refused.
+    pub(super) fn refuses_blocking(&self) {
+        self.nobody_listens(REFUSAL_MEMORY);
+    }
+
+    fn nobody_listens(&self, memory: Duration) {
+        self.listening().not_before = Some(Instant::now() + memory);
+        self.idle().clear();
+    }
+
+    /// Keeps a connection for the next one who listens, if there are fewer than `most`.
+    pub(super) fn keep(&self, connection: Connection, most: usize) {
+        let may_listen = self.may_listen(Instant::now());
+        let mut idle = self.idle();
+        if may_listen && idle.len() < most {
+            idle.push(connection);
+        }
+    }
+
+    fn listening(&self) -> MutexGuard<'_, Listening> {
+        self.listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connections on which nobody blocks at the moment.
@@ -131,9 +228,11 @@ impl Node {
         if let Some(connection) = self.current() {
             return Ok(connection);
         }
+        let began = Instant::now();
         let opened = Connection::open(&self.address).await;
         let connection =
             Arc::new(opened.map_err(|error| RedisError::from_spin(error, sent.any()))?);
+        self.opened_in(began.elapsed());
         *self.slot() = Some(Arc::clone(&connection));
         Ok(connection)
     }

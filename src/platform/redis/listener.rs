@@ -1,111 +1,211 @@
-//! Blocking for a signal, on a connection that nobody else uses meanwhile.
+//! Listening for a signal, on a connection that nobody else uses meanwhile.
+//!
+//! A listener blocks in `BLPOP` again and again over one connection. Redis ends a `BLPOP` up to a
+//! tick (100 ms at `hz 10`) and a round trip late, so a caller's wait does not end with one: the
+//! call goes on and the next wait takes it up. Where blocking is refused, or there is no room for
+//! another connection, the listener sleeps instead. Both are remembered for the node.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spin_sdk::redis::Connection;
 
-use super::{Node, Redis, binary};
+use super::link::{Blocking, Link};
+use super::{Code, Node, Redis, RedisError, RedisErrorKind, binary};
 use crate::platform::time_limit::within;
+use crate::types::random;
 
-/// How much later than Redis itself the time is up here, before a connection is given up.
-const GRACE: Duration = Duration::from_millis(20);
+/// How long one `BLPOP` blocks, in seconds. Some clients of Redis give up on an answer after 500
+/// ms.
+const BLOCK: (Duration, &str) = (Duration::from_millis(450), "0.45");
 
-/// How long to pause where there is no blocking: Redis refuses it, or no connection can be had.
-const WITHOUT_SIGNAL: Duration = Duration::from_millis(100);
+/// The same where Redis knows no decimals: Redis 5.
+const BLOCK_WHOLE: (Duration, &str) = (Duration::from_secs(1), "1");
 
-/// The most connections that are kept for the next ones who wait: as many as wait in an instance at
-/// once.
-const MOST_IDLE: usize = 16;
+/// How long to pause where there is no listening: at least and at most, in milliseconds. With a
+/// look after each that is under five commands a second.
+const PAUSE_MS: (u64, u64) = (205, 235);
+
+/// How often a listener checks whether there is still room for its connection.
+const ROOM_CHECK: Duration = Duration::from_millis(100);
+
+/// The most connections that are kept for the next waiters.
+const MOST_IDLE: usize = 4;
 
 impl Redis {
     /// Listens for signals at the list `key`. Nothing is opened yet.
     pub(crate) fn listener(&self, key: String) -> Listener {
         Listener {
             node: self.link.node_for(Some(key.as_bytes())),
+            link: Arc::clone(&self.link),
+            timeout: self.timeout,
             key,
             connection: None,
+            call: None,
         }
     }
-}
-
-/// What came of waiting for a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// A signal.
-    Signal,
-    /// Nothing, and the time is up.
-    Nothing,
-    /// There may have been a signal: it could not be listened to, or not to the end.
-    Unsure,
 }
 
 /// One who waits for signals. Its connection is its own until it is dropped, and then another's.
 pub(crate) struct Listener {
+    link: Arc<Link>,
     /// The server that has the key, as far as is known: the lock was just asked for there.
     node: Arc<Node>,
+    timeout: Duration,
     key: String,
+    /// Its connection, while no call is under way.
     connection: Option<Connection>,
+    call: Option<Call>,
+}
+
+/// A `BLPOP` under way, with the opening of its connection if it has none.
+struct Call {
+    answer: Pin<Box<dyn Future<Output = Answer> + Send>>,
+    /// Without an answer by then, the connection is of no use any more.
+    given_up_at: Instant,
+}
+
+/// What came of a call.
+enum Answer {
+    Signal(Connection),
+    Nothing(Connection),
+    /// There is no listening, at the moment or at all.
+    Failed,
 }
 
 impl Listener {
-    /// Returns when there is a signal, or after `limit`; a signal that was sent before counts.
-    /// Where Redis can't be listened to it returns after a while of at most 100 ms.
+    /// Returns when there may be a signal, or after `limit`; a signal that was sent before counts.
+    /// Where there is no listening it returns after 235 ms at the latest.
     ///
     /// # Cancellation
-    /// Dropping the future loses a signal that comes later; its list expires.
-    pub(crate) async fn wait(&mut self, limit: Duration) -> Heard {
+    /// Dropping the future loses nothing: the next wait takes up the call under way.
+    pub(crate) async fn wait(&mut self, limit: Duration) {
         let until = Instant::now() + limit;
-        match within(limit + GRACE, self.signal(until)).await {
-            Some(heard) => heard,
-            None => {
-                // A `BLPOP` without an answer: the connection is of no more use.
+        loop {
+            let now = Instant::now();
+            if now >= until {
+                return;
+            }
+            if !self.node.may_listen(now) {
                 self.connection = None;
-                Heard::Unsure
+                self.call = None;
+                return self.pause(until).await;
+            }
+            let call = match &mut self.call {
+                Some(call) => call,
+                None => {
+                    let call = self.block(now);
+                    self.call.insert(call)
+                }
+            };
+            let slice = until.min(now + ROOM_CHECK).min(call.given_up_at);
+            let answer = within(slice.saturating_duration_since(now), call.answer.as_mut()).await;
+            match answer {
+                None if Instant::now() < call.given_up_at => continue,
+                None => self.call = None,
+                Some(answer) => {
+                    self.call = None;
+                    match answer {
+                        Answer::Signal(connection) => {
+                            self.connection = Some(connection);
+                            return;
+                        }
+                        Answer::Nothing(connection) => self.connection = Some(connection),
+                        Answer::Failed => return self.pause(until).await,
+                    }
+                }
             }
         }
     }
 
-    async fn signal(&mut self, until: Instant) -> Heard {
-        loop {
-            let used = self.connection.take().or_else(|| self.node.idle().pop());
-            let is_new = used.is_none();
-            let connection = match used {
+    async fn pause(&self, until: Instant) {
+        let (least, most) = PAUSE_MS;
+        let pause = Duration::from_millis(least + random::bits64() % (most - least + 1));
+        let left = until.saturating_duration_since(Instant::now());
+        spin_sdk::time::sleep(left.min(pause)).await;
+    }
+
+    fn block(&mut self, now: Instant) -> Call {
+        let node = self.link.node_for(Some(self.key.as_bytes()));
+        if !Arc::ptr_eq(&node, &self.node) {
+            self.connection = None;
+            self.node = node;
+        }
+        let open_limit = self.node.open_limit().min(self.timeout);
+        let answer = block(
+            Arc::clone(&self.node),
+            self.connection.take(),
+            self.key.clone(),
+            open_limit,
+        );
+        Call {
+            answer: Box::pin(answer),
+            given_up_at: now + open_limit + BLOCK_WHOLE.0 + self.timeout,
+        }
+    }
+}
+
+/// Blocks once, over `used`, an idle connection, or a new one.
+async fn block(
+    node: Arc<Node>,
+    used: Option<Connection>,
+    key: String,
+    open_limit: Duration,
+) -> Answer {
+    let mut used = used.or_else(|| node.idle().pop());
+    loop {
+        let is_new = used.is_none();
+        let connection = match used.take() {
+            Some(connection) => connection,
+            None => match node.open_to_listen(open_limit).await {
                 Some(connection) => connection,
-                None => match self.node.open().await {
-                    Some(connection) => connection,
-                    None => break,
-                },
-            };
-            let left = until.saturating_duration_since(Instant::now());
-            // 0 would be for ever.
-            let seconds = format!("{:.3}", left.as_secs_f64().max(0.001));
-            let arguments = [binary(self.key.as_bytes()), binary(seconds.as_bytes())];
-            if let Ok(reply) = connection.execute("BLPOP", arguments).await {
-                self.connection = Some(connection);
-                let is_signal = matches!(reply.as_slice(), [_, _]);
-                return if is_signal {
-                    Heard::Signal
-                } else {
-                    Heard::Nothing
-                };
+                None => return Answer::Failed,
+            },
+        };
+        let (_, seconds) = match node.blocking() {
+            Blocking::Decimals => BLOCK,
+            Blocking::WholeSeconds => BLOCK_WHOLE,
+        };
+        let arguments = [binary(key.as_bytes()), binary(seconds.as_bytes())];
+        let error = match connection.execute("BLPOP", arguments).await {
+            Ok(reply) if reply.len() == 2 => return Answer::Signal(connection),
+            Ok(_) => return Answer::Nothing(connection),
+            Err(error) => RedisError::from_spin(error, true),
+        };
+        match error.kind() {
+            RedisErrorKind::Refused(_) if error.knows_no_decimals() => {
+                node.knows_no_decimals();
+                used = Some(connection);
+            }
+            RedisErrorKind::Refused(Code::NoPerm | Code::Other) => {
+                node.refuses_blocking();
+                return Answer::Failed;
             }
             // One that lay idle may have been closed meanwhile.
-            if is_new {
-                break;
-            }
+            RedisErrorKind::Unreachable if !is_new => {}
+            _ => return Answer::Failed,
         }
-        let left = until.saturating_duration_since(Instant::now());
-        spin_sdk::time::sleep(left.min(WITHOUT_SIGNAL)).await;
-        Heard::Unsure
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let mut idle = self.node.idle();
-        if idle.len() < MOST_IDLE {
-            idle.extend(self.connection.take());
+        if let Some(connection) = self.connection.take() {
+            self.node.keep(connection, MOST_IDLE);
         }
+        let Some(call) = self.call.take() else { return };
+        if self.node.idle().len() >= MOST_IDLE {
+            return;
+        }
+        // The call ends soon, and then its connection is another's.
+        let node = Arc::clone(&self.node);
+        wit_bindgen::spawn(async move {
+            let left = call.given_up_at.saturating_duration_since(Instant::now());
+            let answer = within(left, call.answer).await;
+            if let Some(Answer::Signal(connection) | Answer::Nothing(connection)) = answer {
+                node.keep(connection, MOST_IDLE);
+            }
+        });
     }
 }

@@ -178,6 +178,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(scripts, 14);
+        assert_eq!(scripts, 15);
     }
 }

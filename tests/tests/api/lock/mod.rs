@@ -1,6 +1,8 @@
 //! The lock: what anybody sees of it in Redis, how it is waited for, kept, lost, and counted.
 
+mod connections;
 mod fencing;
+mod liveness;
 mod lost;
 mod queue;
 mod renewal;

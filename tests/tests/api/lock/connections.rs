@@ -1,0 +1,165 @@
+//! A waiter keeps one connection to Redis, and looks where it can't listen.
+
+use std::time::Duration;
+
+use edgelatch_tests::{
+    Answer, App, AppBuilder, Behaviour, FakeRedis, Network, Proxy, RedisServer, until,
+};
+use redis::aio::MultiplexedConnection;
+use tokio::task::JoinHandle;
+
+const PATH: &str = "/api/v1/users/42/lock";
+const QUEUE: &str = "{user:42:lock}:queue";
+
+/// What waiting costs Redis.
+struct Costs {
+    redis: MultiplexedConnection,
+    connections: u64,
+    commands: u64,
+}
+
+impl Costs {
+    async fn so_far(redis: &RedisServer) -> Self {
+        let mut redis = redis.connection().await;
+        let (connections, commands) = Self::read(&mut redis).await;
+        Self {
+            redis,
+            connections,
+            commands,
+        }
+    }
+
+    async fn read(redis: &mut MultiplexedConnection) -> (u64, u64) {
+        let mut info = redis::cmd("INFO");
+        let info: String = info.arg("everything").query_async(redis).await.unwrap();
+        let number = |prefix: &str| {
+            let value = info.lines().find_map(|line| line.strip_prefix(prefix));
+            let digits = value.and_then(|value| value.split(',').next());
+            digits.map_or(0, |digits| digits.trim().parse::<u64>().unwrap())
+        };
+        let commands = number("cmdstat_evalsha:calls=") + number("cmdstat_blpop:calls=");
+        (number("total_connections_received:"), commands)
+    }
+
+    /// The connections and the commands since then.
+    async fn since(&mut self) -> (u64, u64) {
+        let (connections, commands) = Self::read(&mut self.redis).await;
+        (connections - self.connections, commands - self.commands)
+    }
+
+    async fn waiting(&mut self) -> u64 {
+        let mut count = redis::cmd("ZCARD");
+        count.arg(QUEUE).query_async(&mut self.redis).await.unwrap()
+    }
+}
+
+/// Lets `count` actions wait for five seconds, and asserts what that costs: so many connections at
+/// the most, and under five commands a second for each waiter.
+async fn assert_costs(app: &App, count: u64, connections: u64) {
+    app.post(&format!("{PATH}?expire=600")).await;
+    let mut costs = Costs::so_far(&app.redis).await;
+    let waiters: Vec<JoinHandle<Answer>> = (0..count)
+        .map(|_| app.perform("user_id=42&timeout=5").spawn())
+        .collect();
+    for waiter in waiters {
+        waiter.await.unwrap().assert_problem(423, "lock-held");
+    }
+    let (opened, commands) = costs.since().await;
+    assert!(opened <= connections, "{opened} connections");
+    let rate = commands as f64 / count as f64 / 5.0;
+    assert!(rate < 5.0, "{rate} commands a second for each");
+    assert_eq!(costs.waiting().await, 0);
+}
+
+fn behind(port: u16) -> AppBuilder {
+    App::builder()
+        .patient()
+        .var("redis_port", &port.to_string())
+}
+
+#[tokio::test]
+async fn a_waiter_keeps_one_connection() {
+    let app = App::builder().patient().start().await;
+    // The shared one, should the instance be new, and its own.
+    assert_costs(&app, 1, 2).await;
+}
+
+#[tokio::test]
+async fn a_waiter_far_from_redis_keeps_one_connection() {
+    let redis = RedisServer::start().await;
+    let proxy = Proxy::start(redis.port()).await;
+    proxy.set_network(Network {
+        delay: Duration::from_millis(40),
+        ..Network::default()
+    });
+    let app = behind(proxy.port()).redis(redis).start().await;
+    assert_costs(&app, 1, 2).await;
+}
+
+#[tokio::test]
+async fn waiters_block_for_whole_seconds_where_there_are_no_decimals() {
+    let redis = RedisServer::start().await;
+    let old = FakeRedis::start(Behaviour::ForwardAsRedis5(redis.port())).await;
+    let app = behind(old.port()).redis(redis).start().await;
+    let calls = app.redis.calls("blpop").await;
+    assert_costs(&app, 4, 5).await;
+    let calls = app.redis.calls("blpop").await - calls;
+    assert!((4..=4 * 8).contains(&calls), "{calls}");
+    // A signal is heard all the same.
+    let other = app.post("/api/v1/users/7/lock?expire=600").await;
+    let token = other.json()["token"].as_str().unwrap().to_owned();
+    let waiter = app.perform("user_id=7&timeout=30").spawn();
+    until("it waits", || async {
+        app.redis.exists("{user:7:lock}:queue").await
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let release = app.delete("/api/v1/users/7/lock");
+    release.header("lock-token", &token).await;
+    waiter.await.unwrap().assert_success();
+}
+
+#[tokio::test]
+async fn waiters_look_over_the_shared_connection_where_blocking_is_refused() {
+    let redis = RedisServer::start().await;
+    let rules = [
+        "ACL", "SETUSER", "default", "on", "nopass", "~*", "+@all", "-blpop",
+    ];
+    let _: String = redis.run(&rules).await;
+    let app = App::builder().patient().redis(redis).start().await;
+    // The shared one, and one for each that finds out at the same time.
+    assert_costs(&app, 4, 5).await;
+}
+
+#[tokio::test]
+async fn waiting_leaves_connections_to_others() {
+    let app = App::builder()
+        .runtime_config("[outbound_redis]\nmax_connections = 8\n")
+        .start()
+        .await;
+    let lease = app.post(&format!("{PATH}?expire=600")).await;
+    let token = lease.json()["token"].as_str().unwrap().to_owned();
+    let mut costs = Costs::so_far(&app.redis).await;
+    let mut waiters: Vec<JoinHandle<Answer>> = Vec::new();
+    // One by one, since a burst would get more instances than there are connections.
+    for place in 1..=40 {
+        waiters.push(app.perform("user_id=42&timeout=60").spawn());
+        while costs.waiting().await < place {
+            assert!(
+                !waiters.iter().any(JoinHandle::is_finished),
+                "one waits no longer"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    for user in 100..140 {
+        let answer = app.perform(&format!("user_id={user}")).await;
+        answer.assert_body(200, r#"{"status":"success"}"#);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let release = app.delete(PATH).header("lock-token", &token).await;
+    release.assert_body(204, "");
+    for waiter in waiters {
+        waiter.await.unwrap().assert_success();
+    }
+}
