@@ -1,5 +1,5 @@
-//! Gathers what is served: the files in `static/`, the committed OpenAPI document, and Swagger UI out of its archive. Each is
-//! compressed once, here, and has a tag made of its bytes.
+//! Collects the files to serve: those in `static/`, the committed OpenAPI document, and Swagger UI
+//! from its archive. Each is compressed once, here, and gets the SHA-1 of its bytes as its tag.
 
 use std::fmt::Write as _;
 use std::io::{Cursor, Read as _, Write as _};

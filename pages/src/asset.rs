@@ -1,4 +1,4 @@
-//! One file that is served.
+//! A file that this component serves.
 
 use std::io::Read as _;
 
@@ -9,27 +9,30 @@ use edgelatch::types::etag::ETag;
 use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-/// What a page may do: run and show what comes from here, and ask this service. Style attributes are what Swagger UI draws with.
+/// A page may run, show and request what this service has, and nothing else. Swagger UI needs style
+/// attributes.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'",
 );
 
-/// Kept, but asked for again each time: a 304 costs little, and a new version is seen at once.
+/// A browser may store a file but revalidates it each time: a 304 costs little, and a new version
+/// shows at once.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// A file, compressed when this crate was built.
+/// A file, compressed when this crate is built.
 pub(crate) struct Asset {
     path: &'static str,
     media_type: &'static str,
     /// The SHA-1 of the file's bytes.
     tag: &'static str,
-    /// How many bytes the file has.
+    /// The length of the file in bytes, uncompressed.
     length: usize,
     gzip: &'static [u8],
 }
 
-/// All of them, as `build.rs` has gathered them.
+/// Every file, collected by `build.rs`.
 static ASSETS: &[Asset] = &include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// The file at this path.
@@ -38,10 +41,10 @@ pub(crate) fn find(path: &str) -> Option<&'static Asset> {
 }
 
 impl Asset {
-    /// 200 with the file, or 304 where the client has it (RFC 9110, section 13.1.2).
+    /// 200 with the file, or 304 if the client has it (RFC 9110, section 13.1.2).
     ///
     /// # Errors
-    /// 422 where a condition is malformed.
+    /// 422 if a condition is malformed.
     pub(crate) fn answer(&self, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
         let conditions = conditions::parse(headers).map_err(Problem::invalid_request)?;
         let tag = ETag::of_digits(self.tag);
@@ -91,9 +94,9 @@ impl Asset {
         response
     }
 
-    /// What a 304 says too.
+    /// Adds the headers that a 304 has too.
     fn describe(&self, headers: &mut HeaderMap) {
-        // Weak: one tag for the file as it is and compressed (RFC 9110, section 8.8.1).
+        // Weak: one tag for the plain and the compressed file (RFC 9110, section 8.8.1).
         if let Ok(tag) = HeaderValue::try_from(format!("W/\"{}\"", self.tag)) {
             headers.insert(header::ETAG, tag);
         }
@@ -104,13 +107,13 @@ impl Asset {
 
     fn unpacked(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.length);
-        // What `build.rs` has compressed can be read again.
+        // `build.rs` compressed these bytes, so they can be unpacked.
         let _ = GzDecoder::new(self.gzip).read_to_end(&mut bytes);
         bytes
     }
 }
 
-/// Whether a client takes gzip (RFC 9110, section 12.5.3).
+/// Whether a client accepts gzip (RFC 9110, section 12.5.3).
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let listed = headers
         .get_all(header::ACCEPT_ENCODING)

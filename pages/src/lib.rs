@@ -1,5 +1,7 @@
-//! The pages of edgelatch: `/docs`, to read and try the service on, and `/openapi.json`. A component of its own, so that the API's
-//! does not grow by them; it needs nothing but the request, not Redis and no variable.
+//! The pages of edgelatch: `/docs`, `/docs/live` and `/openapi.json`.
+//!
+//! They are a component of their own, so that the API's component does not grow. It needs the
+//! request only: no Redis and no variables.
 
 mod asset;
 
@@ -11,7 +13,7 @@ use edgelatch::http::{AccessLog, RequestHead};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::Full;
 
-/// Served methods.
+/// The methods that every path accepts.
 const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 /// The component's entry point.
@@ -23,7 +25,7 @@ pub async fn handle(request: spin_sdk::http::Request) -> http::Response<Full<Byt
     response.map(Full::new)
 }
 
-/// Answers a request. Its body does not matter.
+/// Answers a request; its body is not read.
 fn answer(head: &RequestHead, headers: &HeaderMap) -> Result<Answer, Problem> {
     let path = head.path();
     let path = path.strip_suffix('/').unwrap_or(path);

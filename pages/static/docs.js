@@ -1,4 +1,5 @@
-// Shows /openapi.json with Swagger UI. Nothing is fetched but from this service: no validator, no fonts, no CDN.
+// Shows /openapi.json with Swagger UI. Everything is loaded from this service: no validator, no
+// fonts, no CDN.
 window.addEventListener("DOMContentLoaded", () => {
   window.ui = SwaggerUIBundle({
     url: "/openapi.json",

@@ -1,13 +1,14 @@
-// Two clients of one lock, and the cache of its user. Nothing is asked but this service; nothing is kept but in this page.
+// Two clients of one lock, and the cache of its user. Requests go to this service only, and
+// nothing is stored outside this page.
 "use strict";
 
-/** How many answers a pane shows. */
+/** The number of answers that a pane shows. */
 const SHOWN = 6;
 
 const field = (id) => document.getElementById(id).value.trim();
 const url = (rest) => `/api/v1/users/${encodeURIComponent(field("user"))}/${rest}`;
 
-/** An element with a text. */
+/** Makes an element with a text. */
 function element(name, text, className = "") {
   const made = document.createElement(name);
   made.textContent = text;
@@ -15,7 +16,7 @@ function element(name, text, className = "") {
   return made;
 }
 
-/** Sends a request. */
+/** Sends a request and reads its whole answer. */
 async function ask(method, path, headers = {}, body = undefined) {
   const token = field("token");
   if (token) headers = { ...headers, Authorization: `Bearer ${token}` };
@@ -23,11 +24,12 @@ async function ask(method, path, headers = {}, body = undefined) {
   const answer = await fetch(path, { method, headers, body, cache: "no-store" });
   const text = await answer.text();
   let json = null;
-  try { json = JSON.parse(text); } catch { /* Nothing, or not JSON: shown as it is. */ }
-  return { method, path, status: answer.status, headers: answer.headers, text, json, ms: performance.now() - began };
+  try { json = JSON.parse(text); } catch { /* Empty, or not JSON. */ }
+  const ms = performance.now() - began;
+  return { method, path, status: answer.status, headers: answer.headers, text, json, ms };
 }
 
-/** Something that lasts until a moment, and is shown with what is left of it. */
+/** A bar that shows the time left until a deadline. */
 class Countdown {
   constructor(pane, shown) {
     this.bar = pane.querySelector("progress");
@@ -60,7 +62,8 @@ class Pane {
     this.answers = section.querySelector(".answers");
     this.countdown = new Countdown(section, (left) => this.tick(left));
     for (const button of section.querySelectorAll("button")) {
-      button.addEventListener("click", () => this[button.dataset.do]().catch((error) => this.say(String(error))));
+      const act = () => this[button.dataset.do]().catch((error) => this.say(String(error)));
+      button.addEventListener("click", act);
     }
   }
   say(text, className = "") {
@@ -70,8 +73,8 @@ class Pane {
   }
   async ask(...request) {
     const answer = await ask(...request);
-    const detail = [answer.headers.get("cache-status"), answer.status >= 400 && answer.json?.detail, answer.status === 422 && answer.json?.title]
-      .filter(Boolean)[0] ?? "";
+    const failed = answer.status >= 400 && answer.json;
+    const detail = answer.headers.get("cache-status") || (failed && failed.detail) || "";
     const line = `${answer.method} → ${answer.status}, ${answer.ms.toFixed(0)} ms ${detail}`;
     this.answers.prepend(element("li", line, answer.status >= 400 ? "bad" : ""));
     while (this.answers.children.length > SHOWN) this.answers.lastElementChild.remove();
@@ -79,16 +82,18 @@ class Pane {
   }
 }
 
-/** One who wants the lock, with a token of its own. */
+/** A client with a lock token of its own. */
 class Client extends Pane {
   constructor(section) {
     section.append(document.getElementById("client").content.cloneNode(true));
     section.querySelector("h2").textContent = section.dataset.name;
     super(section);
-    this.lose("without the lock");
+    this.lose("no lock");
   }
   can(...names) {
-    for (const button of this.section.querySelectorAll("button")) button.disabled = !names.includes(button.dataset.do);
+    for (const button of this.section.querySelectorAll("button")) {
+      button.disabled = !names.includes(button.dataset.do);
+    }
   }
   lose(why) {
     this.fencing = null;
@@ -97,8 +102,8 @@ class Client extends Pane {
     this.can("take", "wait");
   }
   tick(left) {
-    if (left <= 0) return this.lose("it has expired");
-    this.say(`has it, number ${this.fencing}, for ${left.toFixed(1)} s`, "held");
+    if (left <= 0) return this.lose("the lock expired");
+    this.say(`holds the lock, fencing token ${this.fencing}, ${left.toFixed(1)} s left`, "held");
   }
   hold(answer) {
     this.fencing = answer.json.fencing_token;
@@ -106,16 +111,17 @@ class Client extends Pane {
     this.countdown.start(answer.json.expires_in);
   }
   async acquire(timeout) {
-    // A token for one hold: with it, asking again after a lost answer renews instead of waiting for oneself.
+    // A new token for each hold. With it, a retry after a lost answer renews the lock.
     const bytes = crypto.getRandomValues(new Uint8Array(16));
     this.lockToken = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
     const query = new URLSearchParams({ timeout, expire: field("expire") });
     this.can();
-    this.say("asks for it", "waiting");
-    const answer = await this.ask("POST", url(`lock?${query}`), { "Lock-Token": this.lockToken });
+    this.say("waits for the lock", "waiting");
+    const token = { "Lock-Token": this.lockToken };
+    const answer = await this.ask("POST", url(`lock?${query}`), token);
     if (answer.status === 201) return this.hold(answer);
     const after = answer.headers.get("retry-after");
-    this.lose(after ? `could not have it; try again in ${after} s` : "could not have it");
+    this.lose(after ? `did not get the lock; retry in ${after} s` : "did not get the lock");
   }
   take() { return this.acquire("0"); }
   wait() { return this.acquire(field("timeout")); }
@@ -123,11 +129,11 @@ class Client extends Pane {
     const query = new URLSearchParams({ expire: field("expire") });
     const answer = await this.ask("PUT", url(`lock?${query}`), { "Lock-Token": this.lockToken });
     if (answer.status === 200) this.hold(answer);
-    else this.lose("has lost it");
+    else this.lose("lost the lock");
   }
   async release() {
     const answer = await this.ask("DELETE", url("lock"), { "Lock-Token": this.lockToken });
-    this.lose(answer.status === 204 ? "has released it" : "has lost it");
+    this.lose(answer.status === 204 ? "released the lock" : "lost the lock");
   }
 }
 
@@ -135,14 +141,15 @@ class Client extends Pane {
 class Cache extends Pane {
   get path() { return url("cache/live"); }
   tick(left) {
-    this.say(left > 0 ? `${this.age(left)}; lives for ${left.toFixed(1)} s` : "it has expired");
+    this.say(left > 0 ? `${this.age(left)}; ${left.toFixed(1)} s left` : "expired");
     if (left <= 0) this.countdown.stop();
   }
   age(left) { return `${this.found}, ${(this.lifetime - left).toFixed(1)} s old`; }
   async put() {
     const query = new URLSearchParams({ expire: field("expire") });
     const body = this.section.querySelector("textarea").value;
-    const answer = await this.ask("PUT", `${this.path}?${query}`, { "Content-Type": "application/json" }, body);
+    const json = { "Content-Type": "application/json" };
+    const answer = await this.ask("PUT", `${this.path}?${query}`, json, body);
     if (answer.status >= 400) return;
     this.tag = answer.headers.get("etag");
     this.lifetime = Number(field("expire"));
@@ -156,12 +163,12 @@ class Cache extends Pane {
     if (answer.status === 404 || !left) {
       this.tag = null;
       this.countdown.stop();
-      return this.say("a miss: there is nothing");
+      return this.say("miss: there is no entry");
     }
     this.tag = answer.headers.get("etag");
-    this.found = answer.status === 304 ? "a hit, unchanged" : "a hit";
+    this.found = answer.status === 304 ? "hit, unchanged" : "hit";
     this.lifetime = Math.max(this.lifetime ?? 0, Number(left[1]));
-    // Whole seconds, rounded down: what is known more exactly stays.
+    // max-age is in whole seconds, rounded down: a running countdown knows better.
     if (this.countdown.end === null) this.countdown.start(Number(left[1]));
   }
   async drop() {
@@ -172,14 +179,20 @@ class Cache extends Pane {
   }
 }
 
-/** What anybody may see of the lock. */
+/** Describes a held lock. A foreign client's lock has no fencing token, and may not expire. */
+function describe({ fencing_token: token, expires_in: left }) {
+  const number = token === null ? "" : `, fencing token ${token}`;
+  return `The lock is held${number}${left === null ? "" : `, ${left.toFixed(1)} s left`}.`;
+}
+
+/** Shows what anybody may see of the lock, twice a second. */
 async function watch() {
   const shown = document.getElementById("lock");
   try {
     const { status, json } = await ask("GET", url("lock"));
     if (status !== 200) shown.textContent = json?.detail ?? `${status}`;
     else if (!json.held) shown.textContent = "The lock is free.";
-    else shown.textContent = `The lock is held, number ${json.fencing_token ?? "unknown"}${json.expires_in === null ? "" : `, for ${json.expires_in.toFixed(1)} s`}.`;
+    else shown.textContent = describe(json);
   } catch {
     shown.textContent = "The service does not answer.";
   }

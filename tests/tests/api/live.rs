@@ -1,4 +1,4 @@
-//! `/docs/live` in a browser: a lock that two clients want, and a cache.
+//! `/docs/live` in a browser: two clients contend for a lock, and a cache.
 
 use edgelatch_tests::{App, Browser};
 use fantoccini::Locator;
@@ -45,9 +45,9 @@ async fn two_clients_contend_for_a_lock() {
     set(&browser, "expire", "60").await;
     set(&browser, "timeout", "60").await;
     press(&browser, ADA, "take").await;
-    shows(&browser, ADA, "has it, number").await;
+    shows(&browser, ADA, "holds the lock, fencing token").await;
     let held = app.get("/api/v1/users/42/lock").await.json();
-    let number = format!("number {}", held["fencing_token"]);
+    let number = format!("fencing token {}", held["fencing_token"]);
     shows(&browser, ADA, &number).await;
     let left = "return document.querySelector('[data-name=Ada] progress').value";
     let began = browser.until("time is left", left).await.as_f64().unwrap();
@@ -57,22 +57,22 @@ async fn two_clients_contend_for_a_lock() {
     );
     browser.until("it counts down", &less).await;
     press(&browser, BO, "take").await;
-    shows(&browser, BO, "could not have it; try again in").await;
+    shows(&browser, BO, "did not get the lock; retry in").await;
     press(&browser, BO, "wait").await;
-    shows(&browser, BO, "asks for it").await;
+    shows(&browser, BO, "waits for the lock").await;
     press(&browser, ADA, "renew").await;
     shows(&browser, ADA, &number).await;
     press(&browser, ADA, "release").await;
-    shows(&browser, ADA, "has released it").await;
-    shows(&browser, BO, "has it, number").await;
+    shows(&browser, ADA, "released the lock").await;
+    shows(&browser, BO, "holds the lock, fencing token").await;
     let next = app.get("/api/v1/users/42/lock").await.json();
     assert!(next["fencing_token"].as_i64() > held["fencing_token"].as_i64());
     app.redis.run::<()>(&["DEL", "user:42:lock"]).await;
     press(&browser, BO, "renew").await;
-    shows(&browser, BO, "has lost it").await;
+    shows(&browser, BO, "lost the lock").await;
     set(&browser, "expire", "0.5").await;
     press(&browser, BO, "take").await;
-    shows(&browser, BO, "it has expired").await;
+    shows(&browser, BO, "the lock expired").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,12 +81,13 @@ async fn hits_and_ages_of_the_cache_are_shown() {
     let browser = open(&app).await;
     set(&browser, "expire", "60").await;
     press(&browser, "#cache", "read").await;
-    shows(&browser, "#cache", "a miss").await;
+    shows(&browser, "#cache", "miss").await;
     press(&browser, "#cache", "put").await;
     shows(&browser, "#cache", "stored, ").await;
     press(&browser, "#cache", "read").await;
-    shows(&browser, "#cache", "a hit, unchanged, ").await;
-    shows(&browser, "#cache", " s old; lives for ").await;
+    shows(&browser, "#cache", "hit, unchanged, ").await;
+    shows(&browser, "#cache", " s old; ").await;
+    shows(&browser, "#cache", " s left").await;
     let stored = "{user:42:lock}:cache:live";
     let json = app.redis.get(stored).await;
     assert!(json.is_some_and(|json| json.contains(r#"{"name": "Ada"}"#)));
@@ -104,10 +105,10 @@ async fn the_page_sends_the_token_and_asks_nobody_else() {
         .await;
     let browser = open(&app).await;
     press(&browser, ADA, "take").await;
-    shows(&browser, ADA, "could not have it").await;
+    shows(&browser, ADA, "did not get the lock").await;
     set(&browser, "token", "s3cret").await;
     press(&browser, ADA, "take").await;
-    shows(&browser, ADA, "has it, number").await;
+    shows(&browser, ADA, "holds the lock, fencing token").await;
     let origin = format!("http://{}/", app.address());
     for address in browser.fetched().await {
         assert!(address.starts_with(&origin), "{address}");

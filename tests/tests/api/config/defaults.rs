@@ -53,9 +53,9 @@ fn the_manifest_declares_these_defaults() {
 }
 
 #[test]
-fn the_readme_has_every_variable() {
+fn the_page_of_variables_has_every_variable() {
     let read = |file: &str| std::fs::read_to_string(root().join(file)).unwrap();
-    let (manifest, readme) = (read("spin.toml"), read("README.md"));
+    let (manifest, page) = (read("spin.toml"), read("docs/variables.md"));
     let declared = manifest.split("[variables]\n").nth(1).unwrap();
     let declared = declared.lines().take_while(|line| !line.is_empty());
     let names: Vec<_> = declared
@@ -63,7 +63,7 @@ fn the_readme_has_every_variable() {
         .collect();
     assert!(names.len() > DEFAULTS.len());
     for name in names {
-        let mut rows = readme.lines().filter(|line| line.starts_with("| `"));
+        let mut rows = page.lines().filter(|line| line.starts_with("| `"));
         assert!(rows.any(|row| row.contains(&format!("`{name}`"))), "{name}");
     }
 }

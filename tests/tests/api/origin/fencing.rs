@@ -1,12 +1,12 @@
-//! The README's SQL, in SQLite: a store that compares fencing tokens refuses a request that comes too late.
+//! The SQL of docs/backend.md, in SQLite: a store that compares fencing tokens refuses a request that comes too late.
 
 use edgelatch_tests::{App, Origin, Reply, root};
 use sqlite::{Connection, State};
 
-/// The statements in the README's block of SQL.
+/// The statements in the page's block of SQL.
 fn statements() -> Vec<String> {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let (_, rest) = readme.split_once("```sql\n").unwrap();
+    let page = std::fs::read_to_string(root().join("docs/backend.md")).unwrap();
+    let (_, rest) = page.split_once("```sql\n").unwrap();
     let (block, _) = rest.split_once("```").unwrap();
     let lines = block.lines().filter(|line| !line.starts_with("--"));
     let text = lines.collect::<Vec<_>>().join("\n");
