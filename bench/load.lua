@@ -1,6 +1,7 @@
 -- The load that wrk sends, and the report that it prints: one line of JSON.
 --
--- Arguments after `--`: the case, the number of users (a power of ten), the seed, the size of a cached value in bytes.
+-- Arguments after `--`: the case, the number of users (a power of ten), the seed, and the size of a
+-- cached value in bytes.
 
 local counter = 0
 
@@ -14,8 +15,9 @@ local users
 local last
 local next_request
 
--- Scattered over all users, and none twice before all others: requests that are under way at the same time never want one lock, which
--- the peers that don't wait for it would answer with a failure. 61803 has no factor in common with a power of ten.
+-- Visits all users in a scattered order before it repeats one. So concurrent requests never compete
+-- for one lock, which peers that don't wait would answer with a failure. 61803 and powers of ten
+-- have no common factor.
 local function next_user()
   last = (last + 61803) % users
   return last + 1
@@ -37,7 +39,7 @@ end
 
 local function act(name)
   return function()
-    -- With `Content-Length: 0`, as clients send it with a POST that has no body (RFC 9110, section 8.6).
+    -- With `Content-Length: 0`, as clients send it with an empty POST (RFC 9110, section 8.6).
     return wrk.format("POST", "/api/v1/users/" .. name .. "?user_id=" .. next_user(), {}, "")
   end
 end

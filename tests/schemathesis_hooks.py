@@ -1,4 +1,4 @@
-"""What schemathesis has to know that neither the document nor schemathesis.toml can say."""
+"""Hooks for what neither openapi.json nor schemathesis.toml can say."""
 
 import schemathesis
 from schemathesis.openapi.checks import RejectedPositiveData
@@ -6,7 +6,7 @@ from schemathesis.openapi.checks import RejectedPositiveData
 
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
-    """The token is optional in general; the service that is judged has one, so here it is needed."""
+    """The token is optional, but the service under test has one, so it is required here."""
     for item in raw_schema["paths"].values():
         for operation in item.values():
             if "security" in operation:
@@ -21,6 +21,6 @@ def filter_case(context, case):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """An Idempotency-Key that was used for another request is refused, and chance uses keys twice."""
+    """A reused Idempotency-Key is rejected, and random requests reuse keys."""
     reused = b'"urn:edgelatch:idempotency-key-reused"' in response.content
     return not (reused and isinstance(failure, RejectedPositiveData))

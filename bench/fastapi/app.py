@@ -1,8 +1,9 @@
 """The FastAPI peer: the original service's design, with its release repaired.
 
-The original stored "1" as the lock's value and released on "locked", so it never released. Here each acquisition has a token, and
-the script compares it. All else is as it was: SET NX EX, tried again every 100 ms until the timeout, one pool of connections.
-With ORIGIN set the action is a POST to that backend, as the service's is; without, it is the original's placeholder.
+The original stored "1" as the lock's value and released on "locked", so it never released. Here
+each acquisition has a token, and the script compares it. Everything else is as it was: SET NX EX,
+repeated every 100 ms until the timeout, and one connection pool. With ORIGIN set, the action is a
+POST to that backend, as in the service. Without it, the action is the original's placeholder.
 """
 
 import asyncio
@@ -37,7 +38,9 @@ class RedisClient:
         token = uuid.uuid4().hex
         return token if await self.redis.set(key, token, nx=True, ex=expire) else None
 
-    async def acquire_lock_with_timeout(self, key: str, timeout: float, expire: int = 10) -> str | None:
+    async def acquire_lock_with_timeout(
+        self, key: str, timeout: float, expire: int = 10
+    ) -> str | None:
         deadline = time.monotonic() + timeout
         while True:
             token = await self.try_acquire_lock(key, expire)

@@ -1,5 +1,5 @@
-//! A client that notes when each part of an answer arrives, which load generators don't tell: one HTTP/1.1 connection, one request at
-//! a time.
+//! An HTTP/1.1 client that records when each part of an answer arrives, which load generators don't
+//! report. It has one connection and sends one request at a time.
 
 use std::time::{Duration, Instant};
 
@@ -7,38 +7,38 @@ use anyhow::{Context as _, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Headers that an answer may have.
+/// The most headers that an answer may have.
 const MOST_HEADERS: usize = 32;
 
-/// A connection that is kept open from one request to the next.
+/// A connection that stays open between requests.
 pub(crate) struct Client {
     stream: TcpStream,
     host: String,
     received: Vec<u8>,
 }
 
-/// An answer, and when it came.
+/// An answer, and when it arrived.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
     /// Its status.
     pub(crate) status: u16,
     /// When the request was sent.
     pub(crate) sent: Instant,
-    /// When all of its head had come.
+    /// When its head was complete.
     pub(crate) head: Instant,
-    /// When all of its body had come.
+    /// When its body was complete.
     pub(crate) end: Instant,
-    /// Whether the body, or a part of it, came apart from the head.
+    /// Whether the body, or a part of it, arrived after the head.
     pub(crate) split: bool,
 }
 
 impl Answer {
-    /// From the request to the last byte.
+    /// The time from the request to the last byte.
     pub(crate) fn took(&self) -> Duration {
         self.end - self.sent
     }
 
-    /// How long the body was behind the head.
+    /// The time from the head to the end of the body.
     pub(crate) fn trail(&self) -> Duration {
         self.end - self.head
     }
@@ -48,7 +48,7 @@ impl Client {
     /// Connects to `host:port`.
     ///
     /// # Errors
-    /// If nobody listens there.
+    /// If nothing listens there.
     pub(crate) async fn connect(address: &str) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -59,10 +59,10 @@ impl Client {
         })
     }
 
-    /// Sends a request without a body and reads the whole answer.
+    /// Sends a request without a body and reads the answer.
     ///
     /// # Errors
-    /// If the connection breaks, or the answer is not one whose length was announced.
+    /// If the connection is closed, or the answer does not announce its length.
     pub(crate) async fn call(&mut self, method: &str, path: &str) -> anyhow::Result<Answer> {
         self.call_with(method, path, "").await
     }
@@ -78,7 +78,8 @@ impl Client {
         body: &str,
     ) -> anyhow::Result<Answer> {
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
             self.host,
             body.len()
         );
@@ -92,27 +93,27 @@ impl Client {
         let mut head = None;
         loop {
             if self.stream.read_buf(&mut self.received).await? == 0 {
-                bail!("the connection was closed before the answer was whole");
+                bail!("the connection was closed before the answer was complete");
             }
             let now = Instant::now();
             let Some(announced) = Head::parse(&self.received)? else {
                 continue;
             };
-            let came = *head.get_or_insert(now);
+            let head_arrived_at = *head.get_or_insert(now);
             if self.received.len() >= announced.length + announced.body {
                 return Ok(Answer {
                     status: announced.status,
                     sent,
-                    head: came,
+                    head: head_arrived_at,
                     end: now,
-                    split: came != now,
+                    split: head_arrived_at != now,
                 });
             }
         }
     }
 }
 
-/// What the head of an answer says.
+/// The parts of an answer's head that we need.
 #[derive(Debug, PartialEq)]
 struct Head {
     status: u16,
@@ -123,7 +124,7 @@ struct Head {
 }
 
 impl Head {
-    /// Reads it; `None` while it is not whole.
+    /// Parses it. `None` while it is incomplete.
     fn parse(received: &[u8]) -> anyhow::Result<Option<Self>> {
         let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
         let mut response = httparse::Response::new(&mut headers);
@@ -156,7 +157,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that writes these pieces, a moment apart, to whoever asks.
+    /// A server that writes these pieces, 30 ms apart, to its first client.
     async fn serving(pieces: &'static [&'static str]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_trails_its_head_is_seen() {
+    async fn a_late_body_is_noticed() {
         let address = serving(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", "{}"]).await;
         let mut client = Client::connect(&address).await.unwrap();
         let answer = client.call("GET", "/").await.unwrap();
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_cut_off_is_an_error() {
+    async fn a_truncated_answer_is_an_error() {
         let address = serving(&["HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{}"]).await;
         let mut client = Client::connect(&address).await.unwrap();
         assert!(client.call("GET", "/").await.is_err());

@@ -1,5 +1,5 @@
-//! Cached values for many users, faster than over HTTP: one is written through the peer, and Redis copies what that left, whatever its
-//! keys are, with the user's number exchanged.
+//! Cached values for many users, faster than over HTTP. We write one value through the peer. Then
+//! Redis copies its keys, with another user's number in each.
 
 use anyhow::{Context as _, bail};
 
@@ -7,13 +7,14 @@ use crate::client::Client;
 use crate::peers::Server;
 use crate::plan::Bench;
 
-/// A number that is found in a key without mistake.
+/// A user id that is unmistakable in a key.
 const MODEL: &str = "918273645546372819";
 
-/// Users that are made in one script, so that Redis stays able to answer.
+/// Users per script, so that Redis can answer others in between.
 const AT_ONCE: u64 = 20_000;
 
-/// Copies a key to those of the users `ARGV[3]` to `ARGV[4]`: `ARGV[1]` and `ARGV[2]` are what is before and behind the number.
+/// Copies a key for the users `ARGV[3]` to `ARGV[4]`. `ARGV[1]` and `ARGV[2]` are the parts of the
+/// key before and after the user id.
 const COPY: &str = "
 local value = redis.call('DUMP', KEYS[1])
 local ttl = math.max(redis.call('PTTL', KEYS[1]), 0)
@@ -22,10 +23,10 @@ for user = tonumber(ARGV[3]), tonumber(ARGV[4]) do
 end
 return ARGV[4]";
 
-/// Gives the users from 1 to `users` a cached value of `bytes` bytes each, and forgets all other keys.
+/// Gives each user from 1 to `users` a cached value of `bytes` bytes, and deletes all other keys.
 ///
 /// # Errors
-/// If the peer does not take the value.
+/// If the peer rejects the value.
 pub(crate) async fn fill(
     bench: &Bench,
     server: &Server,
@@ -40,7 +41,7 @@ pub(crate) async fn fill(
     if answer.status >= 300 {
         bail!("{} answered {} to a PUT", server.peer(), answer.status);
     }
-    // Requests of an earlier load, which its end has cut off, may still write keys of their own.
+    // Requests that an earlier load has aborted may still write keys of their own.
     let pattern = format!("*{MODEL}*");
     let keys: Vec<String> = bench.redis.run(&["KEYS", &pattern]).await;
     for key in &keys {

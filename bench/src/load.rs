@@ -1,4 +1,4 @@
-//! Load from `wrk`, and what it costs meanwhile.
+//! Load from `wrk`, and what it costs.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::peers::{Peer, Server};
 use crate::plan::Bench;
 use crate::process::{self, Usage};
 
-/// What is sent: the names that `load.lua` knows.
+/// What is sent, by the names that `load.lua` has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Request {
@@ -21,7 +21,7 @@ pub(crate) enum Request {
     Get,
     /// `PUT` of a cached value
     Put,
-    /// Nine of the one and one of the other
+    /// Nine `GET` for each `PUT`
     Mixed,
 }
 
@@ -36,7 +36,7 @@ impl Request {
         }
     }
 
-    /// Whether it needs values to be there.
+    /// Whether it needs stored values.
     pub(crate) fn reads(self) -> bool {
         matches!(self, Self::Get | Self::Mixed)
     }
@@ -46,43 +46,43 @@ impl Request {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Load {
     pub(crate) request: Request,
-    /// Connections that each send one request after the other.
+    /// Connections, each of which sends one request after the other.
     pub(crate) connections: u32,
-    /// Users, of which each request is for a random one.
+    /// Users. Each request is for a random one.
     pub(crate) users: u64,
     /// Size of a cached value, in bytes.
     pub(crate) bytes: usize,
     pub(crate) seconds: u32,
 }
 
-/// What a load came to.
+/// The result of a load.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Loaded {
+pub(crate) struct LoadResult {
     pub(crate) requests: u64,
     pub(crate) per_second: f64,
-    /// Answers of 400 and more, and requests without any.
+    /// Answers of 400 and more, and requests without an answer.
     pub(crate) failed: u64,
-    /// Milliseconds that half of the answers took at most.
+    /// The median latency, in milliseconds.
     pub(crate) p50_ms: f64,
-    /// The same of 99 in 100.
+    /// The 99th percentile, in milliseconds.
     pub(crate) p99_ms: f64,
     /// Processor time of the server for each request, in microseconds.
     pub(crate) cpu_us: f64,
-    /// How much of a core Redis used.
+    /// The share of a core that Redis used.
     pub(crate) redis_cores: f64,
-    /// How many cores were used by processes that have nothing to do with the benchmark.
+    /// The cores that unrelated processes used.
     pub(crate) other_cores: f64,
 }
 
-/// Processor time of everybody who takes part, and of the whole machine.
-struct Spent {
+/// Processor time of each participant, and of the whole machine.
+struct CpuTimes {
     server: Duration,
     redis: Duration,
     own: Duration,
     machine: Duration,
 }
 
-impl Spent {
+impl CpuTimes {
     fn so_far(server: &Server, redis: u32) -> anyhow::Result<Self> {
         Ok(Self {
             machine: process::machine()?,
@@ -107,9 +107,9 @@ impl Spent {
     }
 }
 
-/// What `load.lua` prints.
+/// The report that `load.lua` prints.
 #[derive(Deserialize)]
-struct Printed {
+struct WrkReport {
     requests: u64,
     micros: u64,
     status: u64,
@@ -118,17 +118,17 @@ struct Printed {
     p99: u64,
 }
 
-/// One load on several peers, in rounds.
+/// One load on one peer, in rounds.
 #[derive(Serialize)]
 pub(crate) struct Series {
     pub(crate) peer: Peer,
     pub(crate) load: Load,
-    pub(crate) rounds: Vec<Loaded>,
+    pub(crate) rounds: Vec<LoadResult>,
 }
 
 impl Series {
-    /// One figure of all rounds.
-    pub(crate) fn each(&self, figure: impl Fn(&Loaded) -> f64) -> Vec<f64> {
+    /// One figure of each round.
+    pub(crate) fn each(&self, figure: impl Fn(&LoadResult) -> f64) -> Vec<f64> {
         self.rounds.iter().map(figure).collect()
     }
 
@@ -139,7 +139,7 @@ impl Series {
 }
 
 impl Load {
-    /// Puts it on a server. `seed` decides which users it asks for.
+    /// Runs it against a server. `seed` decides which users it asks for.
     ///
     /// # Errors
     /// If `wrk` can't be run, or nothing was answered.
@@ -148,17 +148,17 @@ impl Load {
         bench: &Bench,
         server: &Server,
         seed: usize,
-    ) -> anyhow::Result<Loaded> {
+    ) -> anyhow::Result<LoadResult> {
         let redis = bench.redis_pid().await?;
-        let before = Spent::so_far(server, redis)?;
+        let before = CpuTimes::so_far(server, redis)?;
         let printed = self.wrk(bench, server, seed).await?;
-        let spent = Spent::so_far(server, redis)?.since(&before);
+        let spent = CpuTimes::so_far(server, redis)?.since(&before);
         if printed.requests == 0 {
             bail!("{} answered nothing", server.peer());
         }
         let seconds = printed.micros as f64 / 1e6;
         let requests = printed.requests as f64;
-        Ok(Loaded {
+        Ok(LoadResult {
             requests: printed.requests,
             per_second: requests / seconds,
             failed: printed.status + printed.failed,
@@ -170,7 +170,7 @@ impl Load {
         })
     }
 
-    async fn wrk(&self, bench: &Bench, server: &Server, seed: usize) -> anyhow::Result<Printed> {
+    async fn wrk(&self, bench: &Bench, server: &Server, seed: usize) -> anyhow::Result<WrkReport> {
         let output = tokio::process::Command::new(&bench.programs.wrk)
             .args(["--threads", "1"])
             .args(["--connections", &self.connections.to_string()])

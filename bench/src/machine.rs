@@ -1,4 +1,4 @@
-//! What was measured on, as far as it matters for the figures.
+//! The machine, as far as it affects the figures.
 
 use std::time::SystemTime;
 
@@ -8,21 +8,21 @@ use serde::Serialize;
 /// The machine and the moment.
 #[derive(Serialize)]
 pub(crate) struct Machine {
-    /// When, in UTC (RFC 3339).
+    /// The time of the run, in UTC (RFC 3339).
     pub(crate) when: String,
     pub(crate) processors: usize,
-    /// What `/proc/cpuinfo` calls them.
+    /// The processors' name in `/proc/cpuinfo`.
     pub(crate) model: String,
     /// The version of the kernel.
     pub(crate) kernel: String,
     /// The version of Redis.
     pub(crate) redis: String,
-    /// Processes that wanted to run in the last minute before it began, on average: above 0.5, others were at work.
+    /// The load average of the last minute before the run: above 0.5, the machine was busy.
     pub(crate) load_before: f64,
 }
 
 impl Machine {
-    /// This one, now.
+    /// This machine, now.
     pub(crate) async fn here(redis: &RedisServer) -> Self {
         let info: String = redis.run(&["INFO", "server"]).await;
         Self {

@@ -1,5 +1,7 @@
-//! The benchmark: the service beside the least possible component, a native server and FastAPI, on one machine, in one go, in turns.
-//! `cargo xtask bench` builds what it needs and runs it. README.md beside it says what each figure means.
+//! The benchmark: the service, the least possible component, a native server and FastAPI, on one
+//! machine, in turns.
+//!
+//! `cargo xtask bench` builds what it needs and runs it. README.md beside it explains each figure.
 
 #![expect(
     clippy::print_stdout,
@@ -33,15 +35,15 @@ use crate::peers::{Peer, Programs, Server};
 use crate::plan::{Arguments, Bench, Case, Plan};
 use crate::report::{Findings, Measured};
 
-/// Peers that wait for a lock at all.
+/// Peers that wait for a lock.
 const WAITING: [Peer; 2] = [Peer::Service, Peer::Fastapi];
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Told to stop, it stops what it has started: that happens where the future is dropped.
+    // On a signal the future is dropped, which stops every process that it started.
     let outcome = tokio::select! {
         outcome = run(Arguments::parse()) => outcome,
-        stopped = told_to_stop() => stopped.and_then(|()| bail!("stopped")),
+        stopped = stop_signal() => stopped.and_then(|()| bail!("stopped")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,8 +54,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Ends when Ctrl-C or SIGTERM comes.
-async fn told_to_stop() -> anyhow::Result<()> {
+/// Returns on Ctrl-C or SIGTERM.
+async fn stop_signal() -> anyhow::Result<()> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -79,10 +81,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let began = Instant::now();
     let mut findings = Findings::new(arguments.label.clone(), arguments.runner, machine, plan);
-    // Those that take turns under load are started once, and stopped before anything is measured without them.
+    // Servers that take turns under load are started once, and stopped before the other cases.
     let mut servers = Vec::new();
     for case in Case::value_variants() {
-        if arguments.wants(*case) {
+        if arguments.selects(*case) {
             let name = case.to_possible_value();
             let name = name.map_or_else(String::new, |name| name.get_name().to_owned());
             eprintln!("bench: {:4.0} s  {name}", began.elapsed().as_secs_f64());
@@ -99,12 +101,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let failed = failed(&findings);
     ensure!(
         failed == 0,
-        "{failed} requests failed: the figures of those loads mean nothing"
+        "{failed} requests failed: the figures of those loads are invalid"
     );
     Ok(())
 }
 
-/// Measures one case and adds what was found.
+/// Measures one case and adds the result.
 async fn measure(
     bench: &Bench,
     case: Case,
@@ -172,7 +174,7 @@ async fn measure(
     Ok(())
 }
 
-/// Starts these peers and lets each do what it does only once before it is measured: import modules, teach scripts, open connections.
+/// Starts these peers and warms them up: they import modules, load scripts and open connections.
 async fn warm(bench: &Bench, peers: &[Peer]) -> anyhow::Result<Vec<Server>> {
     let servers = bench.start_all(peers).await?;
     for server in &servers {
@@ -181,7 +183,7 @@ async fn warm(bench: &Bench, peers: &[Peer]) -> anyhow::Result<Vec<Server>> {
     Ok(servers)
 }
 
-/// Requests that failed where none may.
+/// Failed requests of loads in which none may fail.
 fn failed(findings: &Findings) -> u64 {
     let loads = findings.loads.iter().flat_map(|load| &load.series);
     let series = loads.chain(&findings.connections).chain(&findings.users);

@@ -1,4 +1,4 @@
-//! What is compared, and how each is started: in a process of its own, on a free port, on the Redis it is told.
+//! The peers, and how each is started: in its own process, on a free port, with a given Redis.
 
 use std::fmt;
 use std::fs::File;
@@ -9,18 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use edgelatch_tests::START_LIMIT;
 use serde::Serialize;
 
 use crate::client::Client;
 use crate::process::Usage;
-
-/// How long a server may take until it answers: the component may have to be compiled first.
-const START_LIMIT: Duration = Duration::from_secs(90);
-
-/// How long it may take to stop when asked to.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// What runs the components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -32,7 +25,7 @@ pub(crate) enum Runner {
     Spin,
 }
 
-/// One of those that are compared.
+/// One of the compared servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Peer {
@@ -40,22 +33,22 @@ pub(crate) enum Peer {
     Service,
     /// The least component, on the same runner.
     Least,
-    /// The same, but with the scripts that the service runs and the headers that it sends.
+    /// The least component with the service's scripts and headers.
     Scripted,
     /// axum and redis-rs without WebAssembly.
     Native,
-    /// The original service's design.
+    /// The design of the original service.
     Fastapi,
 }
 
 impl Peer {
-    /// All that are compared throughout.
+    /// The peers of most cases.
     pub(crate) const ALL: [Self; 4] = [Self::Service, Self::Least, Self::Native, Self::Fastapi];
 
-    /// Those that are components.
+    /// The peers that are components.
     pub(crate) const COMPONENTS: [Self; 2] = [Self::Service, Self::Least];
 
-    /// Those between which it shows what of the distance to the least component is the contract's.
+    /// The peers that show which part of the distance to the least component the contract costs.
     pub(crate) const SCRIPTS: [Self; 3] = [Self::Service, Self::Least, Self::Scripted];
 }
 
@@ -71,12 +64,12 @@ impl fmt::Display for Peer {
     }
 }
 
-/// Where the programs are. `cargo xtask bench` builds them and tells it.
+/// The paths of the programs. `cargo xtask bench` builds them and sets the variables.
 #[derive(Clone)]
 pub(crate) struct Programs {
     /// The project's folder.
     pub(crate) root: PathBuf,
-    /// The host, or Spin.
+    /// The host or Spin.
     runner: PathBuf,
     native: PathBuf,
     python: PathBuf,
@@ -85,10 +78,10 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// As the environment says.
+    /// Reads the variables.
     ///
     /// # Errors
-    /// If it does not.
+    /// If one is not set.
     pub(crate) fn from_environment() -> anyhow::Result<Self> {
         let named = |name: &str| {
             let value = std::env::var_os(name).map(PathBuf::from);
@@ -103,7 +96,7 @@ impl Programs {
         })
     }
 
-    /// The compiled component of a peer that is one.
+    /// The compiled component of a peer. `None` if the peer is not a component.
     pub(crate) fn component(&self, peer: Peer) -> Option<PathBuf> {
         let file = match peer {
             Peer::Service => "target/wasm32-wasip2/release/edgelatch.wasm",
@@ -115,21 +108,21 @@ impl Programs {
         Some(self.root.join(file))
     }
 
-    fn command(&self, peer: Peer, listen: &str, with: &With<'_>) -> Command {
-        let redis = format!("redis://127.0.0.1:{}", with.redis_port);
+    fn command(&self, peer: Peer, listen: &str, options: &StartOptions<'_>) -> Command {
+        let redis = format!("redis://127.0.0.1:{}", options.redis_port);
         let mut command = match peer {
             Peer::Service => {
-                let mut command = self.up(Path::new("spin.toml"), listen, with);
+                let mut command = self.up(Path::new("spin.toml"), listen, options);
                 command
                     .env("SPIN_VARIABLE_REDIS_HOST", "127.0.0.1")
-                    .env("SPIN_VARIABLE_REDIS_PORT", with.redis_port.to_string());
-                if let Some(origin) = with.origin {
+                    .env("SPIN_VARIABLE_REDIS_PORT", options.redis_port.to_string());
+                if let Some(origin) = options.origin {
                     command.env("SPIN_VARIABLE_ORIGIN", origin);
                 }
                 command
             }
             Peer::Least | Peer::Scripted => {
-                let mut command = self.up(Path::new("bench/least/spin.toml"), listen, with);
+                let mut command = self.up(Path::new("bench/least/spin.toml"), listen, options);
                 let scripts = (peer == Peer::Scripted).to_string();
                 command
                     .env("SPIN_VARIABLE_REDIS_ADDRESS", redis)
@@ -147,12 +140,12 @@ impl Programs {
                 command
                     .args(["-m", "uvicorn", "app:app", "--app-dir", "bench/fastapi"])
                     .args(["--host", host, "--port", port, "--workers", "1"])
-                    // Neither the components nor the native peer write a line for each request.
+                    // The other peers write no line for each request, either.
                     .args(["--no-access-log", "--log-level", "warning"])
                     .env("REDIS_URL", redis)
-                    // Compiled files would appear in the project's folder.
+                    // Without this, compiled files would appear in the project's folder.
                     .env("PYTHONDONTWRITEBYTECODE", "1");
-                if let Some(origin) = with.origin {
+                if let Some(origin) = options.origin {
                     command.env("ORIGIN", origin);
                 }
                 command
@@ -162,38 +155,27 @@ impl Programs {
         command
     }
 
-    fn up(&self, manifest: &Path, listen: &str, with: &With<'_>) -> Command {
-        let mut command = Command::new(&self.runner);
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("SPIN_")) {
-                command.env_remove(name);
-            }
-        }
-        // Their errors would gather backtraces, which nobody sees.
-        command.env_remove("RUST_BACKTRACE");
-        command
-            .arg("up")
-            .arg("--from")
-            .arg(manifest)
-            .args(["--listen", listen])
-            .args(["--runtime-config-file", "runtime-config.toml"])
-            .args(with.arguments);
+    fn up(&self, manifest: &Path, listen: &str, options: &StartOptions<'_>) -> Command {
+        let runtime_config = Path::new("runtime-config.toml");
+        let mut command = edgelatch_tests::up(&self.runner, manifest, listen, runtime_config);
+        // With it, their errors would collect backtraces, which nobody sees.
+        command.env_remove("RUST_BACKTRACE").args(options.arguments);
         command
     }
 }
 
-/// What a server is started with.
+/// The settings of a server.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct With<'a> {
-    /// Its Redis.
+pub(crate) struct StartOptions<'a> {
+    /// The port of its Redis.
     pub(crate) redis_port: u16,
-    /// Where its actions go.
+    /// The address of its origin.
     pub(crate) origin: Option<&'a str>,
-    /// More arguments of `up`; a peer that is no component takes none.
+    /// More arguments of `up`. Peers that are not components ignore them.
     pub(crate) arguments: &'a [&'a str],
 }
 
-/// A server in a process of its own, stopped on drop.
+/// A server in its own process. It stops on drop.
 pub(crate) struct Server {
     process: Child,
     peer: Peer,
@@ -206,13 +188,13 @@ impl Server {
     /// Starts one and waits until it answers `/healthz`.
     ///
     /// # Errors
-    /// With what it printed, if it does not.
+    /// If it does not, with what it printed.
     pub(crate) async fn start(
         programs: &Programs,
         peer: Peer,
-        with: With<'_>,
+        options: StartOptions<'_>,
     ) -> anyhow::Result<Self> {
-        let mut server = Self::launch(programs, peer, with)?;
+        let mut server = Self::launch(programs, peer, options)?;
         let mut client = server.first_connection().await?;
         let answer = client.call("GET", "/healthz").await?;
         if answer.status != 200 {
@@ -224,13 +206,17 @@ impl Server {
     /// Starts one without waiting for it.
     ///
     /// # Errors
-    /// If there is no such program.
-    pub(crate) fn launch(programs: &Programs, peer: Peer, with: With<'_>) -> anyhow::Result<Self> {
+    /// If the program is missing.
+    pub(crate) fn launch(
+        programs: &Programs,
+        peer: Peer,
+        options: StartOptions<'_>,
+    ) -> anyhow::Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let folder = tempfile::tempdir()?;
         let log = File::create(folder.path().join("log"))?;
-        let mut command = programs.command(peer, &address, &with);
+        let mut command = programs.command(peer, &address, &options);
         if programs.component(peer).is_some() {
             command.arg("--state-dir").arg(folder.path().join("state"));
         }
@@ -251,7 +237,7 @@ impl Server {
     /// Connects as soon as it listens.
     ///
     /// # Errors
-    /// With what it printed, if it does not.
+    /// If it does not, with what it printed.
     pub(crate) async fn first_connection(&mut self) -> anyhow::Result<Client> {
         let began = Instant::now();
         while began.elapsed() < START_LIMIT {
@@ -266,7 +252,7 @@ impl Server {
         bail!("{} does not serve: {}", self.peer, self.log());
     }
 
-    /// Which one it is.
+    /// Which peer it is.
     pub(crate) fn peer(&self) -> Peer {
         self.peer
     }
@@ -276,7 +262,7 @@ impl Server {
         &self.address
     }
 
-    /// What it has used so far.
+    /// The resources that it has used so far.
     ///
     /// # Errors
     /// If it has ended.
@@ -291,18 +277,6 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended already. Spin has a child of its own, which only SIGTERM ends.
-        if let Ok(pid) = i32::try_from(self.process.id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-        }
-        let began = Instant::now();
-        while began.elapsed() < STOP_LIMIT {
-            if !matches!(self.process.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        edgelatch_tests::stop(&mut self.process);
     }
 }

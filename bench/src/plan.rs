@@ -1,37 +1,37 @@
-//! What is to be measured, for how long, and where: the command line, and what follows from it.
+//! What to measure, for how long, and where: the command line, and what follows from it.
 
 use clap::{Parser, ValueEnum};
 use edgelatch_tests::RedisServer;
 use serde::Serialize;
 
-use crate::peers::{Peer, Programs, Runner, Server, With};
+use crate::peers::{Peer, Programs, Runner, Server, StartOptions};
 
 /// Measures the service beside the least possible component, a native server and FastAPI
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 pub(crate) struct Arguments {
-    /// Everything, but briefly: in under two minutes, and with figures that are not to be relied on
+    /// Measure everything briefly, in under two minutes. The figures are unreliable
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Measure only this; may be repeated
+    /// Measure only this case; may be repeated
     #[arg(long = "case", value_name = "NAME")]
     cases: Vec<Case>,
     /// What runs the components
     #[arg(long, value_enum, default_value_t = Runner::Host)]
     pub(crate) runner: Runner,
-    /// Names the files that are written to bench/results
+    /// The name of the files in bench/results
     #[arg(long, value_name = "NAME", default_value = "latest", value_parser = parse_label)]
     pub(crate) label: String,
 }
 
 impl Arguments {
-    /// Whether this is to be measured.
-    pub(crate) fn wants(&self, case: Case) -> bool {
+    /// Whether this case is to be measured.
+    pub(crate) fn selects(&self, case: Case) -> bool {
         self.cases.is_empty() || self.cases.contains(&case)
     }
 }
 
-/// A label is a part of a file's name.
+/// A label is a part of a file name.
 fn parse_label(text: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if text.is_empty() || text.starts_with('.') || !text.bytes().all(plain) {
@@ -40,29 +40,29 @@ fn parse_label(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// What can be measured.
+/// The cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Case {
     /// perform-action without contention, 100 000 random users
     PerformAction,
-    /// perform-action, beside a least component that runs the service's scripts, too
+    /// perform-action, also on a least component that runs the service's scripts
     Scripts,
     /// attempt-action, the same users
     AttemptAction,
-    /// A cached kilobyte read
+    /// Read a cached kilobyte
     #[value(name = "get-1k")]
     #[serde(rename = "get-1k")]
     Get1k,
-    /// A kilobyte written
+    /// Write a kilobyte
     #[value(name = "put-1k")]
     #[serde(rename = "put-1k")]
     Put1k,
-    /// A cached 100 KB read
+    /// Read a cached 100 KB
     #[value(name = "get-100k")]
     #[serde(rename = "get-100k")]
     Get100k,
-    /// 100 KB written
+    /// Write 100 KB
     #[value(name = "put-100k")]
     #[serde(rename = "put-100k")]
     Put100k,
@@ -70,45 +70,45 @@ pub(crate) enum Case {
     Mixed,
     /// perform-action with 1, 4, 16, 64 and 256 connections
     Connections,
-    /// Cost per request as cached users grow from a thousand to a million
+    /// Cost per request with a thousand to a million cached users
     Users,
-    /// Several clients want one user's lock
+    /// Several clients compete for one user's lock
     Contention,
-    /// A thousand clients wait for a lock in vain
+    /// A thousand clients wait for a lock that stays held
     Waiters,
-    /// How long a server and an instance take to start, and the size of the component
+    /// Start time of a server and of an instance, and the size of the component
     Starts,
     /// Redis commands per request, connections per instance
     Commands,
-    /// Answers whose body arrives apart from the head
+    /// Answers whose body arrives after the head
     Segments,
 }
 
-/// How much of everything is measured.
+/// The extent of the measurements.
 #[derive(Clone, Copy, Serialize)]
 pub(crate) struct Plan {
-    /// Rounds of each load, in which all peers take turns.
+    /// Rounds of each load. In each, all peers take turns.
     pub(crate) rounds: usize,
-    /// Rounds of the series along connections and users.
+    /// Rounds of the series over connections and users.
     pub(crate) series_rounds: usize,
-    /// Seconds that one load takes.
+    /// Seconds per load.
     pub(crate) seconds: u32,
-    /// Connections at the same time, unless a case says otherwise.
+    /// Concurrent connections, unless a case says otherwise.
     pub(crate) connections: u32,
-    /// The longest that clients contend for one lock, in seconds.
+    /// The longest time that clients compete for one lock, in seconds.
     pub(crate) contention_seconds: u32,
-    /// How long waiting clients are watched, in seconds.
+    /// How long waiting clients are observed, in seconds.
     pub(crate) waiting_seconds: u32,
     /// Rounds of starts.
     pub(crate) starts: usize,
-    /// Requests that each get an instance of their own, in each round.
+    /// Requests per round that each get a fresh instance.
     pub(crate) fresh_requests: usize,
-    /// Whether this is the quick form.
+    /// Whether this is the quick plan.
     pub(crate) quick: bool,
 }
 
 impl Plan {
-    /// For figures to rely on, in some ten minutes.
+    /// For reliable figures, in about ten minutes.
     pub(crate) const FULL: Self = Self {
         rounds: 5,
         series_rounds: 2,
@@ -121,7 +121,7 @@ impl Plan {
         quick: false,
     };
 
-    /// To see that everything works.
+    /// Shows that everything works.
     pub(crate) const QUICK: Self = Self {
         rounds: 1,
         series_rounds: 1,
@@ -135,19 +135,19 @@ impl Plan {
     };
 }
 
-/// Where everything is measured: one Redis, which those that are compared use in turn.
+/// The setting of all measurements. The peers use one Redis in turn.
 pub(crate) struct Bench {
     /// The Redis.
     pub(crate) redis: RedisServer,
-    /// What is compared.
+    /// The peers' programs.
     pub(crate) programs: Programs,
-    /// For how long.
+    /// The extent.
     pub(crate) plan: Plan,
 }
 
 impl Bench {
-    /// The same with another Redis, which has nothing in it.
-    pub(crate) async fn with_a_redis_of_its_own(&self) -> Self {
+    /// The same with a new, empty Redis.
+    pub(crate) async fn with_own_redis(&self) -> Self {
         Self {
             redis: RedisServer::start().await,
             programs: self.programs.clone(),
@@ -160,15 +160,15 @@ impl Bench {
     /// # Errors
     /// If it does not serve.
     pub(crate) async fn start(&self, peer: Peer, arguments: &[&str]) -> anyhow::Result<Server> {
-        let with = With {
+        let options = StartOptions {
             redis_port: self.redis.port(),
             origin: None,
             arguments,
         };
-        Server::start(&self.programs, peer, with).await
+        Server::start(&self.programs, peer, options).await
     }
 
-    /// Starts all of these.
+    /// Starts these peers.
     ///
     /// # Errors
     /// If one does not serve.
@@ -180,47 +180,47 @@ impl Bench {
         Ok(servers)
     }
 
-    /// These peers; in the quick form, which has no time for them, the service alone.
-    pub(crate) fn worth_it<'a>(&self, peers: &'a [Peer]) -> impl Iterator<Item = &'a Peer> {
+    /// These peers. The quick plan has time for the service only.
+    pub(crate) fn contending<'a>(&self, peers: &'a [Peer]) -> impl Iterator<Item = &'a Peer> {
         let quick = self.plan.quick;
         let peers = peers.iter();
         peers.filter(move |peer| !quick || **peer == Peer::Service)
     }
 
-    /// Steps of a series; in the quick form, every other one.
+    /// The steps of a series. The quick plan skips every other one.
     pub(crate) fn steps<'a, T>(&self, all: &'a [T]) -> impl Iterator<Item = &'a T> {
         all.iter().step_by(if self.plan.quick { 2 } else { 1 })
     }
 
-    /// Forgets all keys, and leaves scripts that were loaded.
+    /// Deletes all keys and keeps loaded scripts.
     pub(crate) async fn forget_keys(&self) {
         self.redis.run::<String>(&["FLUSHALL"]).await;
     }
 
-    /// The process of the Redis.
+    /// The process id of the Redis.
     ///
     /// # Errors
-    /// If it does not tell.
+    /// If `INFO` does not have it.
     pub(crate) async fn redis_pid(&self) -> anyhow::Result<u32> {
         Ok(u32::try_from(
             self.redis_info("server", "process_id").await?,
         )?)
     }
 
-    /// A number that `INFO <section>` tells under this name.
+    /// A number in `INFO <section>`.
     ///
     /// # Errors
-    /// If it does not.
+    /// If it is not there.
     pub(crate) async fn redis_info(&self, section: &str, name: &str) -> anyhow::Result<u64> {
         let info: String = self.redis.run(&["INFO", section]).await;
         let value = info
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.parse().ok());
-        value.ok_or_else(|| anyhow::anyhow!("INFO {section} does not tell {name}"))
+        value.ok_or_else(|| anyhow::anyhow!("INFO {section} has no {name}"))
     }
 }
 
-/// The peers in another order each round: whoever goes first would meet a machine at rest.
+/// The peers in another order each round, since the first one meets an idle machine.
 pub(crate) fn in_turn<T>(peers: &[T], round: usize) -> impl Iterator<Item = &T> {
     let start = round % peers.len().max(1);
     peers.iter().cycle().skip(start).take(peers.len())
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_goes_first_once() {
+    fn each_peer_goes_first_once() {
         let peers = [1, 2, 3];
         let order = |round| in_turn(&peers, round).copied().collect::<Vec<_>>();
         assert_eq!(order(0), [1, 2, 3]);

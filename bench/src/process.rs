@@ -1,4 +1,4 @@
-//! What a process has used of the machine, from `/proc`: so the benchmark runs on Linux.
+//! The resources that processes use, from `/proc`: the benchmark runs on Linux only.
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -9,13 +9,13 @@ use anyhow::Context as _;
 /// What a process and its children have used so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
-    /// Processor time, user and system.
+    /// User and system time.
     pub(crate) cpu: Duration,
-    /// Memory in use now, in bytes.
+    /// Memory in use, in bytes.
     pub(crate) resident: u64,
 }
 
-/// The fields of `/proc/<pid>/stat` that are of use here.
+/// The fields of `/proc/<pid>/stat` that we need.
 struct Stat {
     parent: u32,
     ticks: u64,
@@ -24,7 +24,7 @@ struct Stat {
 }
 
 impl Usage {
-    /// Of a process and its children: Spin has one that does the work.
+    /// Of a process and its children: Spin has a child that does the work.
     ///
     /// # Errors
     /// If there is no such process, or no `/proc`.
@@ -36,7 +36,7 @@ impl Usage {
             let Some(other) = name.to_str().and_then(|name| name.parse().ok()) else {
                 continue;
             };
-            // It may have ended in between.
+            // It may have ended meanwhile.
             if let Ok(stat) = stat(other)
                 && stat.parent == pid
             {
@@ -52,8 +52,8 @@ impl Usage {
     }
 }
 
-/// Processor time that the machine has spent so far, on whatever, and time that its hypervisor gave to other machines instead;
-/// without what interrupts took, which no process is charged for.
+/// Processor time of the whole machine, including time that the hypervisor gave to other machines.
+/// Interrupts are left out, since no process is charged for them.
 ///
 /// # Errors
 /// If there is no `/proc`.
@@ -63,7 +63,7 @@ pub(crate) fn machine() -> anyhow::Result<Duration> {
     Ok(ticks_to_time(ticks))
 }
 
-/// Processor time of this process and of those that it has started and that have ended.
+/// Processor time of this process and of its ended children.
 ///
 /// # Errors
 /// If there is no `/proc`.
@@ -88,7 +88,8 @@ fn stat(pid: u32) -> anyhow::Result<Stat> {
     parse(&text).with_context(|| format!("/proc/{pid}/stat can't be read"))
 }
 
-/// Reads what proc_pid_stat(5) describes. The name of the program, in brackets, may hold anything, brackets too.
+/// Parses the format of proc_pid_stat(5). The program's name, in brackets, may contain anything,
+/// including brackets.
 fn parse(text: &str) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(')')?;
     // The first of these is field 3.
@@ -102,7 +103,7 @@ fn parse(text: &str) -> Option<Stat> {
     })
 }
 
-/// Adds up user, nice, system and steal of the line for all processors (proc_stat(5)).
+/// Adds up user, nice, system and steal time of all processors (proc_stat(5)).
 fn parse_machine(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let fields: Vec<&str> = line.split_whitespace().collect();
@@ -110,7 +111,7 @@ fn parse_machine(text: &str) -> Option<u64> {
     Some(number(0)? + number(1)? + number(2)? + number(7)?)
 }
 
-/// A constant of the system (`getconf`); what it is nearly everywhere, where it can't be asked.
+/// A constant of the system (`getconf`), or the usual value if `getconf` fails.
 fn constant(name: &'static str, usual: u64) -> u64 {
     static TICKS: OnceLock<u64> = OnceLock::new();
     static PAGE: OnceLock<u64> = OnceLock::new();
@@ -131,21 +132,22 @@ mod tests {
 
     #[test]
     fn a_name_may_hold_spaces_and_brackets() {
-        let text = "42 (a) b (c) S 7 42 42 0 -1 4194560 900 0 0 0 120 30 5 5 20 0 3 0 1000 5000000 256 1844";
+        let text = "42 (a) b (c) S 7 42 42 0 -1 4194560 900 0 0 0 120 30 5 5 20 0 3 0 1000 \
+                    5000000 256 1844";
         let stat = parse(text).unwrap();
         assert_eq!((stat.parent, stat.ticks, stat.pages), (7, 150, 256));
         assert_eq!(stat.ticks_of_ended_children, 10);
     }
 
     #[test]
-    fn the_machine_is_busy_with_processes_and_not_with_interrupts() {
+    fn interrupts_are_not_counted() {
         let text = "cpu  100 20 3 9999 50 7 8 4 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
         assert_eq!(parse_machine(text), Some(127));
         assert_eq!(parse_machine("intr 1 2\n"), None);
     }
 
     #[test]
-    fn what_is_cut_off_is_not_read() {
+    fn truncated_text_is_rejected() {
         assert!(parse("42 (a) S 7 42").is_none());
         assert!(parse("").is_none());
     }

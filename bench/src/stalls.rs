@@ -1,22 +1,25 @@
-//! How long the machine lets a thread wait that wants to run: nothing that runs on it is quicker to answer than that. Measured as jHiccup
-//! does it (Gil Tene, <https://github.com/giltene/jHiccup>): a thread sleeps for a moment, again and again, and sees how much later it wakes.
+//! How long the machine delays a thread that is ready to run. Nothing on it answers faster than
+//! that. We measure as jHiccup does (Gil Tene, <https://github.com/giltene/jHiccup>): a thread
+//! sleeps briefly, again and again, and records how late it wakes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long it sleeps.
+use crate::stats::ms;
+
+/// The length of each sleep.
 const MOMENT: Duration = Duration::from_micros(500);
 
-/// A thread that watches for stalls, until it is asked or dropped.
+/// A thread that measures stalls until it is asked or dropped.
 pub(crate) struct Stalls {
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<Duration>>,
 }
 
 impl Stalls {
-    /// Begins to watch.
+    /// Starts to measure.
     pub(crate) fn watch() -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&ended);
@@ -35,11 +38,11 @@ impl Stalls {
         }
     }
 
-    /// The longest stall since then, in milliseconds; `None` where the thread has died.
+    /// The longest stall, in milliseconds. `None` if the thread has died.
     pub(crate) fn longest_ms(mut self) -> Option<f64> {
         self.ended.store(true, Ordering::Relaxed);
         let longest = self.thread.take()?.join().ok()?;
-        Some(longest.as_secs_f64() * 1e3)
+        Some(ms(longest))
     }
 }
 
@@ -54,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_watches_sees_something() {
+    fn stalls_are_measured() {
         let stalls = Stalls::watch();
         thread::sleep(10 * MOMENT);
         let longest = stalls.longest_ms();

@@ -1,21 +1,23 @@
-//! The arithmetic of the report: percentiles of what was measured once, medians and spreads of what was measured in rounds, and ratios
-//! of what was measured side by side.
+//! The arithmetic of the report: percentiles, medians and spreads of rounds, and ratios of figures
+//! that were measured side by side.
+
+use std::time::Duration;
 
 use serde::Serialize;
 
-/// What several rounds came to.
+/// The median and the extremes of several rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Spread {
-    /// The middle one.
+    /// The median.
     pub(crate) median: f64,
-    /// The least.
+    /// The lowest value.
     pub(crate) low: f64,
-    /// The greatest.
+    /// The highest value.
     pub(crate) high: f64,
 }
 
 impl Spread {
-    /// Of these rounds; `None` if there are none.
+    /// The spread of these rounds. `None` without rounds.
     pub(crate) fn of(rounds: &[f64]) -> Option<Self> {
         let sorted = sorted(rounds);
         Some(Self {
@@ -26,8 +28,9 @@ impl Spread {
     }
 }
 
-/// The ratios of two things, round by round: those of one round were measured next to each other, so what the machine did
-/// meanwhile is in both. Rounds without a counterpart, or with one of zero, are left out.
+/// The ratios of two series, round by round. Both figures of a round were measured close together,
+/// so both include what else the machine did. Rounds without a counterpart, or with a counterpart
+/// of zero, are left out.
 pub(crate) fn ratios(ours: &[f64], theirs: &[f64]) -> Option<Spread> {
     let pairs = ours.iter().zip(theirs);
     let ratios: Vec<f64> = pairs
@@ -37,7 +40,7 @@ pub(crate) fn ratios(ours: &[f64], theirs: &[f64]) -> Option<Spread> {
     Spread::of(&ratios)
 }
 
-/// The value below which `percent` of the sorted values lie, interpolated between neighbours; `None` if there are none.
+/// The value below which `percent` of the sorted values lie, interpolated. `None` without values.
 pub(crate) fn percentile(sorted: &[f64], percent: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let position = last as f64 * percent.clamp(0.0, 100.0) / 100.0;
@@ -49,17 +52,22 @@ pub(crate) fn percentile(sorted: &[f64], percent: f64) -> Option<f64> {
     Some(lower + (upper - lower) * (position - below))
 }
 
-/// The same values in ascending order.
+/// A duration in milliseconds.
+pub(crate) fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// The values in ascending order.
 pub(crate) fn sorted(values: &[f64]) -> Vec<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted
 }
 
-/// How much longer the longest wait was than the median one; `None` where there was no wait to speak of.
+/// The longest wait over the median wait. `None` if there was no wait.
 ///
-/// `unfinished` are waits that had not ended when the measuring did: the longest is at least as long as those, and the
-/// median is not moved by them.
+/// `unfinished` are waits that had not ended with the measurement. The longest wait is at least as
+/// long as those. They do not affect the median.
 pub(crate) fn unfairness(finished: &[f64], unfinished: &[f64]) -> Option<f64> {
     let sorted = sorted(finished);
     let median = percentile(&sorted, 50.0)?;
@@ -103,7 +111,7 @@ mod tests {
 
     #[test]
     fn ratios_are_of_pairs() {
-        // The machine was twice as slow in the second round, for both.
+        // The machine was half as fast in the second round, for both.
         let spread = ratios(&[90.0, 45.0], &[100.0, 50.0]).unwrap();
         assert_eq!((spread.low, spread.median, spread.high), (0.9, 0.9, 0.9));
     }
@@ -122,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn who_still_waits_counts_for_the_longest_wait() {
+    fn unfinished_waits_count_for_the_longest_wait() {
         assert_eq!(unfairness(&[2.0, 2.0], &[10.0]), Some(5.0));
         assert_eq!(unfairness(&[], &[10.0]), None);
         assert_eq!(unfairness(&[0.0], &[]), None);

@@ -1,26 +1,28 @@
-//! The lock's protocol as a model: every order of events that small numbers of clients and faults allow, checked
-//! exhaustively with [`stateright`].
+//! The lock's protocol as a model. [`stateright`] checks every order of events that a few clients
+//! and faults allow.
 //!
 //! | here | what it models |
 //! |---|---|
-//! | [`redis`] | `src/core/lock/*.lua`, each script one step, and the keys that they touch |
-//! | [`session`] | one request's way through `src/core/lock.rs` and `src/core/lock/lease.rs`, and the connections of `src/platform/redis.rs` |
-//! | [`steps`] | what may happen next: a client's step, a script carried out, time, a fault |
-//! | [`witness`] | what an onlooker who sees everything would note; no step depends on it |
-//! | [`properties`] | what is promised |
-//! | [`scenarios`] | which numbers and faults are checked together |
+//! | [`redis`] | the Lua scripts of the lock, each one step, and the keys that they touch |
+//! | [`session`] | one request: acquire, renew, commit or release, and its connections to Redis |
+//! | [`steps`] | what may happen next: a client's step, a script that runs, time, a fault |
+//! | [`witness`] | what an observer of all steps records; no step depends on it |
+//! | [`properties`] | the promises |
+//! | [`scenarios`] | which numbers of clients and faults are checked together |
 //!
-//! Every session has connections of its own, so scripts of different sessions are carried out in any order, and those sent over
-//! one connection in theirs. In the service, requests of one instance share a connection: that allows fewer orders, never more.
+//! Every session has its own connections. Scripts of different sessions run in any order, those of
+//! one connection in the order in which they were sent. In the service, the requests of an instance
+//! share a connection, which allows fewer orders and no new ones.
 //!
-//! A connection that was cut may still hand over what was sent before, at any later time: to the one who reads this it looks
-//! like a message that was delayed, duplicated (the call was repeated over another connection) or, where the run is looked at
-//! before, lost.
+//! A connection that was cut may still deliver, at any later time, what was sent before the cut. To
+//! the reader this looks like a message that was delayed, duplicated (the call was repeated over
+//! another connection) or, before the delivery, lost.
 //!
-//! Time is counted in units of half a time to live. Nothing says how long a step takes, so a paused process is one that does not
-//! take its next step. A client that finds the lock held ends, or waits in the queue and looks again, on a signal or not: nothing
-//! is said of signals, since they only make it look sooner. What is left out: fences, results, traces and queues that expire, the place that a
-//! waiter who was too late takes again, and the text of the keys.
+//! Time is counted in halves of a time to live. A step may take any time, so a paused process is
+//! one that does not take its next step. A client that finds the lock held ends, or waits in the
+//! queue and polls. The model leaves out signals (they only make a waiter poll sooner), the expiry
+//! of fences, results, traces and queues, the old queue position of a waiter that was too late, and
+//! the text of the keys.
 
 pub mod properties;
 pub mod redis;
@@ -33,50 +35,50 @@ use redis::Redis;
 use session::Session;
 use witness::Witness;
 
-/// The number of a session: whose token it is.
+/// The number of a session, which is also its token.
 pub type SessionId = usize;
 
 /// The time to live of a lock.
 pub const TTL: u8 = 2;
 
-/// How long one who is handed the lock has to take it up.
+/// The time in which a waiter has to claim a lock that was handed over to it.
 pub const CLAIM: u8 = 1;
 
-/// The protocol for so many sessions and faults, whole or with one thing taken out of it.
+/// The protocol for this many sessions and faults, complete or with one part removed.
 #[derive(Clone, Debug)]
 pub struct LockModel {
-    /// How many requests there are.
+    /// The number of requests.
     pub sessions: usize,
     /// What may happen, and how often.
     pub budget: Budget,
-    /// What is taken out.
+    /// The part that is removed.
     pub mutation: Option<Mutation>,
 }
 
 /// How often each of these may still happen in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budget {
-    /// A connection breaks. What was sent over it may still arrive; answers do not.
+    /// A connection is cut. What was sent over it may still arrive. Replies do not.
     pub cuts: u8,
-    /// A client gives up waiting for an answer.
+    /// A client stops waiting for an answer.
     pub timeouts: u8,
-    /// A client ends without a word.
+    /// A client ends without cleaning up.
     pub crashes: u8,
     /// A client renews its lock.
     pub renewals: u8,
-    /// A client that waits looks again. Without any, nobody waits.
-    pub looks: u8,
-    /// The fence is evicted, or expires.
+    /// A waiting client polls. If this is 0, nobody waits.
+    pub polls: u8,
+    /// The fence is evicted or expires.
     pub evictions: u8,
     /// The server's clock is set back.
-    pub set_backs: u8,
-    /// A stranger deletes the lock.
-    pub strangers: u8,
+    pub clock_set_backs: u8,
+    /// A foreign client deletes the lock.
+    pub foreign_deletes: u8,
     /// Redis loses all its data.
-    pub losses: u8,
+    pub data_losses: u8,
 }
 
-/// One thing taken out of the protocol: the model has to notice each.
+/// A part that can be removed from the protocol. The model has to notice each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
     /// `SET` without `PX`.
@@ -101,17 +103,17 @@ pub enum Mutation {
     FenceWithoutPrevious,
     /// A fencing token is the previous one plus one, without the clock.
     FenceWithoutClock,
-    /// The lock is handed on without an expiry.
-    HandOnWithoutExpiry,
-    /// Who hands the lock on leaves no trace.
-    HandOnWithoutTrace,
-    /// What gives a lock back after an unanswered call leaves its place in the queue.
+    /// The lock is handed over without an expiry.
+    HandOverWithoutExpiry,
+    /// A script that hands the lock over leaves no trace.
+    HandOverWithoutTrace,
+    /// The cleanup after an unanswered call does not leave the queue.
     CleanupWithoutLeaving,
-    /// What gives a lock back after an unanswered call goes over a connection of its own, not behind that call.
+    /// The cleanup after an unanswered call uses another connection, so it may overtake that call.
     CleanupElsewhere,
 }
 
-/// Everything at one moment.
+/// The state of everything.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     /// The server.
@@ -120,6 +122,6 @@ pub struct State {
     pub sessions: Vec<Session>,
     /// What may still happen.
     pub budget: Budget,
-    /// What an onlooker has noted.
+    /// What the observer has recorded.
     pub witness: Witness,
 }

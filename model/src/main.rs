@@ -1,4 +1,4 @@
-//! Prints how many states each scenario has, and for each mutation a run that breaks a promise.
+//! Prints the number of states of each scenario, and for each mutation a run that breaks a promise.
 
 #![expect(clippy::print_stdout, reason = "this is what it is for")]
 
@@ -6,25 +6,25 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use edgelatch_model::properties;
-use edgelatch_model::scenarios::{ALL, MUTATIONS, Outcome};
+use edgelatch_model::scenarios::{ALL, CheckResult, MUTATIONS};
 use edgelatch_model::steps::Step;
 
 fn main() -> ExitCode {
     let mut as_promised = true;
-    println!("the protocol as it is: every promise holds in every state");
+    println!("the complete protocol: every promise holds in every state");
     for scenario in ALL {
         let began = Instant::now();
-        let outcome = scenario.check();
-        let (states, took) = (outcome.states, began.elapsed().as_secs_f64());
+        let result = scenario.check();
+        let (states, took) = (result.states, began.elapsed().as_secs_f64());
         println!("  {:42} {states:>9} states, {took:4.1} s", scenario.name);
-        as_promised &= is_as_promised(&outcome);
+        as_promised &= is_as_promised(&result);
     }
-    println!("with one thing taken out: a run that breaks a promise");
+    println!("with one part removed: a run that breaks a promise");
     for (mutation, scenario, promise) in MUTATIONS {
-        let outcome = scenario.check_without(mutation, promise);
-        let run = outcome.found.get(promise);
+        let result = scenario.check_without(mutation, promise);
+        let run = result.found.get(promise);
         as_promised &= run.is_some();
-        println!("  {mutation:?}: not \"{promise}\"");
+        println!("  {mutation:?} breaks \"{promise}\"");
         println!(
             "    {}",
             run.map_or("NOT FOUND".into(), |run| in_short(run))
@@ -37,9 +37,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn is_as_promised(outcome: &Outcome) -> bool {
+fn is_as_promised(result: &CheckResult) -> bool {
     let mut good = true;
-    for (promise, run) in &outcome.found {
+    for (promise, run) in &result.found {
         if properties::is_promise(promise) {
             println!("    BROKEN: {promise}: {}", in_short(run));
             good = false;

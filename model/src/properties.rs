@@ -1,52 +1,56 @@
-//! What is promised, as properties of every state that can be reached.
+//! The promises, as properties of every reachable state.
 
 use stateright::{Model, Property};
 
 use crate::session::{Outcome, Phase, Session};
-use crate::witness::Wrong;
+use crate::witness::Violation;
 use crate::{LockModel, State};
 
-/// No two hold the lock at once: by rights, that is as Redis sees it, where nothing takes a lock but its own time or its holder.
-pub const EXCLUSION: &str = "no two hold the lock at once";
-/// Redis' view of the lock is always the one by rights: nothing was released or renewed but by the token that acquired it.
+/// No two sessions hold the lock at once. A session holds it until it expires or its holder returns
+/// it. This is what Redis shows, too.
+pub const EXCLUSION: &str = "no two sessions hold the lock at once";
+/// Redis agrees on who holds the lock: nothing but the acquiring token has released or renewed it.
 pub const OWN_TOKEN: &str = "only its own token releases or renews a lock";
-/// A client whose own clock says that it still holds the lock does hold it, unless a stranger or a loss of data took it.
-pub const BELIEF: &str = "a client that believes to hold the lock does";
-/// Each new fencing token is greater than all before it.
+/// A client whose own clock says that it still holds the lock does hold it, unless a foreign client
+/// or a loss of data took it.
+pub const BELIEF: &str = "a client that believes it holds the lock does hold it";
+/// Each new fencing token is greater than all before.
 pub const GROWING: &str = "fencing tokens grow";
-/// Commits are carried out in the order of their fencing tokens, and no two have the same one.
+/// Commits run in the order of their fencing tokens, and no two have the same one.
 pub const ORDERED: &str = "commits are ordered by fencing token";
-/// A commit or a renewal is only carried out for a client that has held the lock without interruption since its acquisition.
-pub const UNINTERRUPTED: &str = "nobody commits or renews who has lost the lock";
-/// 200 is answered only if the commit was carried out; 409 only if it was not, or if another commit has come after it or the
-/// data was lost, which wiped out the trace by which a repetition knows itself.
-pub const TRUTH: &str = "an answer tells the truth";
-/// A repeated acquire, commit or release is answered as the first time, if nothing has come in between.
-pub const REPETITION: &str = "a repetition is answered as the first time";
-/// Once what follows an unanswered call was carried out, its session never has the lock again; where a connection broke there is
-/// nothing to come after, and the expiry is the backstop.
-pub const NO_LEFTOVER: &str = "cleaning up leaves no lock";
-/// In the end the lock is free: every run ends, since each fault and renewal may happen only so often, so that what must come
-/// eventually is what holds where nothing more can happen.
+/// A commit or a renewal succeeds only for a client that has held the lock without interruption
+/// since its acquisition.
+pub const UNINTERRUPTED: &str = "nobody commits or renews after losing the lock";
+/// 200 is answered only if the commit was carried out. 409 is answered only if it was not, or if a
+/// later commit or a loss of data removed the trace by which a repetition is recognised.
+pub const TRUTH: &str = "an answer is true";
+/// A repeated acquire, commit or release gets the same reply as the first, if nothing came between.
+pub const REPETITION: &str = "a repetition gets the same reply";
+/// Once the cleanup of an unanswered call has run, its session never holds the lock again. The
+/// promise leaves out sessions with a cut connection, where the cleanup has nothing to follow:
+/// there the expiry frees the lock.
+pub const NO_LEFTOVER: &str = "a cleanup leaves no lock";
+/// In the end the lock is free. Every run ends, since each fault and renewal happens a limited
+/// number of times. So "eventually" means: in every state without a next step.
 pub const FREE: &str = "in the end the lock is free";
 
-/// Something that happens in some run, so that a promise about it is not empty: a lock is lost under its holder.
+/// Some run loses a lock under its holder, so promises about that are not empty.
 pub const LOSS: &str = "a lock is lost under its holder";
-/// A caller is told 409.
+/// Some run answers 409.
 pub const REFUSAL: &str = "a commit is refused";
-/// A connection breaks under a commit, which is then answered 200.
+/// Some run cuts a connection under a commit, which is then answered 200.
 pub const RECOGNITION: &str = "a repeated commit is recognised";
-/// A commit follows another.
-pub const SUCCESSION: &str = "two commit, one after the other";
-/// What no lock in one Redis can rule out once a stranger has deleted it or the data was lost; by [`BELIEF`], never without.
-/// Only the fencing token tells these two apart.
-pub const TWO_BELIEVE: &str = "two believe to hold the lock at once";
+/// Some run has two commits in order.
+pub const SUCCESSION: &str = "two sessions commit in turn";
+/// No lock in one Redis can rule this out after a foreign delete or a loss of data. Only then does
+/// it happen, by [`BELIEF`]. Only the fencing token tells the two clients apart.
+pub const TWO_BELIEVE: &str = "two clients believe they hold the lock";
 
-/// All of them.
+/// All properties.
 pub fn all() -> Vec<Property<LockModel>> {
     vec![
         Property::always(EXCLUSION, |_, state: &State| {
-            state.witness.rights.iter().flatten().count() <= 1
+            state.witness.holds.iter().flatten().count() <= 1
         }),
         Property::always(OWN_TOKEN, |_, state: &State| {
             state.witness.agrees_with(state.redis.lock)
@@ -55,25 +59,27 @@ pub fn all() -> Vec<Property<LockModel>> {
             state.witness.taken
                 || (0..state.sessions.len()).all(|me| is_right_to_believe(state, me))
         }),
-        Property::always(GROWING, |_, state: &State| !went(state, Wrong::NotGreater)),
+        Property::always(GROWING, |_, state: &State| {
+            !violated(state, Violation::NotGreater)
+        }),
         Property::always(ORDERED, |_, state: &State| {
             let commits = &state.witness.commits;
             commits.windows(2).all(|pair| pair[0].1 < pair[1].1)
         }),
         Property::always(UNINTERRUPTED, |_, state: &State| {
-            !went(state, Wrong::NotHeld)
+            !violated(state, Violation::NotHeld)
         }),
         Property::always(TRUTH, |_, state: &State| {
             (0..state.sessions.len()).all(|me| is_told_the_truth(state, me))
         }),
         Property::always(REPETITION, |_, state: &State| {
-            !went(state, Wrong::AnsweredOtherwise)
+            !violated(state, Violation::AnsweredOtherwise)
         }),
         Property::always(NO_LEFTOVER, |_, state: &State| {
             let witness = &state.witness;
             let in_order = |me: &&usize| !witness.cut.contains(*me);
             let mut cleaned = witness.cleaned.iter().filter(in_order);
-            cleaned.all(|me| !state.redis.mine(*me))
+            cleaned.all(|me| !state.redis.is_owner(*me))
         }),
         Property::always(FREE, |model: &LockModel, state: &State| {
             let mut steps = Vec::new();
@@ -82,7 +88,8 @@ pub fn all() -> Vec<Property<LockModel>> {
         }),
         Property::sometimes(LOSS, |_, state: &State| {
             (0..state.sessions.len()).any(|me| {
-                matches!(state.sessions[me].phase, Phase::Holding { .. }) && !state.redis.mine(me)
+                matches!(state.sessions[me].phase, Phase::Holding { .. })
+                    && !state.redis.is_owner(me)
             })
         }),
         Property::sometimes(REFUSAL, |_, state: &State| ended(state, Outcome::Lost)),
@@ -104,8 +111,8 @@ pub fn all() -> Vec<Property<LockModel>> {
     ]
 }
 
-fn went(state: &State, wrong: Wrong) -> bool {
-    state.witness.faults.contains(&wrong)
+fn violated(state: &State, violation: Violation) -> bool {
+    state.witness.violations.contains(&violation)
 }
 
 fn ended(state: &State, outcome: Outcome) -> bool {
@@ -114,7 +121,7 @@ fn ended(state: &State, outcome: Outcome) -> bool {
 }
 
 fn is_right_to_believe(state: &State, me: usize) -> bool {
-    !believes(&state.sessions[me]) || state.redis.mine(me)
+    !believes(&state.sessions[me]) || state.redis.is_owner(me)
 }
 
 fn believes(session: &Session) -> bool {
@@ -133,7 +140,7 @@ fn is_told_the_truth(state: &State, me: usize) -> bool {
     }
 }
 
-/// Whether this is a promise, and not something that only shows that promises aren't empty.
+/// Whether this is a promise, and not a proof that promises aren't empty.
 pub fn is_promise(name: &str) -> bool {
     let happenings = [LOSS, REFUSAL, RECOGNITION, SUCCESSION, TWO_BELIEVE];
     !happenings.contains(&name)

@@ -3,7 +3,7 @@
 use crate::Mutation::{
     AcquireWithoutExpiry, AcquireWithoutMemory, CleanupWithoutLeaving, CommitWithoutMemory,
     CommitWithoutNumber, CommitWithoutToken, FenceWithoutClock, FenceWithoutPrevious,
-    HandOnWithoutExpiry, HandOnWithoutTrace, ReleaseWithoutMemory, ReleaseWithoutToken,
+    HandOverWithoutExpiry, HandOverWithoutTrace, ReleaseWithoutMemory, ReleaseWithoutToken,
     RenewWithoutNumber, RenewWithoutToken,
 };
 use crate::{CLAIM, Mutation, SessionId, TTL};
@@ -15,22 +15,24 @@ pub struct Redis {
     pub lock: Option<Lock>,
     /// `{user:{id}:lock}:fence`.
     pub fence: Option<Fence>,
-    /// `{user:{id}:lock}:queue`: who waits, the first first.
+    /// `{user:{id}:lock}:queue`: the waiters, in their order.
     pub queue: Vec<SessionId>,
-    /// `{user:{id}:lock}:ended:...`: who has handed the lock on, with which script.
+    /// `{user:{id}:lock}:ended:...`: who has handed the lock over, and by which script.
     pub ended: Vec<(SessionId, Script)>,
-    /// `{user:{id}:lock}:cache:last-action`: whose commit wrote it, under which fencing token. The real bytes hold both.
+    /// `{user:{id}:lock}:cache:last-action`: whose commit wrote it, and its fencing token. The real
+    /// value holds both.
     pub last_action: Option<(SessionId, u8)>,
-    /// `TIME`. Each new fencing token takes longer than the microsecond it is counted in.
+    /// `TIME`. It advances with each new fencing token: no two acquisitions fall into one
+    /// microsecond.
     pub clock: u8,
 }
 
 /// The lock's value and time to live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lock {
-    /// Whose token it is.
+    /// The owner's token.
     pub owner: SessionId,
-    /// Until it expires; `None` if it never does.
+    /// The remaining time. `None` without an expiry.
     pub left: Option<u8>,
 }
 
@@ -43,40 +45,40 @@ pub struct Fence {
     owner: SessionId,
 }
 
-/// What tells one call from others with the same token.
+/// What distinguishes calls with the same token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     /// The acquisition.
     Acquire,
     /// The release.
     Release,
-    /// The release that follows an unanswered call.
+    /// The cleanup after an unanswered call.
     Cleanup,
     /// `-`: a renewal that found no fence.
     Renew,
 }
 
-/// A script on its way to the server.
+/// A script that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Script {
     /// acquire.lua
     Acquire(Patience),
-    /// renew.lua, with the fencing token of the acquisition.
+    /// renew.lua, with the fencing token of the acquisition
     Renew(u8),
-    /// commit.lua, with the fencing token of the acquisition, which is also in what it writes.
+    /// commit.lua, with the fencing token of the acquisition, which is also in the value it writes
     Commit(u8),
-    /// release.lua, with what tells this call from others.
+    /// release.lua, with what distinguishes this call
     Release(Call),
 }
 
-/// What is to be done where somebody else has the lock.
+/// What to do if another session holds the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Patience {
-    /// Nothing: it is a single try.
+    /// Nothing: it tries once.
     Once,
-    /// To wait in the queue.
+    /// Wait in the queue.
     Wait,
-    /// To leave the queue.
+    /// Leave the queue.
     Last,
 }
 
@@ -85,7 +87,7 @@ pub enum Patience {
 pub enum Reply {
     /// The token has the lock, under this fencing token.
     Granted(u8),
-    /// Somebody else has it.
+    /// Another session has it.
     Held,
     /// Done.
     Yes,
@@ -93,11 +95,11 @@ pub enum Reply {
     No,
 }
 
-/// The scripts, as they are or mutated.
+/// The scripts, complete or mutated.
 pub struct Scripts(pub Option<Mutation>);
 
 impl Scripts {
-    /// Carries out a script that came with `me` as its token.
+    /// Runs a script with `me` as its token.
     pub fn run(&self, redis: &mut Redis, me: SessionId, script: Script) -> Reply {
         match script {
             Script::Acquire(patience) => self.acquire(redis, me, patience),
@@ -109,10 +111,10 @@ impl Scripts {
 
     fn acquire(&self, redis: &mut Redis, me: SessionId, patience: Patience) -> Reply {
         if redis.lock.is_none() && redis.queue.first().is_some_and(|first| *first != me) {
-            self.pass_on(redis);
+            self.hand_over(redis);
         }
         let held = redis.lock.is_some();
-        if held && (!redis.mine(me) || self.is(AcquireWithoutMemory)) {
+        if held && (!redis.is_owner(me) || self.is(AcquireWithoutMemory)) {
             match patience {
                 Patience::Wait if !redis.queue.contains(&me) => redis.queue.push(me),
                 Patience::Last => redis.leave(me),
@@ -137,8 +139,9 @@ impl Scripts {
         Reply::Granted(number)
     }
 
-    /// The lock goes to whoever has waited longest; if nobody waits it is free. Returns whether it was handed on.
-    fn pass_on(&self, redis: &mut Redis) -> bool {
+    /// Hands the lock over to the first waiter, or frees it if nobody waits. Returns whether it was
+    /// handed over.
+    fn hand_over(&self, redis: &mut Redis) -> bool {
         redis.lock = None;
         if redis.queue.is_empty() {
             return false;
@@ -152,19 +155,19 @@ impl Scripts {
         });
         redis.lock = Some(Lock {
             owner: next,
-            left: (!self.is(HandOnWithoutExpiry)).then_some(CLAIM),
+            left: (!self.is(HandOverWithoutExpiry)).then_some(CLAIM),
         });
         true
     }
 
     fn leave_trace(&self, redis: &mut Redis, me: SessionId, script: Script) {
-        if !self.is(HandOnWithoutTrace) {
+        if !self.is(HandOverWithoutTrace) {
             redis.ended.push((me, script));
         }
     }
 
     fn renew(&self, redis: &mut Redis, me: SessionId, number: u8) -> Reply {
-        let mine = redis.mine(me) && (redis.under(me, number) || self.is(RenewWithoutNumber));
+        let mine = redis.is_owner(me) && (redis.under(me, number) || self.is(RenewWithoutNumber));
         let lock = match redis.lock {
             Some(lock) if mine || self.is(RenewWithoutToken) => lock,
             _ => return Reply::No,
@@ -183,16 +186,16 @@ impl Scripts {
     }
 
     fn commit(&self, redis: &mut Redis, me: SessionId, number: u8) -> Reply {
-        let mine = redis.mine(me) && (redis.under(me, number) || self.is(CommitWithoutNumber));
+        let mine = redis.is_owner(me) && (redis.under(me, number) || self.is(CommitWithoutNumber));
         if mine || self.is(CommitWithoutToken) {
             redis.last_action = Some((me, number));
-            if self.pass_on(redis) {
+            if self.hand_over(redis) {
                 self.leave_trace(redis, me, Script::Commit(number));
             }
             return Reply::Yes;
         }
-        if redis.mine(me) {
-            self.pass_on(redis);
+        if redis.is_owner(me) {
+            self.hand_over(redis);
         }
         if redis.ended.contains(&(me, Script::Commit(number))) {
             return Reply::Yes;
@@ -208,7 +211,7 @@ impl Scripts {
             redis.leave(me);
         }
         let fence = redis.my_fence(me);
-        if !redis.mine(me) && !self.is(ReleaseWithoutToken) {
+        if !redis.is_owner(me) && !self.is(ReleaseWithoutToken) {
             let again = fence.is_some_and(|fence| fence.call == call)
                 || redis.ended.contains(&(me, Script::Release(call)));
             return if again && !self.is(ReleaseWithoutMemory) {
@@ -217,7 +220,7 @@ impl Scripts {
                 Reply::No
             };
         }
-        if self.pass_on(redis) {
+        if self.hand_over(redis) {
             self.leave_trace(redis, me, Script::Release(call));
         } else if let Some(fence) = fence {
             redis.fence = Some(Fence { call, ..fence });
@@ -242,8 +245,8 @@ impl Scripts {
 }
 
 impl Redis {
-    /// Whether the lock holds this token.
-    pub fn mine(&self, me: SessionId) -> bool {
+    /// Whether this session owns the lock.
+    pub fn is_owner(&self, me: SessionId) -> bool {
         self.lock.is_some_and(|lock| lock.owner == me)
     }
 
@@ -251,7 +254,7 @@ impl Redis {
         self.queue.retain(|waiter| *waiter != me);
     }
 
-    /// Whether the last acquisition of this token was the one with this fencing token. A fence that was evicted tells nothing.
+    /// Whether this fencing token is that of the token's last acquisition. Without a fence, any is.
     fn under(&self, me: SessionId, number: u8) -> bool {
         self.my_fence(me).is_none_or(|fence| fence.number == number)
     }

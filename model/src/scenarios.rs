@@ -1,4 +1,5 @@
-//! Which numbers and faults are checked together: small enough for every order of events to be looked at.
+//! The scenarios: numbers of clients and faults that are small enough to check every order of
+//! events.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -15,21 +16,21 @@ use crate::{Budget, LockModel, Mutation};
 /// How many sessions, and what may happen to them.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
-    /// What is looked at.
+    /// Its name.
     pub name: &'static str,
-    /// How many requests there are.
+    /// The number of requests.
     pub sessions: usize,
     /// What may happen, and how often.
     pub budget: Budget,
-    /// What is reached, so that the promises are not empty.
+    /// What some run reaches, so that the promises are not empty.
     pub reached: &'static [&'static str],
 }
 
-/// What came of checking a scenario.
-pub struct Outcome {
-    /// How many different states there are.
+/// The result of checking a scenario.
+pub struct CheckResult {
+    /// The number of different states.
     pub states: usize,
-    /// What was found: runs that break a promise, and runs that show that something happens.
+    /// Runs that break a promise, and runs that reach something.
     pub found: BTreeMap<&'static str, Vec<Step>>,
 }
 
@@ -38,11 +39,11 @@ const NONE: Budget = Budget {
     timeouts: 0,
     crashes: 0,
     renewals: 0,
-    looks: 0,
+    polls: 0,
     evictions: 0,
-    set_backs: 0,
-    strangers: 0,
-    losses: 0,
+    clock_set_backs: 0,
+    foreign_deletes: 0,
+    data_losses: 0,
 };
 
 /// Every fault of a network, with two sessions.
@@ -59,7 +60,7 @@ pub const NETWORK: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
 };
 
-/// Two broken connections: a call, its repetition, and both again for another call.
+/// Two cut connections: a call and its repetition, and both again for another call.
 pub const CUTS: Scenario = Scenario {
     name: "2 sessions, 2 connections cut",
     sessions: 2,
@@ -71,7 +72,7 @@ pub const CUTS: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
 };
 
-/// Three sessions, with a connection that breaks.
+/// Three sessions and one cut connection.
 pub const THREE: Scenario = Scenario {
     name: "3 sessions, 1 connection cut",
     sessions: 3,
@@ -79,7 +80,7 @@ pub const THREE: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
 };
 
-/// Three sessions that renew, and give up waiting.
+/// Three sessions that renew and time out.
 pub const RENEWAL: Scenario = Scenario {
     name: "3 sessions, renewal and a time-out",
     sessions: 3,
@@ -91,8 +92,8 @@ pub const RENEWAL: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, SUCCESSION],
 };
 
-/// The fence is evicted. Left out on purpose: together with a broken connection a release can't recognise its repetition, and with
-/// a clock that is set back a fencing token can come again; both need two rare faults at once.
+/// The fence is evicted. Two rare faults at once are left out on purpose: with a cut connection a
+/// release can't recognise its repetition, and with a clock set back a fencing token can recur.
 pub const EVICTION: Scenario = Scenario {
     name: "3 sessions, fence evicted",
     sessions: 3,
@@ -109,13 +110,13 @@ pub const SET_BACK: Scenario = Scenario {
     name: "3 sessions, clock set back",
     sessions: 3,
     budget: Budget {
-        set_backs: 1,
+        clock_set_backs: 1,
         ..NONE
     },
     reached: &[LOSS, REFUSAL, SUCCESSION],
 };
 
-/// A stranger deletes the lock.
+/// A foreign client deletes the lock.
 pub const STRANGER: Scenario = Scenario {
     name: "2 sessions, a stranger and the network",
     sessions: 2,
@@ -123,13 +124,13 @@ pub const STRANGER: Scenario = Scenario {
         cuts: 1,
         timeouts: 1,
         renewals: 1,
-        strangers: 1,
+        foreign_deletes: 1,
         ..NONE
     },
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION, TWO_BELIEVE],
 };
 
-/// Redis loses all its data: then only the fencing token tells holders apart.
+/// Redis loses all its data. Then only fencing tokens tell holders apart.
 pub const DATA_LOSS: Scenario = Scenario {
     name: "2 sessions, data lost, and the network",
     sessions: 2,
@@ -137,7 +138,7 @@ pub const DATA_LOSS: Scenario = Scenario {
         cuts: 1,
         timeouts: 1,
         renewals: 1,
-        losses: 1,
+        data_losses: 1,
         ..NONE
     },
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION, TWO_BELIEVE],
@@ -148,19 +149,19 @@ pub const QUEUE: Scenario = Scenario {
     name: "3 sessions in a queue, one crashes",
     sessions: 3,
     budget: Budget {
-        looks: 2,
+        polls: 2,
         crashes: 1,
         ..NONE
     },
     reached: &[LOSS, REFUSAL, SUCCESSION],
 };
 
-/// Two in a queue, with every fault of a network.
+/// Two sessions in a queue, with every fault of a network.
 pub const QUEUE_NETWORK: Scenario = Scenario {
     name: "2 sessions in a queue, network",
     sessions: 2,
     budget: Budget {
-        looks: 2,
+        polls: 2,
         cuts: 1,
         timeouts: 1,
         ..NONE
@@ -168,7 +169,7 @@ pub const QUEUE_NETWORK: Scenario = Scenario {
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION],
 };
 
-/// All of them.
+/// All scenarios.
 pub const ALL: [Scenario; 10] = [
     NETWORK,
     CUTS,
@@ -182,7 +183,7 @@ pub const ALL: [Scenario; 10] = [
     QUEUE_NETWORK,
 ];
 
-/// Each mutation, where it shows, and the promise that it breaks.
+/// Each mutation, the scenario that shows it, and the promise that it breaks.
 pub const MUTATIONS: [(Mutation, Scenario, &str); 16] = [
     (Mutation::AcquireWithoutExpiry, NETWORK, FREE),
     (Mutation::AcquireWithoutMemory, NETWORK, REPETITION),
@@ -197,23 +198,23 @@ pub const MUTATIONS: [(Mutation, Scenario, &str); 16] = [
     (Mutation::FenceWithoutPrevious, SET_BACK, GROWING),
     (Mutation::FenceWithoutClock, EVICTION, GROWING),
     (Mutation::CleanupElsewhere, NETWORK, NO_LEFTOVER),
-    (Mutation::HandOnWithoutExpiry, QUEUE, FREE),
-    (Mutation::HandOnWithoutTrace, QUEUE_NETWORK, REPETITION),
+    (Mutation::HandOverWithoutExpiry, QUEUE, FREE),
+    (Mutation::HandOverWithoutTrace, QUEUE_NETWORK, REPETITION),
     (Mutation::CleanupWithoutLeaving, QUEUE_NETWORK, NO_LEFTOVER),
 ];
 
 impl Scenario {
-    /// Looks at every state.
-    pub fn check(&self) -> Outcome {
+    /// Checks every state.
+    pub fn check(&self) -> CheckResult {
         self.explore(None, HasDiscoveries::AllFailures)
     }
 
-    /// Looks at every state with one thing taken out, until `promise` is broken.
-    pub fn check_without(&self, mutation: Mutation, promise: &'static str) -> Outcome {
+    /// Checks states with one part of the protocol removed, until `promise` is broken.
+    pub fn check_without(&self, mutation: Mutation, promise: &'static str) -> CheckResult {
         self.explore(Some(mutation), HasDiscoveries::AnyOf([promise].into()))
     }
 
-    fn explore(&self, mutation: Option<Mutation>, until: HasDiscoveries) -> Outcome {
+    fn explore(&self, mutation: Option<Mutation>, until: HasDiscoveries) -> CheckResult {
         let model = LockModel {
             sessions: self.sessions,
             budget: self.budget,
@@ -223,7 +224,7 @@ impl Scenario {
         let checker = model.checker().threads(threads).finish_when(until);
         let checker = checker.spawn_bfs().join();
         let found = checker.discoveries().into_iter();
-        Outcome {
+        CheckResult {
             states: checker.unique_state_count(),
             found: found
                 .map(|(name, path)| (name, path.into_actions()))

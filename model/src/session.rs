@@ -1,4 +1,5 @@
-//! One request's way: acquire, hold and renew, then commit or give back; and what it does when an answer fails to come.
+//! One request: it acquires, holds and renews, then commits or releases. And what it does when an
+//! answer does not arrive.
 
 use crate::TTL;
 use crate::redis::{Call, Patience, Reply, Script};
@@ -6,27 +7,28 @@ use crate::redis::{Call, Patience, Reply, Script};
 /// A client, with a token of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Session {
-    /// How far it has come.
+    /// Its current phase.
     pub phase: Phase,
-    /// Its connections that still have something to hand over; new calls go over the last, if that is open.
+    /// The connections that still have something to deliver. New calls use the last one, if it is
+    /// open.
     pub connections: Vec<Connection>,
-    /// The answer that is on its way, if it is awaited.
+    /// The reply that is on its way, if it is awaited.
     pub answer: Option<Reply>,
-    /// The awaited call was repeated already: it is not repeated twice.
+    /// The awaited call was repeated already. It is not repeated twice.
     pub repeated: bool,
 }
 
-/// How far a client has come.
+/// The phase of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// The request has not come yet.
+    /// The request has not arrived yet.
     #[default]
     Idle,
-    /// It asks for the lock.
+    /// It requests the lock.
     Acquiring {
         /// Time since the call was sent, up to [`TTL`].
         age: u8,
-        /// What it does where somebody else has it.
+        /// What it does if another session holds the lock.
         patience: Patience,
     },
     /// It waits in the queue.
@@ -35,12 +37,12 @@ pub enum Phase {
     Holding {
         /// The fencing token of its acquisition.
         number: u8,
-        /// For how long the lock is surely its own, by its own clock.
+        /// How long the lock is certainly its own, by its own clock.
         valid: u8,
-        /// A renewal is under way, for so long.
+        /// A renewal has been under way for this long.
         renewing: Option<u8>,
     },
-    /// The action has ended well.
+    /// The action has succeeded.
     Committing {
         /// The fencing token of its acquisition.
         number: u8,
@@ -51,7 +53,7 @@ pub enum Phase {
     Ended(Outcome),
 }
 
-/// What the request was answered.
+/// The answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// 200
@@ -60,27 +62,27 @@ pub enum Outcome {
     Lost,
     /// 423
     Held,
-    /// The action's own failure; the lock is given back.
+    /// The action failed. The lock is released.
     Failed,
     /// 503: Redis failed
     Unavailable,
-    /// Nothing.
+    /// None.
     Crashed,
 }
 
-/// A connection: what comes over it is carried out in its order.
+/// A connection. What is sent over it runs in order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Connection {
     /// The client can still use it.
     pub open: bool,
-    /// Sent, and not carried out yet.
+    /// Sent, and not run yet.
     pub scripts: Vec<Script>,
 }
 
-/// Why an answer will not be had.
+/// Why an answer is given up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// The connection broke, also the second time.
+    /// The connection was cut, twice in a row.
     Broken,
     /// `redis_timeout` has passed.
     TimedOut,
@@ -102,7 +104,7 @@ impl Session {
         }
     }
 
-    /// The request comes, or one that waits looks again.
+    /// The request arrives, or a waiter polls.
     pub fn ask(&mut self, patience: Patience) {
         self.phase = Phase::Acquiring { age: 0, patience };
         self.call(Script::Acquire(patience));
@@ -120,7 +122,7 @@ impl Session {
         }
     }
 
-    /// The action has ended well. A renewal under way is no longer waited for.
+    /// The action has succeeded. A renewal under way is no longer awaited.
     pub fn commit(&mut self) {
         if let Phase::Holding { number, .. } = self.phase {
             self.phase = Phase::Committing { number };
@@ -128,14 +130,14 @@ impl Session {
         }
     }
 
-    /// The action has failed, or was stopped.
+    /// The action has failed or was stopped.
     pub fn release(&mut self) {
         self.phase = Phase::Releasing;
         self.call(Script::Release(Call::Release));
     }
 
-    /// The awaited answer comes.
-    pub fn hear(&mut self) {
+    /// The awaited reply arrives.
+    pub fn receive(&mut self) {
         let Some(reply) = self.answer.take() else {
             return;
         };
@@ -167,7 +169,7 @@ impl Session {
         }
     }
 
-    /// The connection in use breaks: the awaited call is repeated once over another.
+    /// The current connection is cut. The awaited call is repeated once over another.
     pub fn cut(&mut self) {
         if let Some(connection) = self.connections.last_mut() {
             connection.open = false;
@@ -183,12 +185,13 @@ impl Session {
         }
     }
 
-    /// The awaited answer will not be had: the lock is given back in the background, *behind* the unanswered call where that may
-    /// still be on its way. `elsewhere` is the mutation.
+    /// The awaited answer is given up. The lock is released in the background. After a time-out the
+    /// release goes *behind* the unanswered call, on the same connection. `elsewhere` is the
+    /// mutation.
     pub fn fail(&mut self, failure: Failure, elsewhere: bool) {
         self.answer = None;
         if let Phase::Holding { renewing, .. } = &mut self.phase {
-            // The next renewal goes over another connection; the lock lives on.
+            // The next renewal uses another connection. The lock is still held.
             *renewing = None;
             self.leave_connection();
             return;
@@ -200,13 +203,13 @@ impl Session {
         self.send(Script::Release(Call::Cleanup));
     }
 
-    /// It ends without a word. What was sent is on its way.
+    /// The client ends without cleaning up. What was sent is on its way.
     pub fn crash(&mut self) {
         self.answer = None;
         self.end(Outcome::Crashed);
     }
 
-    /// Whether time makes a difference to it.
+    /// Whether time changes it.
     pub fn ages(&self) -> bool {
         match self.phase {
             Phase::Acquiring { age, .. } => age < TTL,
@@ -233,7 +236,7 @@ impl Session {
         }
     }
 
-    /// Forgets connections that have nothing more to hand over and are not in use.
+    /// Drops connections that have nothing to deliver and are not in use.
     pub fn tidy(&mut self) {
         let ended = matches!(self.phase, Phase::Ended(_));
         let last = self.connections.len().saturating_sub(1);

@@ -1,4 +1,4 @@
-//! What may happen next.
+//! The steps: what may happen next.
 
 use stateright::{Model, Property};
 
@@ -10,38 +10,38 @@ use crate::{LockModel, Mutation, SessionId, State, properties};
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A request comes, and asks for the lock.
+    /// A request arrives and asks for the lock.
     Begin(SessionId),
-    /// Redis carries out what is next on a session's connection.
+    /// Redis runs the next script of a session's connection.
     Run(SessionId, usize),
-    /// An answer comes.
-    Hear(SessionId),
-    /// One who waits looks again.
-    Look(SessionId),
-    /// One who waits has waited long enough, and looks a last time.
-    GiveUp(SessionId),
+    /// A reply arrives.
+    Receive(SessionId),
+    /// A waiter polls.
+    Poll(SessionId),
+    /// A waiter's time is over: it polls a last time.
+    LastPoll(SessionId),
     /// The holder renews.
     Renew(SessionId),
-    /// The action has ended well: its holder commits.
+    /// The action has succeeded: its holder commits.
     Commit(SessionId),
-    /// The action has failed: its holder gives the lock back.
+    /// The action has failed: its holder releases.
     Release(SessionId),
-    /// A connection breaks.
+    /// A connection is cut.
     Cut(SessionId),
-    /// A client gives up waiting for an answer.
+    /// A client stops waiting for an answer.
     TimeOut(SessionId),
-    /// A client ends without a word.
+    /// A client ends without cleaning up.
     Crash(SessionId),
     /// Time passes.
     Tick,
     /// The fence is evicted.
     Evict,
     /// The server's clock is set back.
-    SetBack,
-    /// A stranger deletes the lock.
-    Delete,
+    SetClockBack,
+    /// A foreign client deletes the lock.
+    ForeignDelete,
     /// Redis loses all its data.
-    Lose,
+    LoseData,
 }
 
 impl Model for LockModel {
@@ -54,7 +54,7 @@ impl Model for LockModel {
             sessions: vec![Session::default(); self.sessions],
             budget: self.budget,
             witness: Witness {
-                rights: vec![None; self.sessions],
+                holds: vec![None; self.sessions],
                 ..Witness::default()
             },
         }]
@@ -68,9 +68,18 @@ impl Model for LockModel {
         let faults = [
             (Step::Tick, passes(state)),
             (Step::Evict, budget.evictions > 0 && redis.fence.is_some()),
-            (Step::SetBack, budget.set_backs > 0 && redis.clock > 0),
-            (Step::Delete, budget.strangers > 0 && redis.lock.is_some()),
-            (Step::Lose, budget.losses > 0 && redis.fence.is_some()),
+            (
+                Step::SetClockBack,
+                budget.clock_set_backs > 0 && redis.clock > 0,
+            ),
+            (
+                Step::ForeignDelete,
+                budget.foreign_deletes > 0 && redis.lock.is_some(),
+            ),
+            (
+                Step::LoseData,
+                budget.data_losses > 0 && redis.fence.is_some(),
+            ),
         ];
         steps.extend(faults.iter().filter(|(_, may)| *may).map(|(step, _)| *step));
     }
@@ -80,20 +89,20 @@ impl Model for LockModel {
         let budget = &mut state.budget;
         match step {
             Step::Begin(me) => {
-                let patience = if self.budget.looks > 0 {
+                let patience = if self.budget.polls > 0 {
                     Patience::Wait
                 } else {
                     Patience::Once
                 };
                 state.sessions[me].ask(patience);
             }
-            Step::Look(me) => {
-                budget.looks -= 1;
+            Step::Poll(me) => {
+                budget.polls -= 1;
                 state.sessions[me].ask(Patience::Wait);
             }
-            Step::GiveUp(me) => state.sessions[me].ask(Patience::Last),
+            Step::LastPoll(me) => state.sessions[me].ask(Patience::Last),
             Step::Run(me, connection) => self.run(&mut state, me, connection),
-            Step::Hear(me) => state.sessions[me].hear(),
+            Step::Receive(me) => state.sessions[me].receive(),
             Step::Renew(me) => {
                 budget.renewals -= 1;
                 state.sessions[me].renew();
@@ -120,23 +129,23 @@ impl Model for LockModel {
                 state.redis.fence = None;
                 state.witness.last = None;
             }
-            Step::SetBack => {
-                budget.set_backs -= 1;
+            Step::SetClockBack => {
+                budget.clock_set_backs -= 1;
                 state.redis.clock = 0;
             }
-            Step::Delete => {
-                budget.strangers -= 1;
+            Step::ForeignDelete => {
+                budget.foreign_deletes -= 1;
                 state.redis.lock = None;
-                state.witness.taken();
+                state.witness.note_taken();
             }
-            Step::Lose => {
-                budget.losses -= 1;
+            Step::LoseData => {
+                budget.data_losses -= 1;
                 let clock = state.redis.clock;
                 state.redis = Redis {
                     clock,
                     ..Redis::default()
                 };
-                state.witness.taken();
+                state.witness.note_taken();
             }
         }
         state.sessions.iter_mut().for_each(Session::tidy);
@@ -153,11 +162,13 @@ impl LockModel {
         let session = &mut state.sessions[me];
         let current = connection + 1 == session.connections.len();
         let connection = &mut session.connections[connection];
-        let (script, heard) = (connection.scripts.remove(0), connection.open && current);
+        let (script, delivered) = (connection.scripts.remove(0), connection.open && current);
         let before = state.redis.clone();
         let reply = Scripts(self.mutation).run(&mut state.redis, me, script);
-        state.witness.ran(&before, &state.redis, me, script, reply);
-        if heard && session.awaited() == Some(script) {
+        state
+            .witness
+            .note_script(&before, &state.redis, me, script, reply);
+        if delivered && session.awaited() == Some(script) {
             session.answer = Some(reply);
         }
     }
@@ -173,7 +184,7 @@ fn of_session(state: &State, me: SessionId, steps: &mut Vec<Step>) {
     }
     match session.phase {
         Phase::Idle => {
-            // Sessions differ in nothing but their number: they begin in its order.
+            // Sessions differ only in their number, so they begin in that order.
             if me == 0 || state.sessions[me - 1].phase != Phase::Idle {
                 steps.push(Step::Begin(me));
             }
@@ -181,9 +192,9 @@ fn of_session(state: &State, me: SessionId, steps: &mut Vec<Step>) {
         }
         Phase::Ended(_) => return,
         Phase::Waiting => {
-            steps.push(Step::GiveUp(me));
-            if budget.looks > 0 {
-                steps.push(Step::Look(me));
+            steps.push(Step::LastPoll(me));
+            if budget.polls > 0 {
+                steps.push(Step::Poll(me));
             }
         }
         Phase::Holding { renewing, .. } => {
@@ -195,7 +206,7 @@ fn of_session(state: &State, me: SessionId, steps: &mut Vec<Step>) {
         _ => {}
     }
     if session.answer.is_some() {
-        steps.push(Step::Hear(me));
+        steps.push(Step::Receive(me));
     }
     if session.awaited().is_some() {
         if budget.cuts > 0 {
@@ -210,11 +221,11 @@ fn of_session(state: &State, me: SessionId, steps: &mut Vec<Step>) {
     }
 }
 
-/// Whether time makes a difference.
+/// Whether time changes anything.
 fn passes(state: &State) -> bool {
     let redis = state.redis.lock.is_some_and(|lock| lock.left.is_some());
-    let rights = state.witness.rights.iter().any(Option::is_some);
-    redis || rights || state.sessions.iter().any(Session::ages)
+    let holds = state.witness.holds.iter().any(Option::is_some);
+    redis || holds || state.sessions.iter().any(Session::ages)
 }
 
 fn tick(state: &mut State) {

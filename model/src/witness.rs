@@ -1,53 +1,55 @@
-//! What an onlooker who sees every step would note. No step of the protocol depends on it: it only says what was promised.
+//! An observer of all steps. No step of the protocol depends on it: it records what the promises
+//! need.
 
 use crate::redis::{Call, Lock, Redis, Reply, Script};
 use crate::{CLAIM, SessionId, TTL};
 
-/// The onlooker's notes.
+/// The observer's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Witness {
-    /// Who has the lock by rights: until its time to live, counted from its own last acquisition or renewal, has passed, or it
-    /// gave the lock back, or a stranger or a loss of data took it.
-    pub rights: Vec<Option<Right>>,
+    /// Who holds the lock: until it expires (counted from the holder's last acquisition or
+    /// renewal), the holder returns it, or a foreign client or a loss of data takes it.
+    pub holds: Vec<Option<Hold>>,
     /// The greatest fencing token so far.
     pub greatest: u8,
-    /// The commits that were carried out, in their order.
+    /// The commits that were carried out, in order.
     pub commits: Vec<(SessionId, u8)>,
-    /// The last script that changed something, and its reply, while nothing else has changed anything since.
+    /// The last script that changed something, and its reply. `None` after any other change.
     pub last: Option<(SessionId, Script, Reply)>,
-    /// Whose cleaning up was carried out.
+    /// The sessions whose cleanup has run.
     pub cleaned: Vec<SessionId>,
-    /// Who had a connection cut.
+    /// The sessions that had a connection cut.
     pub cut: Vec<SessionId>,
-    /// A stranger or a loss of data took a lock from its holder.
+    /// A foreign client or a loss of data took a lock from its holder.
     pub taken: bool,
     /// What went wrong on the way.
-    pub faults: Vec<Wrong>,
+    pub violations: Vec<Violation>,
 }
 
-/// A lock had by rights.
+/// A session's hold on the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Right {
-    /// Until it expires.
+pub struct Hold {
+    /// The remaining time.
     pub left: u8,
-    /// The fencing token under which it has been held without interruption.
+    /// The fencing token under which the lock has been held without interruption.
     pub number: u8,
 }
 
 /// What must not happen in any step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Wrong {
+pub enum Violation {
     /// A new fencing token is not greater than all before.
     NotGreater,
-    /// A commit or a renewal was carried out for one who did not hold the lock, or no longer under that fencing token.
+    /// A commit or a renewal succeeded for a session that did not hold the lock under that fencing
+    /// token.
     NotHeld,
-    /// A repeated call was answered otherwise than the first time, with nothing in between.
+    /// A repeated call got another reply than the first one, with nothing between.
     AnsweredOtherwise,
 }
 
 impl Witness {
-    /// Notes that a script was carried out.
-    pub fn ran(
+    /// Records that a script has run.
+    pub fn note_script(
         &mut self,
         before: &Redis,
         after: &Redis,
@@ -59,14 +61,14 @@ impl Witness {
             .last
             .filter(|(who, what, _)| (*who, *what) == (me, script));
         if first.is_some_and(|(_, _, first)| first != reply) {
-            self.wrong(Wrong::AnsweredOtherwise);
+            self.note_violation(Violation::AnsweredOtherwise);
         }
         match (script, reply) {
             (Script::Acquire(_), Reply::Granted(number)) => self.granted(before, me, number),
             (Script::Renew(number), Reply::Yes) => {
                 self.expect_held(me, number);
-                if let Some(right) = &mut self.rights[me] {
-                    right.left = TTL;
+                if let Some(hold) = &mut self.holds[me] {
+                    hold.left = TTL;
                 }
             }
             (Script::Commit(number), Reply::Yes) if is_new(before, after, me, number) => {
@@ -79,95 +81,96 @@ impl Witness {
             }
             _ => {}
         }
-        if before.mine(me) && !after.mine(me) {
-            self.rights[me] = None;
+        if before.is_owner(me) && !after.is_owner(me) {
+            self.holds[me] = None;
         }
-        self.handed_on(before, after, me);
+        self.handed_over(before, after, me);
         if before != after {
             self.last = Some((me, script, reply));
         }
     }
 
-    /// Notes that a lock was taken from its holder.
-    pub fn taken(&mut self) {
-        self.rights.fill(None);
+    /// Records that a lock was taken from its holder.
+    pub fn note_taken(&mut self) {
+        self.holds.fill(None);
         self.taken = true;
         self.last = None;
     }
 
     /// One unit of time passes.
     pub fn tick(&mut self) {
-        for slot in &mut self.rights {
-            let Some(right) = slot else { continue };
-            right.left -= 1;
-            if right.left == 0 {
+        for slot in &mut self.holds {
+            let Some(hold) = slot else { continue };
+            hold.left -= 1;
+            if hold.left == 0 {
                 *slot = None;
                 self.last = None;
             }
         }
     }
 
-    /// Whether Redis' view of the lock is the one by rights.
+    /// Whether Redis shows the same holder.
     pub fn agrees_with(&self, lock: Option<Lock>) -> bool {
-        let held = |me: &SessionId| self.rights[*me].is_some();
-        let holders: Vec<SessionId> = (0..self.rights.len()).filter(held).collect();
+        let held = |me: &SessionId| self.holds[*me].is_some();
+        let holders: Vec<SessionId> = (0..self.holds.len()).filter(held).collect();
         match (lock, holders.as_slice()) {
             (None, []) => true,
             (Some(lock), [me]) => {
-                lock.owner == *me && self.rights[*me].map(|right| right.left) == lock.left
+                lock.owner == *me && self.holds[*me].map(|hold| hold.left) == lock.left
             }
             _ => false,
         }
     }
 
     fn granted(&mut self, before: &Redis, me: SessionId, number: u8) {
-        if before.mine(me) {
-            // A fence that was evicted is written anew, under a greater number; the lock has been held all the same.
-            if let Some(right) = &mut self.rights[me] {
-                *right = Right { left: TTL, number };
+        if before.is_owner(me) {
+            // An evicted fence is written anew, with a greater number. The lock was held all the
+            // time.
+            if let Some(hold) = &mut self.holds[me] {
+                *hold = Hold { left: TTL, number };
             }
             self.greatest = self.greatest.max(number);
             return;
         }
         if number <= self.greatest {
-            self.wrong(Wrong::NotGreater);
+            self.note_violation(Violation::NotGreater);
         }
         self.greatest = self.greatest.max(number);
-        self.rights[me] = Some(Right { left: TTL, number });
+        self.holds[me] = Some(Hold { left: TTL, number });
     }
 
-    /// Notes that the lock was handed to one who had waited.
-    fn handed_on(&mut self, before: &Redis, after: &Redis, me: SessionId) {
+    /// Records that the lock was handed over to a waiter.
+    fn handed_over(&mut self, before: &Redis, after: &Redis, me: SessionId) {
         let (Some(lock), Some(fence)) = (after.lock, after.fence) else {
             return;
         };
-        if lock.owner == me || before.mine(lock.owner) {
+        if lock.owner == me || before.is_owner(lock.owner) {
             return;
         }
         if fence.number <= self.greatest {
-            self.wrong(Wrong::NotGreater);
+            self.note_violation(Violation::NotGreater);
         }
         self.greatest = self.greatest.max(fence.number);
-        self.rights[lock.owner] = Some(Right {
+        self.holds[lock.owner] = Some(Hold {
             left: CLAIM,
             number: fence.number,
         });
     }
 
     fn expect_held(&mut self, me: SessionId, number: u8) {
-        if self.rights[me].is_none_or(|right| right.number != number) {
-            self.wrong(Wrong::NotHeld);
+        if self.holds[me].is_none_or(|hold| hold.number != number) {
+            self.note_violation(Violation::NotHeld);
         }
     }
 
-    fn wrong(&mut self, wrong: Wrong) {
-        if !self.faults.contains(&wrong) {
-            self.faults.push(wrong);
+    fn note_violation(&mut self, violation: Violation) {
+        if !self.violations.contains(&violation) {
+            self.violations.push(violation);
         }
     }
 }
 
-/// A repeated commit writes nothing: its bytes are there already.
+/// A repeated commit writes nothing: the value is there already.
 fn is_new(before: &Redis, after: &Redis, me: SessionId, number: u8) -> bool {
     after.last_action == Some((me, number)) && before.last_action != after.last_action
 }

@@ -1,7 +1,8 @@
-"""What can be said of the files in deploy/ without a cluster, a container or a running systemd.
+"""Checks of the files in deploy/ that need no cluster, no container and no running systemd.
 
-Each function takes the text of a file and returns its faults, a sentence for each. The judges are others': Kubernetes' own schemas,
-compose_spec, systemd-analyze; for the SpinApp, a schema of the fields of the operator's definition that are used here.
+Each function takes the text of a file and returns its faults, a sentence for each. External tools
+do the checks: Kubernetes' own schemas, compose_spec and systemd-analyze. For the SpinApp there is a
+schema of those fields of the operator's definition that we use.
 """
 
 import json
@@ -19,7 +20,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = "1.34"
-# In tenths, of 100: what `systemd-analyze security` calls OK begins below 50.
+# In tenths, from 0 to 100. `systemd-analyze security` calls less than 50 OK.
 EXPOSURE = 15
 
 
@@ -34,7 +35,7 @@ def declared_variables():
 
 
 def of_names(names, where):
-    """What is wrong with this list of variables."""
+    """Of a list of variables: missing, unknown and repeated ones."""
     declared = set(declared_variables())
     faults = [f"{where}: no variable {name}, which spin.toml has" for name in sorted(declared - set(names))]
     faults += [f"{where}: a variable {name}, which spin.toml does not have" for name in sorted(set(names) - declared)]
@@ -80,7 +81,7 @@ def of_references(*texts):
     """Of what the Kubernetes manifests say of each other."""
     documents = [document for text in texts for document in yaml.safe_load_all(text)]
     named = {(document["kind"], document["metadata"]["name"]) for document in documents}
-    # Of a SpinApp the operator makes these two.
+    # The operator creates these two for a SpinApp.
     for kind, name in list(named):
         if kind == "SpinApp":
             named |= {("Deployment", name), ("Service", name)}
@@ -140,19 +141,19 @@ def of_compose(text):
 
 
 def of_unit(text):
-    """Of a systemd unit: whether systemd understands each line, and how much it leaves open."""
+    """Of a systemd unit: whether systemd understands each line, and how exposed the service is."""
     analyze = shutil.which("systemd-analyze")
     assert analyze, "no systemd-analyze on PATH: `cargo xtask test` installs it (Debian: the package systemd)"
     with tempfile.TemporaryDirectory() as folder:
         unit = Path(folder) / "edgelatch.service"
-        # systemd-analyze wants the program to be there. Spin is not, so another stands in for it; the arguments stay.
+        # systemd-analyze requires an existing program, so `true` replaces Spin, with its arguments.
         stand_in = shutil.which("true")
         stood_in, count = re.subn(r"(?m)^ExecStart=/usr/local/bin/spin ", f"ExecStart={stand_in} ", text)
         if count != 1:
             return ["the unit does not start /usr/local/bin/spin"]
         unit.write_text(stood_in)
         verified = run(analyze, "verify", "--man=no", unit)
-        # It also ends with 0 where it has ignored what it does not know.
+        # It exits with 0 even if it has ignored unknown settings.
         faults = [line for line in verified.stderr.splitlines() + verified.stdout.splitlines() if line]
         judged = run(analyze, "security", "--offline=true", f"--threshold={EXPOSURE}", "--no-pager", unit)
         if judged.returncode != 0:

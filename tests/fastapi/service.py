@@ -1,9 +1,10 @@
-"""The service that edgelatch replaces, in its shape: FastAPI in front of the same Redis, with the same keys and routes.
+"""The service that edgelatch replaces: FastAPI on the same Redis, with the same keys and routes.
 
-One thing is put right, as docs/from-fastapi.md says must be done before both run side by side: each lock has a token of its own and is
-released by it. ORIGINAL=1 in the environment brings the original back, which stored "1" and released on "locked", that is, never.
+One thing is repaired, as docs/from-fastapi.md asks before both run side by side: each lock has its
+own token and is released by it. ORIGINAL=1 in the environment restores the original, which stored
+"1" and released on "locked", so it never released.
 
-Its action is a POST to ORIGIN, which so sees from outside whether two of one user overlap.
+Its action is a POST to ORIGIN, which sees whether two actions of one user overlap.
 """
 
 import asyncio
@@ -18,7 +19,10 @@ from fastapi import APIRouter, FastAPI, HTTPException
 
 ORIGIN = os.environ["ORIGIN"]
 ORIGINAL = os.environ.get("ORIGINAL") == "1"
-RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
 
 connection = redis.asyncio.Redis(port=int(os.environ["REDIS_PORT"]))
 router = APIRouter(prefix="/api/v1/users")
@@ -26,7 +30,7 @@ router = APIRouter(prefix="/api/v1/users")
 
 @asynccontextmanager
 async def lock(user_id, timeout, expire):
-    """Holds the user's lock; yields whether it was had in time."""
+    """Holds the user's lock; yields whether it was acquired in time."""
     key = f"user:{user_id}:lock"
     token = "1" if ORIGINAL else secrets.token_hex(16)
     deadline = time.monotonic() + timeout
@@ -42,7 +46,9 @@ async def lock(user_id, timeout, expire):
 
 
 def act(user_id):
-    request = urllib.request.Request(f"{ORIGIN}/users/{user_id}/action", b"", {"X-User-Id": str(user_id)}, method="POST")
+    url = f"{ORIGIN}/users/{user_id}/action"
+    headers = {"X-User-Id": str(user_id)}
+    request = urllib.request.Request(url, b"", headers, method="POST")
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
         answer.read()
 

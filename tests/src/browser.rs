@@ -1,44 +1,43 @@
-//! A headless Chromium, for what a person would look at.
+//! A headless Chromium, for the tests of the pages.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder};
 use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use url::{ParseError, Url};
 
-use crate::output::Output;
+use crate::process::Process;
 
 /// How long the driver may take to start.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long it may take to stop when asked to.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// How long it may take to end a session.
+const SESSION_END_LIMIT: Duration = Duration::from_secs(5);
 
-/// What it prints before its port.
+/// What the driver prints before its port.
 const STARTED: &str = "started successfully on port ";
 
-/// What it prints where another has the port that it chose.
+/// What the driver prints if another process has the port that it chose.
 const PORT_TAKEN: &str = "port not available. Exiting";
 
-/// A browser with an empty profile that can reach this machine and nothing else. Ended on drop.
+/// A browser with an empty profile that reaches this machine only. It ends on drop.
 pub struct Browser {
-    /// The browser, to be told what to do.
+    /// Drives the browser.
     pub client: Client,
     _driver: Driver,
     _profile: tempfile::TempDir,
 }
 
-/// Chromedriver, and with it the browser of its session. Both end on drop.
+/// Chromedriver and the browser of its session. Both end on drop.
 struct Driver {
-    process: Child,
+    /// Stops on drop, after the session.
+    _process: Process,
     port: String,
     session: Option<String>,
 }
@@ -47,11 +46,11 @@ impl Browser {
     /// Starts one.
     ///
     /// # Panics
-    /// If there is no `chromedriver`, or no Chromium behind it.
+    /// If there is no `chromedriver`, or no Chromium.
     pub async fn start() -> Self {
         let profile = tempfile::tempdir().unwrap();
         let mut driver = Driver::start();
-        // Chromedriver is on this machine and speaks no TLS.
+        // Chromedriver runs on this machine and speaks no TLS.
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities(&profile))
             .connect(&format!("http://127.0.0.1:{}", driver.port))
@@ -65,7 +64,8 @@ impl Browser {
         }
     }
 
-    /// Everything that the pages so far have written to the console, and what the browser has complained of: one text a line.
+    /// Everything that the pages have written to the console, and the browser's complaints, one
+    /// text a line.
     pub async fn console(&self) -> Vec<String> {
         let log = self.client.issue_cmd(BrowserLog).await.unwrap();
         let entries = log.as_array().cloned().unwrap_or_default();
@@ -82,7 +82,7 @@ impl Browser {
         serde_json::from_value(names).unwrap()
     }
 
-    /// Runs a script until it returns something else than null or false.
+    /// Runs a script until it returns something other than null or false.
     ///
     /// # Panics
     /// With `what`, if it does not within 20 seconds.
@@ -103,7 +103,7 @@ fn capabilities(profile: &tempfile::TempDir) -> Capabilities {
     let options = json!({
         "args": [
             "--headless",
-            // Chromium's own sandbox is not to be had in containers and as root; these pages are ours.
+            // Chromium's own sandbox does not work in containers and as root. These pages are ours.
             "--no-sandbox",
             "--disable-gpu",
             "--disable-dev-shm-usage",
@@ -123,57 +123,49 @@ fn capabilities(profile: &tempfile::TempDir) -> Capabilities {
 }
 
 impl Driver {
-    /// Starts it at a free port. It looks for one that is free by IPv6 and then wants the same one by IPv4, where another test's socket
-    /// may have it: then it ends, and another is started.
+    /// Starts it at a free port. Chromedriver looks for a port that is free with IPv6, and then
+    /// takes the same one with IPv4, where a socket of another test may have it. It ends then, and
+    /// we start another.
     fn start() -> Self {
         loop {
-            let (process, output) = spawn();
-            let mut driver = Self {
-                process,
-                port: String::new(),
-                session: None,
-            };
-            let printed = output.wait_for(START_LIMIT, |text| {
+            let process = spawn();
+            let printed = process.output().wait_for(START_LIMIT, |text| {
                 let port = |(_, rest): (&str, &str)| Some(rest.split_once('.')?.0.to_owned());
                 let started = text.split_once(STARTED).and_then(port);
                 let taken = text.contains(PORT_TAKEN).then(String::new);
                 started.or(taken)
             });
             let Some(port) = printed else {
-                panic!("chromedriver printed:\n{}", output.text());
+                panic!("chromedriver printed:\n{}", process.output().text());
             };
             if !port.is_empty() {
-                driver.port = port;
-                return driver;
+                return Self {
+                    _process: process,
+                    port,
+                    session: None,
+                };
             }
         }
     }
 }
 
-fn spawn() -> (Child, Output) {
+fn spawn() -> Process {
     let program = std::env::var_os("EDGELATCH_CHROMEDRIVER_BIN");
-    let mut process = Command::new(program.unwrap_or_else(|| "chromedriver".into()))
-        .arg("--port=0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("no chromedriver could be started: `cargo xtask test` installs one");
-    let output = Output::default();
-    output.gather(process.stdout.take().unwrap());
-    (process, output)
+    let mut command = Command::new(program.unwrap_or_else(|| "chromedriver".into()));
+    Process::start(command.arg("--port=0"))
+        .expect("no chromedriver could be started: `cargo xtask test` installs one")
 }
 
 impl Driver {
-    /// Ends the session, and with it the browser, which would outlive its driver.
+    /// Ends the session and the browser, which would outlive its driver.
     fn close(&self, session: &str) -> std::io::Result<()> {
         let mut stream = TcpStream::connect(format!("127.0.0.1:{}", self.port))?;
-        stream.set_read_timeout(Some(STOP_LIMIT))?;
+        stream.set_read_timeout(Some(SESSION_END_LIMIT))?;
         write!(
             stream,
             "DELETE /session/{session} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
         )?;
-        // It answers when the browser has ended.
+        // The answer arrives when the browser has ended.
         stream.read_exact(&mut [0])
     }
 }
@@ -183,18 +175,10 @@ impl Drop for Driver {
         if let Some(session) = &self.session {
             let _ = self.close(session);
         }
-        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
-        let _ = kill(pid, Signal::SIGTERM);
-        let began = Instant::now();
-        while began.elapsed() < STOP_LIMIT && matches!(self.process.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
-/// Chromedriver's way to the console.
+/// Chromedriver's command for reading the console.
 #[derive(Debug)]
 struct BrowserLog;
 

@@ -1,4 +1,4 @@
-//! Calls and answers, with what every answer must carry checked on each.
+//! Calls and answers. Each answer is checked for what all answers have in common.
 
 use std::future::IntoFuture;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Body, Client, Method, RequestBuilder};
 use serde_json::Value;
 
-/// No answer takes longer, whatever goes wrong.
+/// No answer takes longer than this.
 const LIMIT: Duration = Duration::from_secs(100);
 
 /// One request, sent when awaited.
@@ -17,11 +17,11 @@ pub struct Call {
     request: RequestBuilder,
     path: String,
     method: Method,
-    /// Whether a failure may be the origin's own.
+    /// Whether a failure may be the origin's own answer.
     passed_through: bool,
 }
 
-/// What came back.
+/// An answer.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
@@ -30,7 +30,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-    /// From sending to the last byte.
+    /// The time from sending to the last byte.
     pub took: Duration,
     path: String,
 }
@@ -52,14 +52,14 @@ impl Call {
         }
     }
 
-    /// A failure may look as the origin made it.
+    /// Allows a failure to be the origin's own answer.
     #[must_use]
     pub fn passed_through(mut self) -> Self {
         self.passed_through = true;
         self
     }
 
-    /// Adds a header; a name may be there more than once.
+    /// Adds a header. A name may occur more than once.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
@@ -75,21 +75,21 @@ impl Call {
             .body(body.to_owned())
     }
 
-    /// Sends this body, with no type.
+    /// Sends this body without a type.
     #[must_use]
     pub fn body(mut self, body: impl Into<Body>) -> Self {
         self.request = self.request.body(body);
         self
     }
 
-    /// Sends these pieces without saying how long they are together.
+    /// Sends these pieces without announcing a length.
     #[must_use]
     pub fn chunks(self, pieces: Vec<Bytes>) -> Self {
         let pieces = pieces.into_iter().map(Ok::<_, std::io::Error>);
         self.body(Body::wrap_stream(futures::stream::iter(pieces)))
     }
 
-    /// Sends it in the background.
+    /// Sends the request in the background.
     pub fn spawn(self) -> tokio::task::JoinHandle<Answer> {
         tokio::spawn(self.into_future())
     }
@@ -124,7 +124,7 @@ impl IntoFuture for Call {
 }
 
 impl Answer {
-    /// What every answer carries, and what no answer may.
+    /// Checks what every answer must have, and what none may.
     fn check(&self) {
         let id = self.header("x-request-id").unwrap_or_default();
         assert!(!id.is_empty(), "no X-Request-Id: {self:?}");
@@ -196,7 +196,7 @@ impl Answer {
         self
     }
 
-    /// The places of a 422's faults, in their order: `query.user_id`.
+    /// The locations of a 422's faults, in their order, such as `query.user_id`.
     #[track_caller]
     pub fn faults(&self) -> Vec<String> {
         self.assert_problem(422, "invalid-request");

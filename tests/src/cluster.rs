@@ -3,7 +3,7 @@
 use crate::redis::RedisServer;
 use crate::wait::until;
 
-/// How many slots a cluster has.
+/// The number of slots of a cluster.
 const SLOTS: usize = 16_384;
 
 /// Three nodes, each with a third of the slots.
@@ -12,16 +12,16 @@ pub struct RedisCluster {
 }
 
 impl RedisCluster {
-    /// Starts the nodes, joins them, and waits until each knows where every slot is.
+    /// Starts the nodes, joins them, and waits until each knows all slots.
     ///
     /// # Panics
-    /// If they do not come together.
+    /// If the cluster does not form.
     pub async fn start() -> Self {
         const NODES: usize = 3;
         let mut nodes = Vec::new();
         for _ in 0..NODES {
             let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
-            // A node that is gone takes its slots with it, and not the whole cluster.
+            // A node that fails takes its own slots with it, but not the whole cluster.
             let alone = ["--cluster-require-full-coverage", "no"];
             let arguments: Vec<_> = arguments.into_iter().chain(alone).collect();
             nodes.push(RedisServer::start_with(&arguments).await);
@@ -31,7 +31,7 @@ impl RedisCluster {
             let last = ((index + 1) * SLOTS / NODES - 1).to_string();
             let add = ["CLUSTER", "ADDSLOTSRANGE", &first, &last];
             node.run::<()>(&add).await;
-            // A newer epoch wins where two claim to be of the same.
+            // If two nodes claim an epoch, the later one wins.
             let epoch = (index + 1).to_string();
             node.run::<()>(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch])
                 .await;
@@ -59,18 +59,18 @@ impl RedisCluster {
         &self.nodes
     }
 
-    /// The same, to be broken.
+    /// The nodes, for tests that break one.
     pub fn nodes_mut(&mut self) -> &mut [RedisServer] {
         &mut self.nodes
     }
 
-    /// Which node a key belongs to.
+    /// Which node has a key.
     pub async fn node_of(&self, key: &str) -> usize {
         let slot: usize = self.nodes[0].run(&["CLUSTER", "KEYSLOT", key]).await;
         slot * self.nodes.len() / SLOTS
     }
 
-    /// Gives the slot of a key to another node, which must have no key of it, and says so to all.
+    /// Gives a key's slot to another node and tells all nodes. The slot must be empty.
     pub async fn give(&self, key: &str, to: usize) {
         let slot: usize = self.nodes[0].run(&["CLUSTER", "KEYSLOT", key]).await;
         let id: String = self.nodes[to].run(&["CLUSTER", "MYID"]).await;

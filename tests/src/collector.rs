@@ -1,4 +1,4 @@
-//! A collector of OpenTelemetry (OTLP over HTTP with protobuf): keeps the spans that it is sent.
+//! An OpenTelemetry collector (OTLP over HTTP with protobuf) that keeps the spans it receives.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,76 +14,69 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-use opentelemetry_proto::tonic::trace::v1::Span as Sent;
+use opentelemetry_proto::tonic::trace::v1::Span as OtlpSpan;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as SpanStatus;
 use prost::Message as _;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
-/// A span as the collector has it.
+use crate::server::{LocalServer, serve_routes};
+
+/// A received span.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// Of its trace, in hexadecimal.
+    /// The id of its trace, in hexadecimal.
     pub trace_id: String,
-    /// Its own, in hexadecimal.
+    /// Its id, in hexadecimal.
     pub id: String,
-    /// That of its parent; empty without one.
+    /// The id of its parent. Empty without one.
     pub parent: String,
     /// Its name.
     pub name: String,
-    /// Whether it is of the answering of a request.
+    /// Whether its kind is `SERVER`.
     pub is_server: bool,
     /// Its attributes.
     pub attributes: BTreeMap<String, Value>,
-    /// What it says of its failure, if it is one.
+    /// The message of its status, if the status is an error.
     pub error: Option<String>,
-    /// How long it took.
+    /// Its duration.
     pub took: Duration,
-    /// What made it.
+    /// The name of its instrumentation scope.
     pub scope: String,
     /// `service.name`.
     pub service: String,
-    /// What vendors add to its trace.
+    /// Its `tracestate`.
     pub state: String,
 }
 
-/// A server on 127.0.0.1 that takes spans.
+/// A collector on 127.0.0.1.
 pub struct Collector {
-    port: u16,
     spans: Arc<Mutex<Vec<Span>>>,
-    server: JoinHandle<()>,
+    server: LocalServer,
 }
 
 impl Collector {
     /// Starts one.
     pub async fn start() -> Self {
         let spans = Arc::default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
         let router = Router::new()
-            .route("/v1/traces", post(take))
+            .route("/v1/traces", post(receive))
             .with_state(Arc::clone(&spans));
-        let server = tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
-        Self {
-            port,
-            spans,
-            server,
-        }
+        let server = LocalServer::start(|listener| serve_routes(listener, router)).await;
+        Self { spans, server }
     }
 
     /// `http://127.0.0.1:port`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.server.url()
     }
 
-    /// Everything so far.
+    /// All spans so far.
     pub fn spans(&self) -> Vec<Span> {
         self.spans.lock().unwrap().clone()
     }
 
-    /// The spans of a trace, once `enough` says that all are there.
+    /// The spans of a trace, as soon as `enough` accepts them.
     pub async fn trace(&self, trace_id: &str, enough: impl Fn(&[Span]) -> bool) -> Vec<Span> {
         let of_trace = || {
             let mut spans = self.spans();
@@ -95,33 +88,27 @@ impl Collector {
     }
 }
 
-impl Drop for Collector {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
-async fn take(
+async fn receive(
     State(spans): State<Arc<Mutex<Vec<Span>>>>,
     body: Bytes,
 ) -> Result<Vec<u8>, StatusCode> {
     let request =
         ExportTraceServiceRequest::decode(body).map_err(|_| StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
     let mut all = spans.lock().unwrap();
-    for of_resource in request.resource_spans {
-        let resource = attributes(of_resource.resource.unwrap_or_default().attributes);
+    for resource_spans in request.resource_spans {
+        let resource = attributes(resource_spans.resource.unwrap_or_default().attributes);
         let service = resource["service.name"].as_str().unwrap().to_owned();
-        for of_scope in of_resource.scope_spans {
-            let scope = of_scope.scope.unwrap_or_default().name;
-            for span in of_scope.spans {
-                all.push(seen(span, &scope, &service));
+        for scope_spans in resource_spans.scope_spans {
+            let scope = scope_spans.scope.unwrap_or_default().name;
+            for span in scope_spans.spans {
+                all.push(from_otlp(span, &scope, &service));
             }
         }
     }
     Ok(ExportTraceServiceResponse::default().encode_to_vec())
 }
 
-fn seen(span: Sent, scope: &str, service: &str) -> Span {
+fn from_otlp(span: OtlpSpan, scope: &str, service: &str) -> Span {
     let status = span.status.clone().unwrap_or_default();
     Span {
         is_server: span.kind() == SpanKind::Server,

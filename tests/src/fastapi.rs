@@ -1,16 +1,17 @@
-//! The FastAPI service that edgelatch replaces (`tests/fastapi/service.py`), in a process of its own.
+//! The FastAPI service that edgelatch replaces (`tests/fastapi/service.py`), in a process of its
+//! own.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use crate::origin::Origin;
-use crate::output::Output;
+use crate::process::Process;
 use crate::redis::RedisServer;
 use crate::runner::START_LIMIT;
 use crate::service::root;
 
-/// The service, on a Redis that is another's. Killed on drop.
+/// The service, on a Redis that somebody else owns. It is killed on drop.
 pub struct FastApi {
-    process: Child,
+    process: Process,
     address: String,
     client: reqwest::Client,
 }
@@ -19,34 +20,30 @@ impl FastApi {
     /// Starts it and waits until it serves. `environment` is added to its own.
     ///
     /// # Panics
-    /// With what it printed, if it does not; with what to do, where there is no Python for it.
+    /// If it does not serve, with what it printed. If there is no Python for it, with what to do.
     pub fn start(redis: &RedisServer, origin: &Origin, environment: &[(&str, &str)]) -> Self {
         let python = std::env::var_os("EDGELATCH_PYTHON").expect(
-            "EDGELATCH_PYTHON names no Python that has FastAPI: `cargo xtask test` makes one, target/judges/bin/python3",
+            "EDGELATCH_PYTHON names no Python with FastAPI: \
+             `cargo xtask test` creates target/judges/bin/python3",
         );
-        let mut process = Command::new(python)
+        let mut command = Command::new(python);
+        command
             .args(["-m", "uvicorn", "service:app", "--host", "127.0.0.1"])
             .args(["--port", "0", "--no-access-log", "--app-dir"])
             .arg(root().join("tests/fastapi"))
             .env("REDIS_PORT", redis.port().to_string())
             .env("ORIGIN", origin.url())
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+            .envs(environment.iter().copied());
+        let process = Process::start(&mut command)
             .expect("the Python that EDGELATCH_PYTHON names could not be started");
-        let output = Output::default();
-        output.gather(process.stdout.take().unwrap());
-        output.gather(process.stderr.take().unwrap());
-        let serving = output.wait_for(START_LIMIT, |text| {
+        let serving = process.output().wait_for(START_LIMIT, |text| {
             let address = text.split("running on http://").nth(1)?;
             Some(address.split_whitespace().next()?.to_owned())
         });
         let Some(address) = serving else {
-            let _ = process.kill();
-            panic!("FastAPI does not serve; it printed:\n{}", output.text());
+            let printed = process.output().text();
+            panic!("FastAPI does not serve; it printed:\n{printed}");
         };
         Self {
             process,
@@ -72,7 +69,6 @@ impl FastApi {
 
 impl Drop for FastApi {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.process.kill();
     }
 }

@@ -1,13 +1,12 @@
-//! Starting a process that serves, and the manifest that it serves.
+//! Launches the service: its manifest, its process, and the wait until it serves.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 
-use crate::output::Output;
+use crate::process::Process;
 use crate::root;
 use crate::runner::{self, START_LIMIT};
 
-/// What a service is launched with, the first time and again.
+/// What a service is launched with, the first time and after a restart.
 pub(crate) struct Launch {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) manifest: PathBuf,
@@ -16,14 +15,14 @@ pub(crate) struct Launch {
     pub(crate) environment: Vec<(String, String)>,
 }
 
-/// Where a manifest is, or what it says.
+/// A manifest: a file that exists, or text for a new one.
 pub(crate) enum Manifest {
     At(PathBuf),
     Text(String),
 }
 
 impl Manifest {
-    /// Where it is, once it is in `folder` if it was nowhere.
+    /// The manifest's path. Text is written to `folder` first.
     pub(crate) fn written_to(self, folder: &Path) -> PathBuf {
         match self {
             Self::At(path) => path,
@@ -49,41 +48,29 @@ pub fn manifest_with_spans() -> String {
 }
 
 impl Launch {
-    /// Starts a process and waits until it serves. Returns it, what it prints, and its address.
-    pub(crate) fn start(&self, listen: &str) -> (Child, Output, String) {
-        let mut command = runner::program();
+    /// Starts a process and waits until it serves. Returns the process and its address.
+    pub(crate) fn start(&self, listen: &str) -> (Process, String) {
+        let program = runner::program();
+        let mut command = runner::up(&program, &self.manifest, listen, &self.runtime_config);
         command
-            .arg("up")
-            .arg("--from")
-            .arg(&self.manifest)
-            .args(["--listen", listen])
-            .arg("--runtime-config-file")
-            .arg(&self.runtime_config)
             .arg("--state-dir")
             .arg(self.folder.path().join("state"))
             .args(&self.arguments)
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .current_dir(self.folder.path());
         for (name, value) in &self.environment {
             command.env(name, value);
         }
-        let mut process = command
-            .spawn()
+        let process = Process::start(&mut command)
             .expect("the service could not be started: `cargo xtask test` builds it");
-        let output = Output::default();
-        output.gather(process.stdout.take().unwrap());
-        output.gather(process.stderr.take().unwrap());
-        let serving = output.wait_for(START_LIMIT, |text| {
+        let serving = process.output().wait_for(START_LIMIT, |text| {
             let lines = text.lines();
             let url = lines.filter_map(|line| line.strip_prefix("Serving http://"));
             url.map(|address| address.trim().to_owned()).next()
         });
         let Some(address) = serving else {
-            let _ = process.kill();
-            panic!("the service does not serve; it printed:\n{}", output.text());
+            let printed = process.output().text();
+            panic!("the service does not serve; it printed:\n{printed}");
         };
-        (process, output, address)
+        (process, address)
     }
 }

@@ -1,7 +1,8 @@
-//! What the tests stand on: a Redis of their own, the service in a process of its own, an origin that does as it is told, and a
-//! client that looks at every answer.
+//! The tools of the tests: a Redis server, the service in its own process, an origin that answers
+//! as it is told, and a client that checks every answer.
 //!
-//! Nothing here knows the component's code: it is built, started and talked to as any user would.
+//! Nothing here knows the component's code. The component is built, started and called like any
+//! user's.
 
 #![expect(
     clippy::unwrap_used,
@@ -22,10 +23,12 @@ mod monitor;
 mod origin;
 mod output;
 mod pace;
+mod process;
 mod proxy;
 mod raw;
 mod redis;
 mod runner;
+mod server;
 mod service;
 pub mod soak;
 pub mod torture;
@@ -36,16 +39,17 @@ pub use browser::Browser;
 pub use client::{Answer, Call};
 pub use cluster::RedisCluster;
 pub use collector::{Collector, Span};
-pub use fake_redis::{Behaviour, FakeRedis, Loss};
+pub use fake_redis::{Behaviour, FakeRedis};
 pub use fastapi::FastApi;
 pub use launch::manifest_with_spans;
 pub use monitor::Monitor;
-pub use origin::{Origin, Reply, Seen};
+pub use origin::{Origin, OriginRequest, Reply};
 pub use pace::Pace;
-pub use proxy::{Held, Proxy, Weather};
+pub use process::stop;
+pub use proxy::{HeldCommand, Loss, Network, Proxy};
 pub use raw::{RawAnswer, raw, raw_then_hang_up};
 pub use redis::RedisServer;
-pub use runner::{on_spin, refusal};
+pub use runner::{START_LIMIT, on_spin, refusal, up};
 pub use service::{App, AppBuilder, Service, redis_host_of, root};
 pub use vault::Vault;
 pub use wait::{until, within};

@@ -1,4 +1,4 @@
-//! What a Redis is asked, seen from its side (`MONITOR`).
+//! The commands that a Redis receives (`MONITOR`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +16,7 @@ pub struct Monitor<'a> {
 }
 
 impl RedisServer {
-    /// Begins to note the commands that clients send.
+    /// Starts to record the commands that clients send.
     pub async fn monitor(&self) -> Monitor<'_> {
         let stream = TcpStream::connect(("127.0.0.1", self.port()))
             .await
@@ -32,8 +32,8 @@ impl RedisServer {
 }
 
 impl Monitor<'_> {
-    /// The commands since the last call, one for each round trip: what a script calls in turn is left out, and so is what this
-    /// asks itself.
+    /// The commands since the last call, one for each round trip. Commands that a script calls are
+    /// left out, and so are our own.
     pub async fn commands(&mut self) -> Vec<String> {
         let marker = format!("marker-{}", NEXT_MARKER.fetch_add(1, Ordering::Relaxed));
         self.redis.run::<String>(&["ECHO", &marker]).await;

@@ -1,4 +1,4 @@
-//! A real origin that does as it is told, and the witness from outside of what the service does.
+//! A real origin that answers as it is told, and records what the service asks.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,20 +13,22 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
+
+use crate::server::{self, LocalServer};
 
 /// What the origin answers.
 #[derive(Clone)]
 pub enum Reply {
     /// A status, a content type and a body.
     Plain(u16, &'static str, Bytes),
-    /// The same with one more header.
+    /// A reply with one more header.
     Headed(&'static str, String, Box<Reply>),
-    /// The same after a while.
+    /// A reply after a pause.
     After(Duration, Box<Reply>),
-    /// The same, once for every [`Origin::let_go`].
+    /// A reply that waits for [`Origin::release_one`].
     Gated(Box<Reply>),
 }
 
@@ -53,13 +55,13 @@ impl Reply {
         Self::Plain(status, "application/json", Bytes::from(body.to_owned()))
     }
 
-    /// This reply once for every [`Origin::let_go`].
+    /// This reply, held back until [`Origin::release_one`].
     #[must_use]
     pub fn gated(self) -> Self {
         Self::Gated(Box::new(self))
     }
 
-    /// This reply after a while.
+    /// This reply, after a pause.
     #[must_use]
     pub fn after(self, pause: Duration) -> Self {
         Self::After(pause, Box::new(self))
@@ -71,9 +73,9 @@ impl Reply {
     }
 }
 
-/// A request that the origin has seen.
+/// A request that the origin has received.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct OriginRequest {
     /// The method.
     pub method: String,
     /// The path.
@@ -82,19 +84,19 @@ pub struct Seen {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-    /// When it came.
+    /// When it arrived.
     pub began: Instant,
-    /// When it was answered, if it was.
+    /// When it was answered. `None` while it is not.
     pub ended: Option<Instant>,
 }
 
-impl Seen {
+impl OriginRequest {
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The fencing token that it carried.
+    /// Its fencing token.
     pub fn fencing_token(&self) -> i64 {
         self.header("fencing-token").unwrap().parse().unwrap()
     }
@@ -102,89 +104,78 @@ impl Seen {
 
 struct Script {
     reply: Mutex<Reply>,
-    seen: Mutex<Vec<Seen>>,
+    requests: Mutex<Vec<OriginRequest>>,
     running: Mutex<HashMap<String, usize>>,
     overlaps: Mutex<usize>,
     gate: Semaphore,
+}
+
+impl Script {
+    fn new(reply: Reply) -> Self {
+        Self {
+            reply: Mutex::new(reply),
+            requests: Mutex::default(),
+            running: Mutex::default(),
+            overlaps: Mutex::default(),
+            gate: Semaphore::new(0),
+        }
+    }
 }
 
 /// An HTTP server of a test's own on 127.0.0.1.
 pub struct Origin {
     port: u16,
     script: Arc<Script>,
-    server: Mutex<JoinHandle<()>>,
+    /// `None` while it is stopped.
+    server: Mutex<Option<LocalServer>>,
 }
 
 impl Origin {
     /// An origin that answers every request with `reply`.
     pub async fn start(reply: Reply) -> Self {
-        let script = Arc::new(Script {
-            reply: Mutex::new(reply),
-            seen: Mutex::default(),
-            running: Mutex::default(),
-            overlaps: Mutex::default(),
-            gate: Semaphore::new(0),
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let server = Mutex::new(tokio::spawn(serve(listener, Arc::clone(&script))));
-        Self {
-            port,
-            script,
-            server,
-        }
-    }
-
-    /// Ends it: its connections are cut, and new ones are refused.
-    pub async fn unplug(&self) {
-        self.server.lock().unwrap().abort();
-        let address = ("127.0.0.1", self.port);
-        crate::until("the origin is gone", || async {
-            TcpStream::connect(address).await.is_err()
-        })
-        .await;
-    }
-
-    /// Starts it again at its port.
-    pub async fn plug_in(&self) {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
-        *self.server.lock().unwrap() = tokio::spawn(serve(listener, Arc::clone(&self.script)));
+        let script = Arc::new(Script::new(reply));
+        let server = LocalServer::start(|listener| serve(listener, Arc::clone(&script))).await;
+        Self::new(script, server)
     }
 
     /// An origin that reads a request's head, writes these bytes as they are, and closes.
     pub async fn start_raw(bytes: &'static [u8]) -> Self {
-        Self::start_writing(bytes, false).await
+        let server = LocalServer::start(|listener| write_bytes(listener, bytes, false)).await;
+        Self::new(Arc::new(Script::new(Reply::nothing())), server)
     }
 
-    /// An origin that reads a request's head, writes these bytes as they are, and then nothing more.
+    /// An origin that reads a request's head, writes these bytes as they are, and then stalls.
     pub async fn start_stalling(bytes: &'static [u8]) -> Self {
-        Self::start_writing(bytes, true).await
+        let server = LocalServer::start(|listener| write_bytes(listener, bytes, true)).await;
+        Self::new(Arc::new(Script::new(Reply::nothing())), server)
     }
 
-    async fn start_writing(bytes: &'static [u8], keep_open: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let server = tokio::spawn(async move {
-            let mut open = Vec::new();
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut head = [0; 4096];
-                let _ = stream.read(&mut head).await;
-                let _ = stream.write_all(bytes).await;
-                if keep_open {
-                    open.push(stream);
-                }
-            }
-        });
-        let mut origin = Self::start(Reply::nothing()).await;
-        origin.server.lock().unwrap().abort();
-        origin.port = port;
-        origin.server = Mutex::new(server);
-        origin
+    fn new(script: Arc<Script>, server: LocalServer) -> Self {
+        Self {
+            port: server.port(),
+            script,
+            server: Mutex::new(Some(server)),
+        }
+    }
+
+    /// Stops it. Its connections are cut, and new ones are refused.
+    pub async fn stop(&self) {
+        let server = self.server.lock().unwrap().take();
+        if let Some(server) = server {
+            server.stop().await;
+        }
+    }
+
+    /// Starts it again on its port.
+    pub async fn restart(&self) {
+        let serve = |listener| serve(listener, Arc::clone(&self.script));
+        let server = LocalServer::start_at(self.port, serve).await;
+        *self.server.lock().unwrap() = Some(server);
     }
 
     /// `http://127.0.0.1:port`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        server::url(self.port)
     }
 
     /// Answers like this from now on.
@@ -192,18 +183,18 @@ impl Origin {
         *self.script.reply.lock().unwrap() = reply;
     }
 
-    /// Lets one gated request be answered.
-    pub fn let_go(&self) {
+    /// Lets one request that is held back be answered.
+    pub fn release_one(&self) {
         self.script.gate.add_permits(1);
     }
 
-    /// All requests so far, in the order in which they came.
-    pub fn seen(&self) -> Vec<Seen> {
-        self.script.seen.lock().unwrap().clone()
+    /// All requests so far, in the order of their arrival.
+    pub fn seen(&self) -> Vec<OriginRequest> {
+        self.script.requests.lock().unwrap().clone()
     }
 
-    /// Waits until that many requests have come.
-    pub async fn until_seen(&self, count: usize) -> Vec<Seen> {
+    /// Waits for this many requests.
+    pub async fn until_seen(&self, count: usize) -> Vec<OriginRequest> {
         crate::until("the origin was asked", || async {
             self.seen().len() >= count
         })
@@ -211,19 +202,13 @@ impl Origin {
         self.seen()
     }
 
-    /// How often a request came while another for the same user was being answered.
+    /// How often a request arrived while another one for the same user was being answered.
     pub fn overlaps(&self) -> usize {
         *self.script.overlaps.lock().unwrap()
     }
 }
 
-impl Drop for Origin {
-    fn drop(&mut self) {
-        self.server.lock().unwrap().abort();
-    }
-}
-
-/// Serves until it is aborted, and then all of its connections end too.
+/// Serves until it is aborted, which ends all of its connections.
 async fn serve(listener: TcpListener, script: Arc<Script>) {
     let router = axum::Router::new().fallback(answer).with_state(script);
     let mut connections = JoinSet::new();
@@ -238,7 +223,21 @@ async fn serve(listener: TcpListener, script: Arc<Script>) {
     }
 }
 
-/// Notes that a request for a user has ended, however it ends.
+/// Writes these bytes on every connection that sends something. Then it closes the connection, or
+/// keeps it open.
+async fn write_bytes(listener: TcpListener, bytes: &'static [u8], keep_open: bool) {
+    let mut open = Vec::new();
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let mut head = [0; 4096];
+        let _ = stream.read(&mut head).await;
+        let _ = stream.write_all(bytes).await;
+        if keep_open {
+            open.push(stream);
+        }
+    }
+}
+
+/// Records that a request for a user has ended, in whatever way.
 struct Running<'a>(&'a Script, String, usize);
 
 impl Drop for Running<'_> {
@@ -250,14 +249,14 @@ impl Drop for Running<'_> {
             .unwrap()
             .entry(user.clone())
             .or_default() -= 1;
-        script.seen.lock().unwrap()[*index].ended = Some(Instant::now());
+        script.requests.lock().unwrap()[*index].ended = Some(Instant::now());
     }
 }
 
 async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let seen = Seen {
+    let noted = OriginRequest {
         method: parts.method.to_string(),
         path: parts.uri.to_string(),
         headers: parts.headers,
@@ -265,8 +264,8 @@ async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response
         began: Instant::now(),
         ended: None,
     };
-    let user = seen.header("x-user-id").unwrap_or_default().to_owned();
-    let _running = begin(&script, user, seen);
+    let user = noted.header("x-user-id").unwrap_or_default().to_owned();
+    let _running = begin(&script, user, noted);
     let mut reply = script.reply.lock().unwrap().clone();
     let mut headers = Vec::new();
     loop {
@@ -294,15 +293,15 @@ async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response
     }
 }
 
-fn begin(script: &Script, user: String, seen: Seen) -> Running<'_> {
+fn begin(script: &Script, user: String, request: OriginRequest) -> Running<'_> {
     let mut running = script.running.lock().unwrap();
     let count = running.entry(user.clone()).or_default();
     *count += 1;
     if *count > 1 {
         *script.overlaps.lock().unwrap() += 1;
     }
-    let mut all = script.seen.lock().unwrap();
-    all.push(seen);
+    let mut all = script.requests.lock().unwrap();
+    all.push(request);
     Running(script, user, all.len() - 1)
 }
 

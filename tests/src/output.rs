@@ -1,10 +1,10 @@
-//! What a process has printed so far.
+//! What a process has printed.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// Lines of a process' stdout and stderr, gathered as they come.
+/// The lines that a process writes to stdout and stderr, in the order of their arrival.
 #[derive(Clone, Default)]
 pub(crate) struct Output(Arc<(Mutex<Gathered>, Condvar)>);
 
@@ -15,7 +15,7 @@ struct Gathered {
 }
 
 impl Output {
-    /// Gathers what comes from `stream` until it ends.
+    /// Reads `stream` to its end, in the background.
     pub(crate) fn gather(&self, stream: impl Read + Send + 'static) {
         self.0.0.lock().unwrap().open += 1;
         let output = self.clone();
@@ -42,8 +42,8 @@ impl Output {
         self.0.0.lock().unwrap().text.clone()
     }
 
-    /// Waits until `find` finds something in what was printed; `None` when the process has closed its output or `limit` has
-    /// passed.
+    /// Waits until `find` finds something in the output. Returns `None` if the process has closed
+    /// its output or `limit` has passed.
     pub(crate) fn wait_for<T>(
         &self,
         limit: Duration,

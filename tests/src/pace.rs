@@ -1,4 +1,4 @@
-//! How fast this machine is just now: the yardstick for limits of time.
+//! How fast this machine is at the moment: the yardstick for time limits.
 
 use std::time::Duration;
 
@@ -8,24 +8,24 @@ use tokio::task::JoinHandle;
 use crate::client::Call;
 use crate::service::Service;
 
-/// Between two looks.
+/// The pause between two requests.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Asks the service over and over for its readiness, which is one round trip to Redis and no more.
+/// Asks the service for its readiness again and again, which costs one round trip to Redis.
 ///
-/// What the contract promises "within 150 ms" is promised by the service, not by a machine that has no processor left: on such a
-/// one, every answer takes longer, this one too. A test of a limit adds what the slowest of these answers took.
+/// The service promises to be ready "within 150 ms", but on a busy machine every answer takes
+/// longer, this one too. A test of a time limit adds the time of the slowest of these answers.
 pub struct Pace {
-    looking: JoinHandle<Duration>,
-    enough: oneshot::Sender<()>,
+    task: JoinHandle<Duration>,
+    stop_sender: oneshot::Sender<()>,
 }
 
 impl Pace {
-    /// Begins to look.
+    /// Starts to measure.
     pub fn watch(service: &Service) -> Self {
         let address = service.address().to_owned();
-        let (enough, mut stop) = oneshot::channel();
-        let looking = tokio::spawn(async move {
+        let (stop_sender, mut stop) = oneshot::channel();
+        let task = tokio::spawn(async move {
             let mut slowest = Duration::ZERO;
             loop {
                 let answer = Call::new(&address, "GET", "/readyz").await;
@@ -35,12 +35,12 @@ impl Pace {
                 }
             }
         });
-        Self { looking, enough }
+        Self { task, stop_sender }
     }
 
-    /// How long the slowest answer took.
+    /// The time of the slowest answer.
     pub async fn slowest(self) -> Duration {
-        let _ = self.enough.send(());
-        self.looking.await.unwrap()
+        let _ = self.stop_sender.send(());
+        self.task.await.unwrap()
     }
 }

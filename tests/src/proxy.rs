@@ -1,4 +1,5 @@
-//! A TCP proxy in front of a Redis that cuts, delays, swallows and splits what passes: the network between the two.
+//! A TCP proxy in front of a Redis: the network between the two, which cuts connections, loses,
+//! holds back, delays and splits what passes.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -8,78 +9,85 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
 
-/// How all that passes fares.
+use crate::server::LocalServer;
+
+/// What happens to everything that passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Weather {
-    /// Nothing passes. What was sent meanwhile passes afterwards.
+pub struct Network {
+    /// Nothing passes. What is sent meanwhile passes afterwards.
     pub blackhole: bool,
-    /// Each piece is passed on so much later; what comes over one connection stays in its order.
+    /// Each piece is late by this much. Each connection keeps its order.
     pub delay: Duration,
-    /// Each piece is passed on in two halves.
+    /// Each piece passes in two halves.
     pub halves: bool,
 }
 
-/// What happens once, to the next piece that it fits.
-enum Trick {
+/// How a reply is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The connection is cut once Redis has replied.
+    Cut,
+    /// The reply and all later ones never arrive. The connection stays open.
+    Swallow,
+}
+
+/// Something that happens once, to the first piece that it fits.
+enum OneShot {
     /// Half of a command passes, then the connection is cut on both sides.
     CutCommand,
-    /// A command passes, and half of its reply; then the connection is cut on both sides.
+    /// A command passes, and half of its reply. Then the connection is cut on both sides.
     CutReply,
-    /// The client's side is cut as soon as a command that contains these bytes has come; the command passes when it is told to.
+    /// A command that contains these bytes passes, and its reply is lost.
+    LoseReply(Vec<u8>, Loss),
+    /// The client's side is cut as soon as a command that contains these bytes arrives. The
+    /// command passes when the sender says so.
     Hold(Vec<u8>, oneshot::Receiver<()>),
 }
 
 /// A proxy on 127.0.0.1 in front of another port.
 pub struct Proxy {
-    port: u16,
+    server: LocalServer,
     shared: Arc<Shared>,
-    server: JoinHandle<()>,
 }
 
 struct Shared {
-    weather: watch::Sender<Weather>,
-    tricks: Mutex<Vec<Trick>>,
+    network: watch::Sender<Network>,
+    armed: Mutex<Vec<OneShot>>,
     cut: watch::Sender<u64>,
 }
 
-/// A command that is held back. Dropped, it is let go too.
-pub struct Held(
-    #[expect(dead_code, reason = "the other end sees that it is dropped")] oneshot::Sender<()>,
+/// A command that the proxy holds back. It is delivered on drop.
+pub struct HeldCommand(
+    #[expect(dead_code, reason = "the receiver notices the drop")] oneshot::Sender<()>,
 );
 
-impl Held {
-    /// Lets it pass.
+impl HeldCommand {
+    /// Delivers it.
     pub fn deliver(self) {}
 }
 
 impl Proxy {
     /// A proxy in front of `upstream`, a port on 127.0.0.1.
     pub async fn start(upstream: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
-            weather: watch::Sender::new(Weather::default()),
-            tricks: Mutex::default(),
+            network: watch::Sender::new(Network::default()),
+            armed: Mutex::default(),
             cut: watch::Sender::new(0),
         });
-        let server = tokio::spawn(serve(listener, upstream, Arc::clone(&shared)));
-        Self {
-            port,
-            shared,
-            server,
-        }
+        let serve = |listener| serve(listener, upstream, Arc::clone(&shared));
+        let server = LocalServer::start(serve).await;
+        Self { server, shared }
     }
 
     /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.port
+        self.server.port()
     }
 
-    /// From now on.
-    pub fn set_weather(&self, weather: Weather) {
-        self.shared.weather.send_replace(weather);
+    /// Changes the network from now on.
+    pub fn set_network(&self, network: Network) {
+        self.shared.network.send_replace(network);
     }
 
     /// Cuts all connections.
@@ -87,42 +95,41 @@ impl Proxy {
         self.shared.cut.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Cuts the next connection over which a command comes, in the middle of it.
+    /// Cuts the next connection that carries a command, in the middle of the command.
     pub fn cut_next_command(&self) {
-        self.arm(Trick::CutCommand);
+        self.arm(OneShot::CutCommand);
     }
 
-    /// Cuts the next connection over which a reply comes, in the middle of it.
+    /// Cuts the next connection that carries a reply, in the middle of the reply.
     pub fn cut_next_reply(&self) {
-        self.arm(Trick::CutReply);
+        self.arm(OneShot::CutReply);
     }
 
-    /// Cuts the client's side of the next connection over which a command with `containing` in it comes, and holds that command
-    /// back: to the client it is lost, and still it will arrive.
-    pub fn hold_next_command(&self, containing: &str) -> Held {
+    /// Loses the reply to the next command that contains this text.
+    pub fn lose_answer_to(&self, containing: &str, loss: Loss) {
+        self.arm(OneShot::LoseReply(containing.as_bytes().to_vec(), loss));
+    }
+
+    /// Holds back the next command that contains this text, and cuts the client's side of its
+    /// connection: the client takes the command for lost, and it arrives later.
+    pub fn hold_next_command(&self, containing: &str) -> HeldCommand {
         let (held, released) = oneshot::channel();
-        self.arm(Trick::Hold(containing.as_bytes().to_vec(), released));
-        Held(held)
+        self.arm(OneShot::Hold(containing.as_bytes().to_vec(), released));
+        HeldCommand(held)
     }
 
     /// Whether everything that was to happen once has happened.
     pub fn is_spent(&self) -> bool {
-        self.shared.tricks.lock().unwrap().is_empty()
+        self.shared.armed.lock().unwrap().is_empty()
     }
 
-    /// Takes back what was to happen once and has not. Returns how much of it there was.
-    pub fn disarm(&self) -> usize {
-        self.shared.tricks.lock().unwrap().drain(..).count()
+    /// Cancels what was to happen once and has not.
+    pub fn disarm(&self) {
+        self.shared.armed.lock().unwrap().clear();
     }
 
-    fn arm(&self, trick: Trick) {
-        self.shared.tricks.lock().unwrap().push(trick);
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.server.abort();
+    fn arm(&self, one_shot: OneShot) {
+        self.shared.armed.lock().unwrap().push(one_shot);
     }
 }
 
@@ -130,7 +137,7 @@ async fn serve(listener: TcpListener, upstream: u16, shared: Arc<Shared>) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
-        connections.spawn(pass(client, upstream, Arc::clone(&shared)));
+        connections.spawn(relay(client, upstream, Arc::clone(&shared)));
     }
 }
 
@@ -140,94 +147,101 @@ enum End {
     Held(Vec<u8>, oneshot::Receiver<()>),
 }
 
-async fn pass(client: TcpStream, upstream: u16, shared: Arc<Shared>) -> io::Result<()> {
-    // Where there is nobody, the client's connection is closed at once.
+async fn relay(client: TcpStream, upstream: u16, shared: Arc<Shared>) -> io::Result<()> {
+    // If nothing listens upstream, the client's connection is closed at once.
     let server = TcpStream::connect(("127.0.0.1", upstream)).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let mut cut = shared.cut.subscribe();
+    let loss = watch::Sender::new(None);
     let end = tokio::select! {
-        end = commands(&shared, &mut from_client, &mut to_server) => end?,
-        end = replies(&shared, &mut from_server, &mut to_client) => end?,
+        end = commands(&shared, &mut from_client, &mut to_server, &loss) => end?,
+        end = replies(&shared, &mut from_server, &mut to_client, &loss) => end?,
         _ = cut.changed() => End::Closed,
     };
     let End::Held(piece, released) = end else {
         return Ok(());
     };
     drop((from_client, to_client));
-    // An error means that it was let go, too.
+    // An error means that the sender was dropped, which delivers the command, too.
     let _ = released.await;
     to_server.write_all(&piece).await?;
-    // Its reply goes nowhere; closing before it comes could take the command along.
+    // The reply goes nowhere. If we closed before it arrives, the command could be lost, too.
     from_server.read_u8().await.map(drop)
 }
 
+/// Passes commands on. `loss` says what happens to the replies of this connection.
 async fn commands(
     shared: &Shared,
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
+    loss: &watch::Sender<Option<Loss>>,
 ) -> io::Result<End> {
     let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let read = from.read(&mut buffer).await?;
-        if read == 0 {
-            return Ok(End::Closed);
-        }
+    while let read @ 1.. = from.read(&mut buffer).await? {
         let piece = &buffer[..read];
-        match shared.take(|trick| match trick {
-            Trick::CutCommand => true,
-            Trick::CutReply => false,
-            Trick::Hold(containing, _) => contains(piece, containing),
+        match shared.take(|one_shot| match one_shot {
+            OneShot::CutCommand => true,
+            OneShot::CutReply => false,
+            OneShot::LoseReply(bytes, _) | OneShot::Hold(bytes, _) => contains(piece, bytes),
         }) {
-            Some(Trick::Hold(_, released)) => return Ok(End::Held(piece.to_vec(), released)),
+            Some(OneShot::Hold(_, released)) => {
+                return Ok(End::Held(piece.to_vec(), released));
+            }
+            Some(OneShot::LoseReply(_, how)) => {
+                loss.send_replace(Some(how));
+            }
             Some(_) => {
                 to.write_all(&piece[..read / 2]).await?;
                 return Ok(End::Closed);
             }
-            None => shared.write(to, piece).await?,
+            None => {}
         }
+        shared.write(to, piece).await?;
     }
+    Ok(End::Closed)
 }
 
 async fn replies(
     shared: &Shared,
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
+    loss: &watch::Sender<Option<Loss>>,
 ) -> io::Result<End> {
     let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let read = from.read(&mut buffer).await?;
-        if read == 0 {
-            return Ok(End::Closed);
+    while let read @ 1.. = from.read(&mut buffer).await? {
+        match *loss.borrow() {
+            None => {}
+            Some(Loss::Cut) => return Ok(End::Closed),
+            Some(Loss::Swallow) => continue,
         }
-        if shared
-            .take(|trick| matches!(trick, Trick::CutReply))
-            .is_some()
-        {
+        let cut = shared.take(|one_shot| matches!(one_shot, OneShot::CutReply));
+        if cut.is_some() {
             to.write_all(&buffer[..read / 2]).await?;
             return Ok(End::Closed);
         }
         shared.write(to, &buffer[..read]).await?;
     }
+    Ok(End::Closed)
 }
 
 impl Shared {
-    fn take(&self, fits: impl Fn(&Trick) -> bool) -> Option<Trick> {
-        let mut tricks = self.tricks.lock().unwrap();
-        let index = tricks.iter().position(fits)?;
-        Some(tricks.remove(index))
+    fn take(&self, fits: impl Fn(&OneShot) -> bool) -> Option<OneShot> {
+        let mut armed = self.armed.lock().unwrap();
+        let index = armed.iter().position(fits)?;
+        Some(armed.remove(index))
     }
 
     async fn write(&self, to: &mut OwnedWriteHalf, piece: &[u8]) -> io::Result<()> {
-        let mut changes = self.weather.subscribe();
+        let mut changes = self.network.subscribe();
         let delay = changes.borrow_and_update().delay;
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        let weather = changes.wait_for(|weather| !weather.blackhole).await;
-        let halves = weather.is_ok_and(|weather| weather.halves);
+        let network = changes.wait_for(|network| !network.blackhole).await;
+        let halves = network.is_ok_and(|network| network.halves);
         let (first, second) = piece.split_at(if halves { piece.len() / 2 } else { 0 });
         if !first.is_empty() {
             to.write_all(first).await?;

@@ -7,16 +7,16 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::timeout;
 
-/// How long an answer may take: a request that hangs is found out by it.
+/// How long an answer may take. A request that hangs fails the test.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What came back for bytes that were sent as they are.
+/// The answer to bytes that were sent as they are.
 #[derive(Debug)]
 pub struct RawAnswer {
-    /// The status; `None` where the connection was closed without a word.
+    /// The status. `None` if the connection was closed without an answer.
     pub status: Option<u16>,
     head: String,
-    /// The body, as it came over the wire.
+    /// The body, as received.
     pub body: String,
 }
 
@@ -44,7 +44,8 @@ pub async fn raw(address: &str, bytes: &[u8]) -> RawAnswer {
     talk(address, bytes, LIMIT).await
 }
 
-/// As [`raw`], for bytes that are no whole request, so that the other side waits for the rest: hangs up after `patience`.
+/// As [`raw`], for an incomplete request: the other side waits for the rest, and we hang up after
+/// `patience`.
 ///
 /// # Panics
 /// If the other side does not close then.
@@ -54,10 +55,10 @@ pub async fn raw_then_hang_up(address: &str, bytes: &[u8], patience: Duration) -
 
 async fn talk(address: &str, bytes: &[u8], patience: Duration) -> RawAnswer {
     let (mut reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
-    // It may have answered and closed before all was sent.
+    // The other side may answer and close before it has received everything.
     let _ = writer.write_all(bytes).await;
     let mut received = Vec::new();
-    // Whatever has arrived before a limit of time stays in `received`.
+    // A time-out leaves in `received` what has arrived.
     let mut ended = timeout(patience, receive(&mut reader, &mut received)).await;
     if ended.is_err() && patience < LIMIT {
         let _ = writer.shutdown().await;
@@ -71,7 +72,7 @@ async fn talk(address: &str, bytes: &[u8], patience: Duration) -> RawAnswer {
     parse(&received)
 }
 
-/// Reads until a final answer is whole, or to the end.
+/// Reads until a final answer is complete, or to the end.
 async fn receive(stream: &mut OwnedReadHalf, received: &mut Vec<u8>) {
     let mut piece = [0; 4096];
     while let Ok(read @ 1..) = stream.read(&mut piece).await {

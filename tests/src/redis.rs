@@ -7,14 +7,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue};
 
-/// How long a server may take to answer its first PING.
+use crate::process::pid_of;
+
+/// How long a server may take until it answers PING.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// A Redis server on a free port, which keeps nothing on disk. Killed on drop.
+/// A Redis server on a free port, without persistence. It is killed on drop.
 pub struct RedisServer {
     child: Child,
     port: u16,
@@ -29,21 +30,21 @@ impl RedisServer {
         Self::start_with(&[]).await
     }
 
-    /// Starts one with more arguments, as on the command line of `redis-server`.
+    /// Starts one with more arguments for `redis-server`.
     pub async fn start_with(arguments: &[&str]) -> Self {
         let began = Instant::now();
         loop {
             let mut server = Self::launch(free_port(), arguments);
-            if server.has_its_port().await {
+            if server.is_ready().await {
                 return server;
             }
             assert!(began.elapsed() < START_LIMIT, "Redis does not start");
         }
     }
 
-    /// Waits until it answers. `false` if it has ended, or if the port is another's: tests that run at the same time choose theirs at
-    /// the same time.
-    async fn has_its_port(&mut self) -> bool {
+    /// Waits until it answers. Returns `false` if it has ended, or if another server has the port:
+    /// tests that run at the same time choose their ports at the same time.
+    async fn is_ready(&mut self) -> bool {
         let began = Instant::now();
         while began.elapsed() < START_LIMIT {
             if !matches!(self.child.try_wait(), Ok(None)) {
@@ -59,7 +60,7 @@ impl RedisServer {
         false
     }
 
-    /// Starts one that is not waited for: it may refuse or load for a while.
+    /// Starts one without waiting for it. It may refuse or load for a while.
     pub fn launch(port: u16, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
@@ -86,18 +87,31 @@ impl RedisServer {
         self.folder.path()
     }
 
-    /// Logs in with another password from now on; the empty one is none.
+    /// Logs in with another password from now on. The empty one is none.
     pub fn log_in_with(&mut self, password: &str) {
         self.password = (!password.is_empty()).then(|| password.to_owned());
     }
 
-    /// A connection of the test's own.
+    /// Requires this password from now on, and logs in with it. The empty one is none.
+    pub async fn require_password(&mut self, password: &str) {
+        let set = ["CONFIG", "SET", "requirepass", password];
+        self.run::<()>(&set).await;
+        self.log_in_with(password);
+    }
+
+    /// Closes the connections of all clients. Returns how many there were.
+    pub async fn kill_clients(&self) -> i64 {
+        let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+        self.run(&kill).await
+    }
+
+    /// A new connection.
     pub async fn connection(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
     }
 
-    /// Runs a command, as `redis-cli` would, and returns its reply.
+    /// Runs a command as `redis-cli` would, and returns the reply.
     pub async fn run<T: FromRedisValue>(&self, words: &[&str]) -> T {
         self.try_run(words).await.unwrap()
     }
@@ -114,12 +128,12 @@ impl RedisServer {
         self.run(&["GET", key]).await
     }
 
-    /// Whether there is such a key.
+    /// Whether this key exists.
     pub async fn exists(&self, key: &str) -> bool {
         self.run::<i64>(&["EXISTS", key]).await == 1
     }
 
-    /// The keys that would stay for good.
+    /// The keys that never expire.
     pub async fn keys_without_expiry(&self) -> Vec<String> {
         let mut lasting = Vec::new();
         for key in self.run::<Vec<String>>(&["KEYS", "*"]).await {
@@ -130,7 +144,7 @@ impl RedisServer {
         lasting
     }
 
-    /// How long a key has left, in milliseconds; -1 without expiry, -2 without such a key.
+    /// The remaining time of a key, in milliseconds: -1 without expiry, -2 without such a key.
     pub async fn ms_left(&self, key: &str) -> i64 {
         self.run(&["PTTL", key]).await
     }
@@ -144,34 +158,34 @@ impl RedisServer {
             .unwrap_or(0)
     }
 
-    /// SIGKILL: connections are reset, everything is lost.
+    /// SIGKILL: connections are reset, and all data is lost.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Starts a killed one again, at the same port.
+    /// Starts it again on the same port, after a kill.
     pub async fn restart(&mut self) {
         self.relaunch();
-        self.wait_until_it_answers().await;
+        self.wait_until_ready().await;
     }
 
-    /// Starts a killed one again, without waiting until it answers.
+    /// The same, without waiting until it answers.
     pub fn relaunch(&mut self) {
         self.child = spawn(self.port, &self.folder, &self.arguments);
     }
 
     /// SIGSTOP: it accepts connections and answers nothing.
-    pub fn stop(&self) {
-        kill(self.pid(), Signal::SIGSTOP).unwrap();
+    pub fn pause(&self) {
+        kill(pid_of(&self.child), Signal::SIGSTOP).unwrap();
     }
 
-    /// SIGCONT: it goes on.
-    pub fn go_on(&self) {
-        kill(self.pid(), Signal::SIGCONT).unwrap();
+    /// SIGCONT, after a pause.
+    pub fn resume(&self) {
+        kill(pid_of(&self.child), Signal::SIGCONT).unwrap();
     }
 
-    async fn wait_until_it_answers(&self) {
+    async fn wait_until_ready(&self) {
         let began = Instant::now();
         while self.try_run::<String>(&["PING"]).await.is_err() {
             assert!(began.elapsed() < START_LIMIT, "Redis did not start");
@@ -188,22 +202,18 @@ impl RedisServer {
             },
         }
     }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
-    }
 }
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        // SIGKILL ends a stopped process too. It may have ended already.
+        // SIGKILL ends a paused process, too. It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A port that nothing listens at, below those that systems give out by themselves (from 32768, or higher): it stays free also
-/// while its server is down.
+/// A port without a listener, below those that systems assign (from 32768, or higher): it stays
+/// free while its server is down.
 fn free_port() -> u16 {
     loop {
         // The keys of a new `RandomState` are random.

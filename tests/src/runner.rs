@@ -1,66 +1,69 @@
 //! What runs the component: this project's host, or Spin.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use crate::output::Output;
+use crate::process::Process;
 
-/// How long it may take until it serves; Spin compiles the component anew where its cache is cold.
-pub(crate) const START_LIMIT: Duration = Duration::from_secs(90);
+/// How long a service may take until it serves. Spin compiles the component if its cache is cold.
+pub const START_LIMIT: Duration = Duration::from_secs(90);
 
-/// What the host or Spin says when it refuses to start with these arguments.
+/// What the host or Spin prints when it refuses to start with these arguments.
 ///
 /// # Panics
-/// If it does start.
+/// If it starts.
 pub fn refusal(arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = program();
-    let mut child = command
-        .arg("up")
-        .args(arguments)
-        .current_dir(folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = Output::default();
-    output.gather(child.stdout.take().unwrap());
-    output.gather(child.stderr.take().unwrap());
-    let serving = output.wait_for(START_LIMIT, |text| {
-        text.contains("Serving http://").then_some(())
-    });
-    if serving.is_some() {
-        let _ = child.kill();
-        panic!("{arguments:?} was not refused");
-    }
-    assert!(!child.wait().unwrap().success());
-    output.text()
+    let mut command = Command::new(program());
+    command.arg("up").args(arguments).current_dir(folder.path());
+    forget_settings(&mut command);
+    let mut process = Process::start(&mut command).unwrap();
+    let serves = |text: &str| text.contains("Serving http://").then_some(());
+    let serving = process.output().wait_for(START_LIMIT, serves);
+    assert!(serving.is_none(), "{arguments:?} was not refused");
+    assert!(!process.succeeds());
+    process.output().text()
 }
 
-/// Whether Spin runs the component, and not this project's host.
+/// Whether the tests run on Spin instead of this project's host.
 pub fn on_spin() -> bool {
     std::env::var("EDGELATCH_RUNNER").is_ok_and(|runner| runner == "spin")
 }
 
-/// The host or Spin, in an environment without anything that it would read.
-pub(crate) fn program() -> Command {
-    let program = if on_spin() {
+/// `<program> up` for a manifest, in an environment without settings of the caller's.
+pub fn up(program: &Path, manifest: &Path, listen: &str, runtime_config: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .arg("up")
+        .arg("--from")
+        .arg(manifest)
+        .args(["--listen", listen])
+        .arg("--runtime-config-file")
+        .arg(runtime_config);
+    forget_settings(&mut command);
+    command
+}
+
+/// The host or Spin.
+pub(crate) fn program() -> PathBuf {
+    if on_spin() {
         PathBuf::from(std::env::var_os("SPIN_BIN").unwrap_or_else(|| "spin".into()))
     } else {
         host_binary()
-    };
-    let mut command = Command::new(program);
+    }
+}
+
+/// Removes from a command's environment what the host or Spin would read.
+fn forget_settings(command: &mut Command) {
     for (name, _) in std::env::vars() {
         if name.starts_with("SPIN_") || name.starts_with("OTEL_") {
             command.env_remove(name);
         }
     }
-    command
 }
 
-/// The host, named by EDGELATCH_HOST_BIN or beside the test's own executable.
+/// The host that EDGELATCH_HOST_BIN names, or else the one beside the test's own executable.
 fn host_binary() -> PathBuf {
     if let Some(named) = std::env::var_os("EDGELATCH_HOST_BIN") {
         return PathBuf::from(named);

@@ -1,32 +1,23 @@
-//! The service in a process of its own, run by this project's host or by Spin.
+//! The service in its own process, run by this project's host or by Spin.
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::time::{Duration, Instant};
-
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use crate::client::Call;
-use crate::collector::Collector;
 use crate::launch::{Launch, Manifest, manifest_with_spans};
 use crate::origin::Origin;
-use crate::output::Output;
+use crate::process::Process;
 use crate::redis::RedisServer;
 
-/// How long it may take to stop when asked to.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
-
-/// The project's folder: as cargo or xtask says now, and not when this was compiled, which may have been in another clone that
-/// shares the target folder.
+/// The project's folder. Cargo or xtask says where it is now: this may have been compiled in
+/// another clone that shares the target folder.
 pub fn root() -> PathBuf {
-    let told = std::env::var_os("CARGO_MANIFEST_DIR");
-    let member = told.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR");
+    let member = folder.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     member.parent().unwrap().to_owned()
 }
 
-/// The variable `redis_host` and `redis_port` of a server.
+/// The variables `redis_host` and `redis_port` for a server.
 pub fn redis_host_of(redis: &RedisServer) -> [(String, String); 2] {
     [
         ("redis_host".to_owned(), "127.0.0.1".to_owned()),
@@ -43,13 +34,12 @@ pub struct App {
 
 /// The service alone.
 pub struct Service {
-    process: Child,
-    output: Output,
+    process: Process,
     address: String,
     launch: Launch,
 }
 
-/// What an [`App`] is started with.
+/// The settings that an [`App`] starts with.
 pub struct AppBuilder {
     variables: Vec<(String, String)>,
     environment: Vec<(String, String)>,
@@ -65,7 +55,7 @@ impl App {
         Self::builder().start().await
     }
 
-    /// The same, as [`AppBuilder::patient`].
+    /// The same, with [`AppBuilder::patient`].
     pub async fn patient() -> Self {
         Self::builder().patient().start().await
     }
@@ -138,31 +128,27 @@ impl Service {
         &self.address
     }
 
-    /// The id of its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.id()
-    }
-
-    /// What the service has printed so far, the component's log included.
+    /// What the service has printed so far, including the component's log.
     pub fn logs(&self) -> String {
-        self.output.text()
+        self.process.output().text()
     }
 
-    /// SIGKILL: the service ends without a word.
+    /// The memory that its processes have in use, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        self.process.resident_bytes()
+    }
+
+    /// SIGKILL: the service ends without cleaning up.
     pub fn kill(&mut self) {
-        for child in children(self.process.id()) {
-            let _ = kill(child, Signal::SIGKILL);
-        }
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.process.kill();
     }
 
-    /// Starts a killed one again, at the same port, and waits until it serves.
+    /// Starts it again on the same port, after a kill, and waits until it serves.
     ///
     /// # Panics
-    /// With what it printed, if it does not.
+    /// If it does not serve, with what it printed.
     pub fn restart(&mut self) {
-        (self.process, self.output, self.address) = self.launch.start(&self.address);
+        (self.process, self.address) = self.launch.start(&self.address);
     }
 }
 
@@ -174,7 +160,8 @@ impl AppBuilder {
         self
     }
 
-    /// Lets Redis take its time, as it does on a machine that is busy with other tests: for tests that are about something else.
+    /// Gives Redis 15 seconds for each call, since the machine may be busy with other tests. For
+    /// tests that are about something else.
     #[must_use]
     pub fn patient(self) -> Self {
         self.var("redis_timeout", "15")
@@ -194,31 +181,31 @@ impl AppBuilder {
         self
     }
 
-    /// Runs another manifest than the project's.
+    /// Runs this manifest instead of the project's.
     #[must_use]
     pub fn manifest(mut self, manifest: &Path) -> Self {
         self.manifest = Manifest::At(manifest.to_owned());
         self
     }
 
-    /// Sets a variable of the environment of what runs the component.
+    /// Sets an environment variable of the host or of Spin.
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Runs the component that makes spans of its own, which `cargo xtask test` builds too.
+    /// Runs the component that makes spans of its own. `cargo xtask test` builds it.
     #[must_use]
     pub fn with_spans(mut self) -> Self {
         self.manifest = Manifest::Text(manifest_with_spans());
         self.argument("--experimental-wasi-otel")
     }
 
-    /// Sends spans to `collector`, soon after each has ended.
+    /// Sends spans to the collector at this address, soon after each has ended.
     #[must_use]
-    pub fn exporting_to(self, collector: &Collector) -> Self {
-        self.environment("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url())
+    pub fn exporting_to(self, collector: &str) -> Self {
+        self.environment("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
             .environment("OTEL_BSP_SCHEDULE_DELAY", "20")
     }
 
@@ -238,7 +225,7 @@ impl AppBuilder {
     /// Starts the service and waits until it serves.
     ///
     /// # Panics
-    /// With what it printed, if it does not.
+    /// If it does not serve, with what it printed.
     pub async fn start(mut self) -> App {
         let redis = match self.redis.take() {
             Some(redis) => redis,
@@ -248,7 +235,7 @@ impl AppBuilder {
         App { service, redis }
     }
 
-    /// Starts the service on a Redis that is another's.
+    /// Starts the service on a Redis that somebody else owns.
     ///
     /// # Panics
     /// As [`AppBuilder::start`].
@@ -272,40 +259,19 @@ impl AppBuilder {
             arguments: self.arguments,
             environment,
         };
-        let (process, output, address) = launch.start("127.0.0.1:0");
+        let (process, address) = launch.start("127.0.0.1:0");
         Service {
             process,
-            output,
             address,
             launch,
         }
     }
 }
 
-/// The processes that this one has started: `spin up` starts another, which serves.
-fn children(pid: u32) -> Vec<Pid> {
-    let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    let listed = listed.unwrap_or_default();
-    let pids = listed.split_whitespace().filter_map(|pid| pid.parse().ok());
-    pids.map(Pid::from_raw).collect()
-}
-
 impl Drop for Service {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the service printed:\n{}", self.output.text());
+            eprintln!("the service printed:\n{}", self.process.output().text());
         }
-        // It may have ended already. Spin has a child of its own, which only SIGTERM ends.
-        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
-        let _ = kill(pid, Signal::SIGTERM);
-        let began = Instant::now();
-        while began.elapsed() < STOP_LIMIT {
-            if !matches!(self.process.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }

@@ -1,4 +1,4 @@
-//! Full load for a while, and how much memory the service takes meanwhile.
+//! Full load for some time, and the memory that the service uses under it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,30 +8,31 @@ use std::time::{Duration, Instant};
 
 use reqwest::Client;
 
-use crate::{App, Service};
+use crate::App;
 
-/// How many clients ask without a pause: more than one instance takes at once.
+/// Clients that send one request after the other: more than one instance takes at once.
 const CLIENTS: u64 = 64;
 
-/// Users that they act for: mostly apart, sometimes not.
+/// Users that the clients act for. They seldom meet.
 const USERS: u64 = 10_000;
 
-/// How many parts of the time are told apart.
+/// The number of parts of the run, each with one reading of the memory.
 const PARTS: u32 = 20;
 
-/// What came of it.
-pub struct Soaked {
+/// The result of a run.
+pub struct SoakReport {
     /// How often each status was answered.
     pub statuses: BTreeMap<u16, u64>,
-    /// Resident memory at the end of each part, in bytes.
+    /// The resident memory at the end of each part, in bytes.
     pub resident: Vec<u64>,
     /// How long it took.
     pub took: Duration,
 }
 
-impl Soaked {
-    /// The most memory in the last quarter of the time over the most in the third: 1 where it is flat. The first half is left out: the
-    /// pool keeps what the most instances at once have needed, and that most is reached when the machine is at its busiest.
+impl SoakReport {
+    /// The most memory in the last quarter of the run over the most in the third quarter: 1 if it
+    /// is flat. We leave out the first half: the pool keeps the memory of the most instances that
+    /// ran at once, and that peak comes when the machine is busiest.
     pub fn growth(&self) -> f64 {
         let quarter = self.resident.len() / 4;
         let most = |parts: &[u64]| parts.iter().max().copied().unwrap_or(0) as f64;
@@ -39,7 +40,7 @@ impl Soaked {
     }
 }
 
-impl fmt::Display for Soaked {
+impl fmt::Display for SoakReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let requests: u64 = self.statuses.values().sum();
         let seconds = self.took.as_secs_f64();
@@ -53,17 +54,17 @@ impl fmt::Display for Soaked {
         writeln!(f, "resident   {mib:?} MiB")?;
         write!(
             f,
-            "growth     {:.3}, last quarter over third",
+            "growth     {:.3}, last quarter over third quarter",
             self.growth()
         )
     }
 }
 
-/// Loads a service with actions, cache entries and leases for so long.
+/// Loads a service with actions, cache entries and leases.
 ///
 /// # Panics
 /// If it can't be started, or leaves a request without an answer.
-pub async fn soak(duration: Duration) -> Soaked {
+pub async fn soak(duration: Duration) -> SoakReport {
     let app = App::start().await;
     let statuses = Arc::new(Mutex::new(BTreeMap::new()));
     let next = Arc::new(AtomicU64::new(0));
@@ -83,14 +84,14 @@ pub async fn soak(duration: Duration) -> Soaked {
         client.await.expect("every request is answered");
     }
     let statuses = statuses.lock().unwrap().clone();
-    Soaked {
+    SoakReport {
         statuses,
         resident,
         took: began.elapsed(),
     }
 }
 
-/// One client, on a connection of its own.
+/// One client, on its own connection.
 async fn ask(
     address: String,
     statuses: Arc<Mutex<BTreeMap<u16, u64>>>,
@@ -114,23 +115,5 @@ async fn ask(
         let status = response.status().as_u16();
         response.bytes().await.unwrap();
         *statuses.lock().unwrap().entry(status).or_insert(0) += 1;
-    }
-}
-
-impl Service {
-    /// The memory that its processes have in use, in bytes (`ps -o rss`): Spin has a child that does the work.
-    pub fn resident_bytes(&self) -> u64 {
-        let output = std::process::Command::new("ps")
-            .args(["-A", "-o", "pid=,ppid=,rss="])
-            .output()
-            .unwrap();
-        let listed = String::from_utf8(output.stdout).unwrap();
-        let own = u64::from(self.pid());
-        let processes = listed.lines().filter_map(|line| {
-            let mut numbers = line.split_whitespace().map(|word| word.parse::<u64>().ok());
-            Some([numbers.next()??, numbers.next()??, numbers.next()??])
-        });
-        let ours = processes.filter(|[pid, parent, _]| *pid == own || *parent == own);
-        ours.map(|[_, _, kib]| kib << 10).sum()
     }
 }

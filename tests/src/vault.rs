@@ -1,4 +1,4 @@
-//! The part of HashiCorp Vault that Spin talks to: the key-value store, version 2.
+//! The part of HashiCorp Vault that Spin uses: the key-value store, version 2.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -9,23 +9,23 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
-/// What it must be asked with.
+use crate::server::{self, LocalServer, serve_routes};
+
+/// The token that callers must send.
 const TOKEN: &str = "vault-token-of-the-test";
 
 type Secrets = Arc<Mutex<HashMap<String, String>>>;
 
-/// A server of a test's own on 127.0.0.1, with the secrets of the mount `secret`.
+/// A server on 127.0.0.1 with the secrets of the mount `secret`.
 pub struct Vault {
     port: u16,
     secrets: Secrets,
-    server: Option<JoinHandle<()>>,
+    server: Option<LocalServer>,
 }
 
 impl Vault {
-    /// Starts one without any secret.
+    /// Starts one without secrets.
     pub async fn start() -> Self {
         let mut vault = Self {
             port: 0,
@@ -36,50 +36,42 @@ impl Vault {
         vault
     }
 
-    /// Has this value for a variable from now on.
+    /// Sets the value of a variable.
     pub fn put(&self, variable: &str, value: &str) {
         let mut secrets = self.secrets.lock().unwrap();
         secrets.insert(variable.to_owned(), value.to_owned());
     }
 
-    /// Is out of reach from now on.
+    /// Stops it.
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {
-            server.abort();
-            let _ = server.await;
+            server.stop().await;
         }
     }
 
-    /// Is there again, where it was.
+    /// Starts it, after a stop on the same port.
     pub async fn serve(&mut self) {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
-        self.port = listener.local_addr().unwrap().port();
         let router = Router::new()
             .route("/v1/secret/data/edgelatch/{name}", get(read))
             .with_state(Arc::clone(&self.secrets));
-        self.server = Some(tokio::spawn(async move {
-            axum::serve(listener, router).await.unwrap();
-        }));
+        let serve = |listener| serve_routes(listener, router);
+        let server = LocalServer::start_at(self.port, serve).await;
+        self.port = server.port();
+        self.server = Some(server);
     }
 
-    /// The `runtime-config.toml` that takes variables from here.
+    /// A `runtime-config.toml` that takes variables from this server.
     pub fn runtime_config(&self) -> String {
-        let url = format!("http://127.0.0.1:{}", self.port);
+        let url = server::url(self.port);
         format!(
-            "[[variables_provider]]\ntype = \"vault\"\nurl = \"{url}\"\ntoken = \"{TOKEN}\"\nmount = \"secret\"\nprefix = \"edgelatch\"\n"
+            "[[variables_provider]]\ntype = \"vault\"\nurl = \"{url}\"\ntoken = \"{TOKEN}\"\n\
+             mount = \"secret\"\nprefix = \"edgelatch\"\n"
         )
     }
 }
 
-impl Drop for Vault {
-    fn drop(&mut self) {
-        if let Some(server) = &self.server {
-            server.abort();
-        }
-    }
-}
-
-/// As in Vault's API: <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#read-secret-version>.
+/// As in Vault's API:
+/// <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#read-secret-version>.
 async fn read(
     State(secrets): State<Secrets>,
     Path(name): Path<String>,

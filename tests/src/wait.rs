@@ -1,9 +1,9 @@
-//! Waiting for conditions instead of for time.
+//! Waits for conditions, with a limit.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// How long a condition may take that is sure to come.
+/// How long a condition may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Waits until `condition` holds.
@@ -18,10 +18,10 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnM
     }
 }
 
-/// Runs a future and asserts that it took no longer than `limit`. Returns its output and how long it took.
+/// Runs a future and asserts that it takes `limit` at most. Returns its output and its duration.
 ///
 /// # Panics
-/// If it took longer.
+/// If it takes longer.
 pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> (T, Duration) {
     let began = Instant::now();
     let output = tokio::time::timeout(limit + LIMIT, future).await;

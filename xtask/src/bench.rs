@@ -1,5 +1,5 @@
-//! What `cargo xtask bench` needs: the service, its peers and the load generator, built or installed; then the benchmark itself,
-//! which is a program of its own (`bench/`).
+//! `cargo xtask bench`: builds or installs the service, its peers and the load generator, then runs
+//! the benchmark, which is a program of its own (`bench/`).
 
 use std::process::Command;
 
@@ -9,22 +9,25 @@ use crate::{build, install, python, signals, step};
 /// Builds everything that is compared, and runs the benchmark with these arguments.
 ///
 /// # Errors
-/// Where something can't be built, installed or measured.
+/// If something can't be built, installed or measured.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
-    // Asked for the usage, it need not build and install for minutes.
+    // Printing the usage needs no builds and installations.
     let only_usage = arguments.iter().any(|it| it == "--help" || it == "-h");
     let program = build::program("edgelatch-bench")?;
     let mut bench = Command::new(program);
     bench.args(arguments).current_dir(build::root());
     if !only_usage {
+        anyhow::ensure!(
+            cfg!(target_os = "linux"),
+            "the benchmark reads processor time and memory from /proc, so it runs on Linux only"
+        );
         prepare(&mut bench, wanted_runner(arguments))?;
     }
     signals::pass_on()?;
-    let mut process = bench.spawn()?;
-    let ended = signals::wait(&mut process)?;
+    let ended = signals::run(&mut bench)?;
     anyhow::ensure!(
         ended.status.success(),
-        "the benchmark did not end well: see the output above"
+        "the benchmark failed: see the output above"
     );
     Ok(())
 }
@@ -44,7 +47,7 @@ fn prepare(bench: &mut Command, runner: Runner) -> anyhow::Result<()> {
         }
         Runner::Spin => service::spin()?,
     };
-    step::say("measuring: leave the machine alone meanwhile");
+    step::say("measuring: leave the machine idle otherwise");
     bench
         .env("EDGELATCH_REDIS_BIN", redis)
         .env("EDGELATCH_BENCH_WRK", wrk)
@@ -54,7 +57,7 @@ fn prepare(bench: &mut Command, runner: Runner) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The benchmark reads its own arguments; which runner has to be there is all that is needed of them here.
+/// The benchmark parses its own arguments. We only need to know which runner it will use.
 fn wanted_runner(arguments: &[String]) -> Runner {
     let spin = arguments.iter().any(|it| it == "--runner=spin")
         || arguments.windows(2).any(|it| it == ["--runner", "spin"]);

@@ -10,19 +10,20 @@ use crate::step;
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// The project's folder: as cargo says now, and not when this was compiled, which may have been in another clone that shares the
-/// target folder.
+/// The project's folder. Cargo says where it is now: this may have been compiled in another clone
+/// that shares the target folder.
 pub(crate) fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let told = std::env::var_os("CARGO_MANIFEST_DIR");
-        let xtask = told.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        let folder = std::env::var_os("CARGO_MANIFEST_DIR");
+        let xtask = folder.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
         xtask.parent().unwrap_or(Path::new(".")).to_owned()
     });
     &ROOT
 }
 
-/// Cargo, in the project's folder, as if it were called from a shell: what `cargo run` told us about this package would
-/// make build scripts that watch these variables run anew, and with them half of the host's dependencies.
+/// Cargo, in the project's folder, as if called from a shell. `cargo run` sets variables about this
+/// package: build scripts that watch them would run again, and half of the host's dependencies with
+/// them.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
@@ -30,20 +31,21 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
-/// Takes out of a command's environment what cargo has put into ours.
+/// Removes from a command's environment what cargo has added to ours.
 pub(crate) fn forget_cargo(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
-        let told = name.to_str().is_some_and(|name| {
+        let of_cargo = name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
         });
-        if told {
+        if of_cargo {
             command.env_remove(name);
         }
     }
 }
 
-/// The components' packages and where each is built, as spin.toml has it. The pages are built on the API's library, and cargo
-/// would put that library, without its entry point, where the API's component belongs: so they have a folder of their own.
+/// The components' packages and where each is built, as in spin.toml. The pages depend on the API's
+/// library. Cargo would write that library, which has no entry point, over the API's component, so
+/// the pages have their own folder.
 const COMPONENTS: [(&str, &str); 2] = [(API, "target"), ("edgelatch-pages", "target/pages")];
 
 /// The API's package.
@@ -52,9 +54,9 @@ const API: &str = "edgelatch";
 /// Whether the API's component makes spans of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spans {
-    /// It does, with its feature `otel`.
+    /// It does, with the feature `otel`.
     With,
-    /// It does not, and imports nothing that is experimental.
+    /// It does not, and imports nothing experimental.
     Without,
 }
 
@@ -71,13 +73,13 @@ impl Spans {
     }
 }
 
-/// Builds the components, with the target's standard library installed if it is absent.
+/// Builds the components. Installs the target's standard library if it is missing.
 pub(crate) fn components(spans: Spans) -> anyhow::Result<()> {
     install_target()?;
     components_into(Path::new(""), spans, &|_| {})
 }
 
-/// The same, with their target folders in `into`, and each call of cargo as `adapt` makes it.
+/// The same, with the target folders in `into`. `adapt` changes each call of cargo.
 pub(crate) fn components_into(
     into: &Path,
     spans: Spans,
@@ -92,8 +94,8 @@ pub(crate) fn components_into(
     Ok(())
 }
 
-/// Builds the API's component with spans of its own for the tests, in a folder of its own, so that neither takes the other's
-/// features. Returns where it is.
+/// Builds the API's component with spans for the tests, in its own folder, so that features do not
+/// mix. Returns its path.
 pub(crate) fn component_with_spans() -> anyhow::Result<PathBuf> {
     let folder = Path::new("target/otel");
     component(API, folder, &|cargo| Spans::With.add_to(API, cargo))?;
@@ -101,8 +103,7 @@ pub(crate) fn component_with_spans() -> anyhow::Result<PathBuf> {
     Ok(root().join(built))
 }
 
-/// Builds the least component, which the benchmark compares the API's with: in the same way, but in a folder of its own, so that
-/// neither takes the other's features.
+/// Builds the least component, which the benchmark compares with the API's. Same way, own folder.
 pub(crate) fn least_component() -> anyhow::Result<()> {
     install_target()?;
     component(
@@ -114,8 +115,8 @@ pub(crate) fn least_component() -> anyhow::Result<()> {
 
 fn component(package: &str, folder: &Path, adapt: &dyn Fn(&mut Command)) -> anyhow::Result<()> {
     step::say(format_args!("building the component {package}"));
-    // `cargo rustc` for the one crate type: with the rlib beside it there is no link-time optimisation, and the API's
-    // component is a sixth larger. spin.toml has the same commands.
+    // `cargo rustc` for one crate type: an rlib beside it would prevent link-time optimisation, and
+    // make the API's component a sixth larger. spin.toml has the same commands.
     let mut cargo = cargo();
     cargo
         .args(["rustc", "--release", "--target", TARGET])
@@ -125,24 +126,24 @@ fn component(package: &str, folder: &Path, adapt: &dyn Fn(&mut Command)) -> anyh
     adapt(&mut cargo);
     step::run(
         &mut cargo,
-        "a component did not build: see the output above",
+        "the component did not build: see the output above",
     )
 }
 
-/// Builds the host, unless EDGELATCH_HOST_BIN names one, with the features that its dependencies have in the whole workspace: so
-/// `test` and `up` share one build.
+/// Builds the host, unless EDGELATCH_HOST_BIN names one. With the features that its dependencies
+/// have in the whole workspace, `test` and `up` share one build.
 pub(crate) fn host() -> anyhow::Result<()> {
     if named_host().is_some() {
         return Ok(());
     }
-    step::say("building the host that runs it (the first time this takes some minutes)");
+    step::say("building the host (this takes some minutes the first time)");
     step::run(
         cargo().args(["build", "--workspace", "--bin", "edgelatch-host"]),
         "the host did not build: see the output above",
     )
 }
 
-/// Builds one of the workspace's programs and says where it is.
+/// Builds a program of the workspace and returns its path.
 pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     step::run(
         cargo().args(["build", "--workspace", "--bin", name]),
@@ -167,13 +168,13 @@ pub(crate) fn openapi() -> anyhow::Result<()> {
         .output()
         .context("cargo could not be started")?;
     if !output.status.success() {
-        bail!("the document could not be made: see the output above");
+        bail!("openapi.json could not be generated: see the output above");
     }
     std::fs::write(root().join("openapi.json"), output.stdout)?;
     Ok(())
 }
 
-/// Where the host is, once built.
+/// The path of the host after the build.
 pub(crate) fn host_binary() -> PathBuf {
     named_host().unwrap_or_else(|| target().join("debug").join("edgelatch-host"))
 }
@@ -182,7 +183,7 @@ fn named_host() -> Option<PathBuf> {
     std::env::var_os("EDGELATCH_HOST_BIN").map(PathBuf::from)
 }
 
-/// Where cargo builds, and where everything else goes that is made and not kept.
+/// The folder of cargo's output, and of everything else that is generated.
 pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root().join("target"), |named| root().join(named))
@@ -197,15 +198,17 @@ pub(crate) fn install_target() -> anyhow::Result<()> {
     ));
     if step::on_path("rustup").is_none() {
         bail!(
-            "the Rust target {TARGET} is absent and so is rustup: install rustup from https://rustup.rs, \
-             or your distribution's package for the target (Debian: libstd-rust-dev-wasm32)"
+            "the Rust target {TARGET} and rustup are missing: install rustup from \
+             https://rustup.rs, or your distribution's package for the target \
+             (Debian: libstd-rust-dev-wasm32)"
         );
     }
     step::run(
         Command::new("rustup")
             .args(["target", "add", TARGET])
             .current_dir(root()),
-        "rustup could not install the target wasm32-wasip2: run `rustup target add wasm32-wasip2` yourself and try again",
+        "rustup could not install the target wasm32-wasip2: run \
+         `rustup target add wasm32-wasip2` yourself and try again",
     )
 }
 

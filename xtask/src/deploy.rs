@@ -1,17 +1,17 @@
-//! Holds the files in `deploy/` against who will read them: Kubernetes' schemas, Compose's, systemd. What is checked, and that each
-//! check finds a fault, is in `tests/deploy/`.
+//! Checks the files in `deploy/` against Kubernetes' schemas, Compose's schema and systemd.
+//! `tests/deploy/` has the checks, and the tests that each check finds a fault.
 
 use crate::{build, install, python, step};
 
 /// Runs the checks.
 ///
 /// # Errors
-/// Where one fails, or where a judge can't be installed.
+/// If one fails, or if a tool can't be installed.
 pub(crate) fn check() -> anyhow::Result<()> {
     if cfg!(target_os = "linux") {
         install::SYSTEMD.find_or_install()?;
     } else {
-        step::say("no systemd on this system: its unit is left out");
+        step::say("systemd is for Linux only: the check of its unit is skipped");
     }
     step::say("checking the manifests in deploy/");
     let mut pytest = python::JUDGES.module("pytest")?;
@@ -21,6 +21,6 @@ pub(crate) fn check() -> anyhow::Result<()> {
         .current_dir(build::root());
     step::run(
         &mut pytest,
-        "a file in deploy/ is not in order: see the output above",
+        "a file in deploy/ has a fault: see the output above",
     )
 }

@@ -1,7 +1,9 @@
-//! `cargo xtask dist`: what is deployed, in one folder, and the proof that whoever builds it anew gets the same bytes.
+//! `cargo xtask dist`: everything that is deployed, in one folder, and the proof that another build
+//! gives the same bytes.
 //!
-//! The compiler writes the paths of sources into a component, for its panics. They are told to be others here, the same
-//! everywhere; then the components are built a second time from a copy of the project in another folder, and compared.
+//! The compiler writes the paths of sources into a component, for its panics. We map them to paths
+//! that are the same everywhere. Then we build the components again from a copy of the project in
+//! another folder, and compare.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -16,19 +18,20 @@ use toml::{Table, Value};
 use crate::build::Spans;
 use crate::{build, interface, manifest, step};
 
-/// What is deployed beside the components and the manifest, as it is.
+/// Copied beside the components and the manifest.
 const COPIED: [&str; 3] = ["openapi.json", "runtime-config.toml", "LICENSE"];
 
-/// Between the arguments in CARGO_ENCODED_RUSTFLAGS (Cargo's reference, "Environment variables").
+/// Separates arguments in CARGO_ENCODED_RUSTFLAGS (Cargo's reference, "Environment variables").
 const UNIT_SEPARATOR: &str = "\x1f";
 
 /// Build what is deployed.
 #[derive(Args)]
 pub(crate) struct Dist {
-    /// Build once, without the proof that it is reproducible
+    /// Build once, without the proof that the build is reproducible
     #[arg(long)]
     once: bool,
-    /// With spans of its own, through an interface that Spin only has with `spin up --experimental-wasi-otel`
+    /// With spans of its own. Spin provides their interface only with `spin up
+    /// --experimental-wasi-otel`
     #[arg(long)]
     otel: bool,
 }
@@ -37,7 +40,8 @@ impl Dist {
     /// Writes `target/dist`.
     ///
     /// # Errors
-    /// Where a component imports what it is not granted, or the second build differs.
+    /// If a component imports something that spin.toml does not grant, or if the second build
+    /// differs.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         build::install_target()?;
         let dist = build::target().join("dist");
@@ -57,12 +61,12 @@ impl Dist {
         fs::write(dist.join("spin.toml"), beside_components(&text)?)?;
         interface::check_manifest(&dist.join("spin.toml"), spans, describe)?;
         if self.once {
-            step::say("built once: whether it is reproducible was not tried");
+            step::say("built once, without the proof that the build is reproducible");
         } else {
             let copy = tempfile::tempdir()?;
             copy_sources(build::root(), copy.path())?;
             compare(&built, &build_from(copy.path(), spans)?)?;
-            step::say("the same bytes came of a copy in another folder");
+            step::say("reproducible: a copy in another folder gave the same bytes");
         }
         let sums = sums(&dist)?;
         fs::write(dist.join("SHA256SUMS"), &sums)?;
@@ -74,9 +78,9 @@ impl Dist {
 
 type Components = Vec<(String, Vec<u8>)>;
 
-/// Builds the components of the project in `root` from nothing, and returns them by their ids.
+/// Builds the components of the project in `root` from scratch. Returns them with their ids.
 fn build_from(root: &Path, spans: Spans) -> anyhow::Result<Components> {
-    step::say(format_args!("building from nothing in {}", root.display()));
+    step::say(format_args!("building from scratch in {}", root.display()));
     let target = tempfile::tempdir()?;
     let flags = same_everywhere(root)?;
     build::components_into(target.path(), spans, &|cargo| {
@@ -97,7 +101,7 @@ fn build_from(root: &Path, spans: Spans) -> anyhow::Result<Components> {
         .collect()
 }
 
-/// The compiler's flags that make paths the same whoever builds: those of the project, and those of the libraries.
+/// Compiler flags that map the paths of the project and of the libraries to fixed ones.
 fn same_everywhere(root: &Path) -> anyhow::Result<OsString> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
@@ -106,7 +110,7 @@ fn same_everywhere(root: &Path) -> anyhow::Result<OsString> {
         .join("registry/src");
     let mut prefixes = vec![(root.to_owned(), "/edgelatch")];
     if registries.is_dir() {
-        // One folder for each registry, named after it and a hash of where it is.
+        // One folder for each registry. Its name has a hash of the registry's address.
         for folder in fs::read_dir(&registries)? {
             prefixes.push((folder?.path(), "/registry"));
         }
@@ -124,7 +128,7 @@ fn same_everywhere(root: &Path) -> anyhow::Result<OsString> {
     Ok(flags)
 }
 
-/// The manifest as it is where the components lie beside it and nothing is built.
+/// The manifest for components that lie beside it and are not built.
 fn beside_components(text: &str) -> anyhow::Result<String> {
     let mut lines = Vec::new();
     let mut component = String::new();
@@ -151,12 +155,12 @@ fn beside_components(text: &str) -> anyhow::Result<String> {
     let written = lines.join("\n").trim_end().to_owned() + "\n";
     ensure!(
         toml::from_str::<Table>(&written)? == expected(text)?,
-        "spin.toml has become something that `cargo xtask dist` can't adapt line by line"
+        "`cargo xtask dist` can't adapt this spin.toml line by line: change `beside_components`"
     );
     Ok(written)
 }
 
-/// What the adapted manifest has to say, got the other way: from what the original says.
+/// The content that the adapted manifest must have, derived from the parsed original.
 fn expected(text: &str) -> anyhow::Result<Table> {
     let mut manifest: Table = toml::from_str(text)?;
     let components = manifest.get_mut("component").and_then(Value::as_table_mut);
@@ -168,7 +172,7 @@ fn expected(text: &str) -> anyhow::Result<Table> {
     Ok(manifest)
 }
 
-/// Copies everything but what is made and what is Git's.
+/// Copies everything except build output and Git's folder.
 fn copy_sources(from: &Path, to: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -192,7 +196,7 @@ fn compare(first: &Components, second: &Components) -> anyhow::Result<()> {
         if one != other {
             let at = one.iter().zip(other).position(|(one, other)| one != other);
             bail!(
-                "component {id} is not reproducible: {} and {} bytes, which differ from byte {} on",
+                "component {id} is not reproducible: {} and {} bytes, different from byte {} on",
                 one.len(),
                 other.len(),
                 at.unwrap_or(one.len().min(other.len())),
@@ -244,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_project_s_manifest_can_be_adapted() {
+    fn the_manifest_can_be_adapted() {
         let text = fs::read_to_string(build::root().join("spin.toml")).unwrap();
         let adapted = beside_components(&text).unwrap();
         assert!(

@@ -1,4 +1,4 @@
-//! Programs that are needed: found on PATH, or installed with apt where this is root.
+//! Programs that we need: found on PATH, or installed with apt if we are root.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -11,9 +11,9 @@ use crate::step;
 pub(crate) struct Program {
     /// Any of these will do.
     names: &'static [&'static str],
-    /// What brings it on Debian.
+    /// The Debian package.
     package: &'static str,
-    /// What to do where it can't be installed from here.
+    /// What to do if we can't install it.
     otherwise: &'static str,
 }
 
@@ -21,15 +21,16 @@ pub(crate) struct Program {
 pub(crate) const REDIS: Program = Program {
     names: &["redis-server", "valkey-server"],
     package: "redis-server",
-    otherwise: "install Redis or Valkey (Debian, Ubuntu: `sudo apt-get install redis-server`; Fedora: `sudo dnf install valkey`; \
-                macOS: `brew install redis`)",
+    otherwise: "install Redis or Valkey (Debian, Ubuntu: `sudo apt-get install redis-server`; \
+                Fedora: `sudo dnf install valkey`; macOS: `brew install redis`)",
 };
 
-/// What drives a headless Chromium, for the tests of the pages.
+/// The driver of a headless Chromium, for the tests of the pages.
 pub(crate) const CHROMEDRIVER: Program = Program {
     names: &["chromedriver"],
     package: "chromium-driver",
-    otherwise: "install Chromium and its driver (Debian: `sudo apt-get install chromium-driver`; Fedora: `sudo dnf install chromedriver`; \
+    otherwise: "install Chromium and its driver (Debian: `sudo apt-get install chromium-driver`; \
+                Fedora: `sudo dnf install chromedriver`; \
                 macOS: `brew install --cask chromium chromedriver`)",
 };
 
@@ -37,26 +38,28 @@ pub(crate) const CHROMEDRIVER: Program = Program {
 pub(crate) const WRK: Program = Program {
     names: &["wrk"],
     package: "wrk",
-    otherwise: "install wrk (Debian, Ubuntu: `sudo apt-get install wrk`; Fedora: `sudo dnf install wrk`; macOS: `brew install wrk`)",
+    otherwise: "install wrk (Debian, Ubuntu: `sudo apt-get install wrk`; \
+                Fedora: `sudo dnf install wrk`)",
 };
 
-/// Python, with what makes virtual environments, which Debian packages apart: for the outside judges.
+/// Python with `venv`, which Debian packages separately: for the external checks.
 pub(crate) const PYTHON: Program = Program {
     names: &["python3"],
     package: "python3-venv",
-    otherwise: "install Python 3 (Debian, Ubuntu: `sudo apt-get install python3-venv`; Fedora: `sudo dnf install python3`; \
-                macOS: `brew install python`)",
+    otherwise: "install Python 3 (Debian, Ubuntu: `sudo apt-get install python3-venv`; \
+                Fedora: `sudo dnf install python3`; macOS: `brew install python`)",
 };
 
-/// What reads systemd's units without running them.
+/// The tool that checks systemd units without running them.
 pub(crate) const SYSTEMD: Program = Program {
     names: &["systemd-analyze"],
     package: "systemd",
-    otherwise: "install systemd (Debian, Ubuntu: `sudo apt-get install systemd`; Fedora: `sudo dnf install systemd`)",
+    otherwise: "install systemd (Debian, Ubuntu: `sudo apt-get install systemd`; \
+                Fedora: `sudo dnf install systemd`)",
 };
 
 impl Program {
-    /// The program's path; installs it if there is none and this is root.
+    /// The program's path. Installs the program if it is missing and we are root.
     ///
     /// # Errors
     /// A sentence that says what to install.
@@ -72,7 +75,7 @@ impl Program {
         })
     }
 
-    /// Installs it, if this is root. `missing` says what was looked for in vain.
+    /// Installs it, if we are root. `missing` says what was not found.
     ///
     /// # Errors
     /// A sentence that says what to install.

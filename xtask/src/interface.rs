@@ -1,7 +1,7 @@
-//! What a built component imports and exports, held against what `spin.toml` grants it.
+//! Compares the imports and exports of a built component with what `spin.toml` grants it.
 //!
-//! A grant says what a component may reach when it tries; an import says that it can try. One that can't is one thing less to
-//! trust, so both must say the same: no component imports Redis that may not connect to one.
+//! A grant says what a component may reach if it tries. An import says that it can try. Both must
+//! say the same: a component that may not connect to Redis does not import Redis, either.
 
 use std::path::Path;
 
@@ -12,26 +12,27 @@ use crate::build::Spans;
 use crate::manifest::{self, Component};
 use crate::{build, step};
 
-/// What Rust's standard library and Spin's SDK import in every component: neither network nor files.
+/// Interfaces that Rust's standard library and Spin's SDK import in every component: no network, no
+/// files.
 const ALWAYS: [&str; 4] = ["wasi:cli/", "wasi:clocks/", "wasi:io/", "wasi:random/"];
 
-/// What Spin's http trigger calls (WASI 0.3).
+/// The interface that Spin's HTTP trigger calls (WASI 0.3).
 const ENTRY_POINT: &str = "wasi:http/handler";
 
-/// What a component with spans of its own imports beside all else.
+/// The additional imports of a component with spans.
 const SPANS: [&str; 2] = ["wasi:otel/tracing", "wasi:otel/types"];
 
 /// The interfaces of one component.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Interface {
-    /// What it needs of its host.
+    /// What it needs from its host.
     pub(crate) imports: Vec<String>,
-    /// What it offers to it.
+    /// What it offers to its host.
     pub(crate) exports: Vec<String>,
 }
 
 impl Interface {
-    /// Reads them from a component's bytes. What is nested in it is its own business.
+    /// Reads them from a component's bytes. Nested components are left out.
     pub(crate) fn of(bytes: &[u8]) -> anyhow::Result<Self> {
         let mut interface = Self::default();
         let mut depth = 0_usize;
@@ -55,7 +56,7 @@ impl Interface {
         Ok(interface)
     }
 
-    /// What it imports that the manifest does not grant, and what it exports beside its entry point.
+    /// Imports that the manifest does not grant, and exports other than the entry point.
     fn faults(&self, component: &Component, spans: Spans) -> Vec<String> {
         let imports = self.imports.iter();
         let ungranted = imports
@@ -63,7 +64,7 @@ impl Interface {
                 let of_spans = spans == Spans::With && SPANS.contains(&interface_of(name));
                 !of_spans && !is_granted(name, component)
             })
-            .map(|name| format!("imports {name}, which spin.toml grants no use of"));
+            .map(|name| format!("imports {name}, which spin.toml does not grant"));
         let exports = self.exports.iter();
         let foreign = exports
             .filter(|name| interface_of(name) != ENTRY_POINT)
@@ -95,30 +96,27 @@ fn interface_of(name: &str) -> &str {
     name.split('@').next().unwrap_or(name)
 }
 
-/// Holds every component of the built project against `spin.toml`.
+/// Checks every component of the built project against `spin.toml`.
 ///
 /// # Errors
-/// What a component imports that it is not granted.
+/// If a component imports something that is not granted.
 pub(crate) fn check() -> anyhow::Result<()> {
     check_manifest(&build::root().join("spin.toml"), Spans::Without, |_| {})
 }
 
-/// Holds the API's component with spans of its own, which is at `path`, against the one without.
+/// Checks the imports of the API's component with spans, at `path`, against those of the one
+/// without.
 ///
 /// # Errors
-/// What else it imports, or that it imports nothing of spans.
+/// If it imports anything else, or nothing for spans.
 pub(crate) fn check_spans(path: &Path) -> anyhow::Result<()> {
     let components = manifest::components(&build::root().join("spin.toml"))?;
     let api = components
         .iter()
         .find(|component| component.id == "edgelatch");
     let api = api.context("spin.toml has no component \"edgelatch\"")?;
-    let read = |path: &Path| {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-        Interface::of(&bytes?)
-    };
-    let without = read(&build::root().join(&api.source))?.imports;
-    let with = read(path)?.imports;
+    let without = read(&build::root().join(&api.source))?.1.imports;
+    let with = read(path)?.1.imports;
     let added: Vec<_> = with
         .iter()
         .filter(|name| !without.contains(name))
@@ -126,12 +124,20 @@ pub(crate) fn check_spans(path: &Path) -> anyhow::Result<()> {
         .collect();
     ensure!(
         added.len() == SPANS.len() && added.iter().all(|name| SPANS.contains(name)),
-        "the feature `otel` adds the imports {added:?}, and should add {SPANS:?}"
+        "the feature `otel` adds the imports {added:?} instead of {SPANS:?}"
     );
     Ok(())
 }
 
-/// Holds every component of the manifest at `path` against it, and hands each on.
+/// Reads a component: its bytes, and what it imports and exports.
+fn read(file: &Path) -> anyhow::Result<(Vec<u8>, Interface)> {
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let interface =
+        Interface::of(&bytes).with_context(|| format!("{} is not a component", file.display()))?;
+    Ok((bytes, interface))
+}
+
+/// Checks every component of the manifest at `path`, and passes each to `each`.
 pub(crate) fn check_manifest(
     path: &Path,
     spans: Spans,
@@ -140,13 +146,10 @@ pub(crate) fn check_manifest(
     let folder = path.parent().context("a manifest is in a folder")?;
     for component in &manifest::components(path)? {
         let file = folder.join(&component.source);
-        let bytes =
-            std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let interface = Interface::of(&bytes)
-            .with_context(|| format!("{} is not a component", file.display()))?;
+        let (bytes, interface) = read(&file)?;
         ensure!(
             !interface.imports.is_empty(),
-            "{} imports nothing: it can't be what spin.toml describes",
+            "{} imports nothing, so it is not the component of spin.toml",
             file.display()
         );
         let faults = interface.faults(component, spans);
@@ -159,15 +162,15 @@ pub(crate) fn check_manifest(
             interface: &interface,
         });
     }
-    step::say("every component imports what spin.toml grants it, and nothing else");
+    step::say("every component imports only what spin.toml grants it");
     Ok(())
 }
 
-/// A component in whose interface there is no fault.
+/// A component that has passed the check.
 pub(crate) struct Inspected<'a> {
     /// Its id in the manifest.
     pub(crate) id: &'a str,
-    /// Its file's content.
+    /// Its bytes.
     pub(crate) bytes: &'a [u8],
     /// What it imports and exports.
     pub(crate) interface: &'a Interface,
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_imported_where_they_are_wanted() {
+    fn spans_are_imported_with_the_feature_only() {
         let imports = ["wasi:otel/tracing@0.2.0-rc.2", "wasi:otel/types@0.2.0-rc.2"];
         let faults = |spans| faults_of(&imports, &[], false, spans).len();
         assert_eq!(faults(Spans::With), 0);
@@ -212,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_granted_may_be_imported() {
+    fn granted_interfaces_may_be_imported() {
         let imports = [
             "spin:redis/redis@3.0.0",
             "spin:variables/variables@3.0.0",
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_may() {
+    fn ungranted_interfaces_may_not_be_imported() {
         for import in [
             "spin:redis/redis@3.0.0",
             "spin:variables/variables@3.0.0",
@@ -242,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_calls_may_not_be_exported() {
+    fn only_the_entry_point_may_be_exported() {
         let interface = Interface {
             imports: Vec::new(),
             exports: vec!["wasi:http/handler@0.3.0".into(), "a:b/c".into()],

@@ -1,8 +1,9 @@
-//! The outside judges: programs that know nothing of this project but what `openapi.json` says of it.
+//! Two external tools check the API. They know nothing of this project but `openapi.json`.
 //!
-//! `openapi-spec-validator` says whether the document is OpenAPI; `schemathesis` makes requests up from it, good ones and bad ones and
-//! sequences of them, sends them to the service, and holds every answer against it. How it judges: `tests/schemathesis.toml`
-//! and `tests/schemathesis_hooks.py`.
+//! `openapi-spec-validator` checks that the document is valid OpenAPI. `schemathesis` generates
+//! valid and invalid requests and sequences of them from the document, sends them to the service,
+//! and checks every answer against the document. `tests/schemathesis.toml` and
+//! `tests/schemathesis_hooks.py` configure it.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,22 +16,23 @@ use crate::redis::PrivateRedis;
 use crate::service::{Background, Runner};
 use crate::{build, python, signals, step};
 
-/// What callers must present as bearer token, so that it is judged that they must.
+/// The bearer token of the service under test, so that authentication is checked, too.
 const API_TOKEN: &str = "a-token-for-the-judges";
 
-/// Let schemathesis try the service for longer than `cargo xtask test` does.
+/// Check the API with schemathesis for longer than `cargo xtask test` does.
 #[derive(Args)]
 pub(crate) struct Judge {
-    /// How many requests to make up for each operation
+    /// How many requests to generate for each operation
     #[arg(long, value_name = "N", default_value_t = 1000)]
     max_examples: u32,
-    /// Where chance begins: the same seed makes the same requests, but for what they take from answers. Without it, any
+    /// Seed of the generator: the same seed generates the same requests, except for values that
+    /// come from answers. The default is random
     #[arg(long)]
     seed: Option<u32>,
 }
 
 impl Judge {
-    /// As a part of the tests: the same requests every time.
+    /// For the tests: the same requests every time.
     pub(crate) fn of_tests() -> Self {
         Self {
             max_examples: 60,
@@ -38,10 +40,10 @@ impl Judge {
         }
     }
 
-    /// Runs both judges.
+    /// Runs both tools.
     ///
     /// # Errors
-    /// Where either finds a fault.
+    /// If one of them finds a fault.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         signals::pass_on()?;
         validate()?;
@@ -50,7 +52,7 @@ impl Judge {
         let log = folder.join("service.log");
         let mut command = Runner::of_tests().command("127.0.0.1:0", Spans::Without)?;
         forget_settings(&mut command);
-        // What is declared later is dropped, and so stopped, first.
+        // Dropped in reverse order: the service stops before its Redis.
         let redis = PrivateRedis::start()?;
         redis.serve_to(&mut command);
         command
@@ -60,21 +62,17 @@ impl Judge {
         let mut service = Background::start(&mut command, &log)?;
         let passed = self.schemathesis(service.address(), &folder);
         if !service.runs() {
-            bail!(
-                "the service ended while it was tried: see {}",
-                log.display()
-            );
+            bail!("the service ended during the checks: see {}", log.display());
         }
-        let cases =
-            passed.with_context(|| format!("what the service logged: {}", log.display()))?;
+        let cases = passed.with_context(|| format!("the service's log: {}", log.display()))?;
         step::say(
-            "openapi-spec-validator found openapi.json valid; schemathesis found nothing to say against the service:",
+            "openapi-spec-validator accepts openapi.json; schemathesis found no fault in the service:",
         );
         eprintln!("schemathesis: {cases} passed, 0 failed");
         Ok(())
     }
 
-    /// Returns how many answers it has judged.
+    /// Returns how many answers were checked.
     fn schemathesis(&self, address: &str, folder: &Path) -> anyhow::Result<u64> {
         let tests = build::root().join("tests");
         let report = folder.join("report.json");
@@ -93,7 +91,7 @@ impl Judge {
             )
             .args(["--report", "json", "--report-json-path"])
             .arg(&report)
-            // It keeps what it has learnt in the folder that it is run in.
+            // schemathesis keeps what it has learnt in its working folder.
             .current_dir(folder)
             .env("SCHEMATHESIS_HOOKS", tests.join("schemathesis_hooks.py"))
             .env("NO_PROXY", "*");
@@ -109,7 +107,7 @@ impl Judge {
         let report: serde_json::Value = serde_json::from_slice(&report)?;
         let count = |name: &str| report["test_cases"][name].as_u64().unwrap_or(0);
         match count("generated").saturating_sub(count("without_checks")) {
-            0 => bail!("schemathesis judged nothing: see the output above"),
+            0 => bail!("schemathesis checked nothing: see the output above"),
             cases => Ok(cases),
         }
     }
@@ -125,7 +123,7 @@ fn validate() -> anyhow::Result<()> {
     )
 }
 
-/// Settings of whoever runs this are not the ones to be judged.
+/// Removes the caller's own settings, which are not under test.
 fn forget_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name
@@ -138,11 +136,7 @@ fn forget_settings(command: &mut Command) {
 }
 
 fn wait_for(command: &mut Command, failed: &str) -> anyhow::Result<()> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let mut process = command
-        .spawn()
-        .with_context(|| format!("`{program}` could not be started"))?;
-    let ended = signals::wait(&mut process)?;
+    let ended = signals::run(command)?;
     if ended.asked_to {
         bail!("stopped");
     }

@@ -1,7 +1,9 @@
-//! `cargo xtask lock`: a command that runs while a user's lock is held, as with `flock`, but over HTTP and on any machine.
+//! `cargo xtask lock`: runs a command while it holds a user's lock, like `flock`, but over HTTP and
+//! from any machine.
 //!
-//! The lock is a lease: acquired before the command, renewed at a third of its time while the command runs, released after it.
-//! Where it is lost nevertheless, the command is ended: from then on somebody else may be at work.
+//! The lock is a lease: acquired before the command, renewed at a third of its time to live,
+//! released after the command. If the lease is lost, the command is terminated, because another
+//! holder may be at work from then on.
 
 mod arguments;
 mod keeper;
@@ -22,36 +24,37 @@ use signal_hook::low_level::siginfo::Cause;
 use crate::{build, step};
 pub(crate) use arguments::{Lock, usage_error};
 use keeper::Keeper;
-use lease::{Acquisition, Held, LeaseClient, Released};
+use lease::{Acquisition, Lease, LeaseClient, Release};
 
-/// How long the service waits in one call: a signal that comes meanwhile is heeded after it.
+/// How long the service waits in one call. A signal takes effect after the call.
 const ONE_WAIT: Duration = Duration::from_secs(2);
 
-/// Between two calls of a service that does not answer as it should.
+/// The pause between two calls of a service that fails.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What may happen while the command runs.
 enum Event {
-    /// A signal for this process.
+    /// This process got a signal.
     Signal { number: i32, of_terminal: bool },
     /// The command ended.
     Ended(std::io::Result<ExitStatus>),
-    /// The lock is no longer ours, and why.
+    /// The lease was lost, and why.
     Lost(String),
 }
 
-/// How it ended, as an exit code. Those that are this program's own are from `sysexits.h`; 126 and 127 are the shell's.
+/// The result, as an exit code. Our own codes are from `sysexits.h`. 126 and 127 are the shell's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// The command's own code, or 128 and the number of the signal that ended it.
+    /// The command's own code, or 128 plus the number of the signal that ended it.
     OfCommand(u8),
-    /// EX_USAGE: the service refuses what it was asked for.
+    /// EX_USAGE: the service rejects the request.
     Refused,
-    /// EX_UNAVAILABLE: no service, or one that is out of order.
+    /// EX_UNAVAILABLE: no service, or a service that fails.
     Unavailable,
-    /// EX_IOERR: the lock was lost while the command ran. Not EX_TEMPFAIL, since the command has begun.
+    /// EX_IOERR: the lock was lost while the command ran. Not EX_TEMPFAIL, since the command has
+    /// started.
     Lost,
-    /// EX_TEMPFAIL: somebody else has the lock; the command has not begun.
+    /// EX_TEMPFAIL: somebody else holds the lock. The command has not started.
     Busy,
     /// EX_NOPERM: no token, or a wrong one.
     Unauthorized,
@@ -75,7 +78,7 @@ impl Outcome {
 }
 
 impl Lock {
-    /// Runs the command under the lock. What goes wrong is said on stderr.
+    /// Runs the command under the lock. Prints what goes wrong to stderr.
     pub(crate) fn run(&self) -> ExitCode {
         let outcome = self.try_run().unwrap_or_else(|error| {
             step::say(format_args!("{error:#}"));
@@ -101,46 +104,46 @@ impl Lock {
             }
         };
         Ok(match (client.release(), outcome) {
-            (_, Outcome::Lost) | (Released::No, _) => {
-                step::say("the lock was lost before the command had ended");
+            (_, Outcome::Lost) | (Release::NotHeld, _) => {
+                step::say("the lock was lost before the command ended");
                 Outcome::Lost
             }
-            (Released::Unknown(why), outcome) => {
+            (Release::Unknown(why), outcome) => {
                 let left = self.expire.as_secs_f64();
                 step::say(format_args!(
-                    "the lock could not be released, and is free in {left} s at most: {why}"
+                    "the lock could not be released and expires within {left} s: {why}"
                 ));
                 outcome
             }
-            (Released::Yes, outcome) => outcome,
+            (Release::Done, outcome) => outcome,
         })
     }
 
-    /// Tries until the lock is had or `--timeout` is over.
-    fn acquire(&self, client: &LeaseClient, events: &Receiver<Event>) -> Result<Held, Outcome> {
+    /// Tries until it has the lock or `--timeout` is over.
+    fn acquire(&self, client: &LeaseClient, events: &Receiver<Event>) -> Result<Lease, Outcome> {
         let deadline = Instant::now() + self.timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let answer = client.acquire(left.min(ONE_WAIT));
             if let Ok(Event::Signal { number, .. }) = events.try_recv() {
-                // Also where nothing is known of it: the call may have been carried out.
+                // Also if the answer is unknown: the call may have been carried out.
                 client.release();
                 return Err(Outcome::by_signal(number));
             }
             let over = Instant::now() >= deadline;
             match answer {
-                Acquisition::Held(held) => return Ok(held),
+                Acquisition::Lease(held) => return Ok(held),
                 Acquisition::Busy(_) if !over => {}
                 Acquisition::Unavailable(_) if !over => std::thread::sleep(PAUSE.min(left)),
-                Acquisition::Busy(why) => return Err(said(&why, Outcome::Busy)),
-                Acquisition::Unavailable(why) => return Err(said(&why, Outcome::Unavailable)),
-                Acquisition::Unauthorized(why) => return Err(said(&why, Outcome::Unauthorized)),
-                Acquisition::Refused(why) => return Err(said(&why, Outcome::Refused)),
+                Acquisition::Busy(why) => return Err(fail(&why, Outcome::Busy)),
+                Acquisition::Unavailable(why) => return Err(fail(&why, Outcome::Unavailable)),
+                Acquisition::Unauthorized(why) => return Err(fail(&why, Outcome::Unauthorized)),
+                Acquisition::Refused(why) => return Err(fail(&why, Outcome::Refused)),
             }
         }
     }
 
-    fn spawn(&self, held: &Held) -> std::io::Result<Child> {
+    fn spawn(&self, held: &Lease) -> std::io::Result<Child> {
         let mut command = Command::new(&self.command[0]);
         build::forget_cargo(&mut command);
         command
@@ -155,11 +158,11 @@ impl Lock {
         command.spawn()
     }
 
-    /// Keeps the lock while the command runs, and the command from running without it.
+    /// Renews the lease while the command runs, and terminates the command if the lease is lost.
     fn watch(
         &self,
         mut command: Child,
-        held: &Held,
+        held: &Lease,
         client: &LeaseClient,
         sender: &Sender<Event>,
         events: &Receiver<Event>,
@@ -178,7 +181,7 @@ impl Lock {
                 Some(Event::Signal { number, .. }) => send(pid, Signal::try_from(number)?),
                 Some(Event::Lost(why)) => {
                     step::say(format_args!(
-                        "the lock is lost, the command is ended: {why}"
+                        "the lock is lost, so the command is terminated: {why}"
                     ));
                     send(pid, Signal::SIGTERM);
                     kill_at = Some(Instant::now() + self.kill_after);
@@ -187,7 +190,7 @@ impl Lock {
                 Some(Event::Ended(status)) => break of_status(status?),
                 None => {
                     send(pid, Signal::SIGKILL);
-                    // It ends now: there is nothing else to wait for.
+                    // The command ends now. There is no further deadline.
                     kill_at = Some(Instant::now() + Duration::from_secs(3600));
                 }
             }
@@ -197,12 +200,12 @@ impl Lock {
     }
 }
 
-fn said(why: &str, outcome: Outcome) -> Outcome {
+fn fail(why: &str, outcome: Outcome) -> Outcome {
     step::say(why);
     outcome
 }
 
-/// Waits for something to happen; `None` when `left` has passed.
+/// Waits for the next event. `None` after `left`.
 fn next(events: &Receiver<Event>, left: Option<Duration>) -> Option<Event> {
     match left {
         Some(left) => events.recv_timeout(left).ok(),
@@ -223,12 +226,13 @@ fn send(pid: Pid, signal: Signal) {
     let _ = kill(pid, signal);
 }
 
-/// From now on, these signals are events instead of this process' end.
+/// From now on these signals are events, and do not end this process.
 fn listen_for_signals(sender: Sender<Event>) -> std::io::Result<()> {
     let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGTERM, SIGHUP])?;
     std::thread::spawn(move || {
         for origin in signals.forever() {
-            // The terminal's go to the whole foreground group, the command included, and should not come twice.
+            // A signal of the terminal goes to the whole foreground group, so the command has it
+            // already.
             let event = Event::Signal {
                 number: origin.signal,
                 of_terminal: matches!(origin.cause, Cause::Kernel),

@@ -1,6 +1,8 @@
-//! `cargo xtask`: builds, serves and tests edgelatch on a machine that has Rust and a C compiler.
+//! `cargo xtask`: builds, serves and tests edgelatch. It needs Rust and a C compiler, and runs on
+//! Linux and macOS.
 //!
-//! Each command installs or starts what it needs, says in a line what it does, and fails with a sentence that says what to do.
+//! Each command installs or starts what it needs, prints what it does, and fails with a sentence
+//! that says what to do.
 
 mod bench;
 mod build;
@@ -34,43 +36,47 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build it and serve it, with a Redis of its own
+    /// Build and serve it, with its own Redis
     Up(up::Up),
-    /// Run all tests: unit tests natively, then the component over HTTP against real Redis servers, then the outside judges
+    /// Run all tests: unit tests, API tests against real Redis servers, then two external tools
     Test {
-        /// Passed on to `cargo test`; with any, the outside judges are left out
+        /// Passed to `cargo test`. With any, the external tools are left out
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Check the model of the lock's protocol: print how many states there are, and how each mutation breaks a promise
+    /// Check the model of the lock protocol. Print the number of states, and how each mutation
+    /// breaks a promise
     Model,
-    /// Let schemathesis try the service for longer than `test` does
+    /// Check the API with schemathesis for longer than `test` does
     Fuzz(judge::Judge),
-    /// Torture it: many clients, two services, one Redis, and every fault, then judge what was seen from outside
+    /// Torture it: many clients, two services, one Redis and every fault. Then check the recorded
+    /// history
     Torture {
         /// Passed on: --seed N, --actions N (200000), --faults N (500), --minutes N
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Load it for minutes, and see that its memory does not grow
+    /// Load it for minutes, and check that its memory does not grow
     Soak {
         /// Passed on: --minutes N (10)
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Measure it beside the least possible component, a native server and FastAPI, and write the report to bench/results
+    /// Benchmark it against the least component, a native server and FastAPI. Write the report to
+    /// bench/results
     Bench {
-        /// Passed on: --quick, --case NAME, --runner spin, --label NAME; `--help` shows them
+        /// Passed on: --quick, --case NAME, --runner spin, --label NAME. `--help` lists all
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Build the component and the host that runs it
+    /// Build the components and the host that runs them
     Build,
-    /// Build what is deployed into target/dist: the components, byte for byte the same from any folder, and what describes them
+    /// Build everything that is deployed into target/dist, byte for byte reproducible
     Dist(dist::Dist),
-    // Described where its arguments are: a description here would take the place of that one, exit codes and all.
+    // Documented where its arguments are. A comment here would replace that text and its exit
+    // codes.
     Lock(lock::Lock),
-    /// Write openapi.json anew from the code
+    /// Write openapi.json from the code
     Openapi,
 }
 
@@ -137,7 +143,7 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
         deploy::check()?;
         judge::Judge::of_tests().run()
     } else {
-        step::say("not all tests were asked for: the outside judges are left out");
+        step::say("only some tests were requested: the external tools are skipped");
         Ok(())
     }
 }
@@ -147,18 +153,18 @@ fn model() -> anyhow::Result<()> {
     cargo.args(["run", "--quiet", "--package", "edgelatch-model"]);
     step::run(
         &mut cargo,
-        "the model does not keep its promises: see the output above",
+        "the model breaks a promise: see the output above",
     )
 }
 
-/// Builds and runs one of the programs beside the tests.
+/// Builds and runs a program of the tests' crate.
 fn run_tool(name: &str, arguments: &[String], failed: &str) -> anyhow::Result<()> {
     let redis = install::REDIS.find_or_install()?;
     build::components(Spans::Without)?;
     build::host()?;
     let program = build::program(name)?;
     step::say(format_args!(
-        "running {name}: with nothing said about how long, this takes ten minutes or more"
+        "running {name}: by default this takes ten minutes or more"
     ));
     let mut program = std::process::Command::new(program);
     program

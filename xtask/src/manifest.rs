@@ -1,6 +1,7 @@
-//! What `spin.toml` grants each component.
+//! The grants of each component in `spin.toml`.
 //!
-//! The host reads the manifest strictly and is its judge; here is only what is needed to hold a built component against it.
+//! The host parses the manifest strictly. This reads only what the check of a built component
+//! needs.
 
 use std::path::Path;
 
@@ -13,13 +14,13 @@ pub(crate) struct Component {
     pub(crate) id: String,
     /// Its file, relative to the manifest's folder.
     pub(crate) source: String,
-    /// Whether it is given any variable.
+    /// Whether it is granted any variable.
     pub(crate) has_variables: bool,
-    /// Where it may connect to, with the variables' defaults in place of the templates.
+    /// Where it may connect to. Templates are replaced with the variables' defaults.
     pub(crate) hosts: Vec<String>,
 }
 
-/// The components of the manifest at `path`, in the order of their ids.
+/// The components of the manifest at `path`, sorted by id.
 pub(crate) fn components(path: &Path) -> anyhow::Result<Vec<Component>> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the manifest {}", path.display()))?;
@@ -55,7 +56,7 @@ fn read(id: &str, component: &Value, manifest: &Table) -> anyhow::Result<Compone
     })
 }
 
-/// Puts the variables' defaults into a template.
+/// Replaces templates with the variables' defaults.
 fn expand(template: &str, manifest: &Table) -> String {
     let variables = manifest.get("variables").and_then(Value::as_table);
     let mut text = template.to_owned();

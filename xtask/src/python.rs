@@ -1,5 +1,5 @@
-//! Tools in Python, each set of them in a virtual environment of its own under `target/`, in the versions that a file of
-//! requirements names.
+//! Python tools. Each set has its own virtual environment under `target/`, with the versions of a
+//! requirements file.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,44 +10,44 @@ use crate::{build, install, step};
 pub(crate) struct Environment {
     /// Its folder under `target/`.
     pub(crate) name: &'static str,
-    /// What is in it, in pip's format.
+    /// Its requirements file.
     pub(crate) requirements: &'static str,
-    /// What it is for, in a word or two.
+    /// What it contains, in a word or two.
     pub(crate) what: &'static str,
 }
 
-/// The outside judges of `cargo xtask test`.
+/// The external tools of `cargo xtask test`.
 pub(crate) const JUDGES: Environment = Environment {
     name: "judges",
     requirements: "tests/requirements.txt",
-    what: "the outside judges and FastAPI",
+    what: "the external tools and FastAPI",
 };
 
 /// The FastAPI peer of `cargo xtask bench`.
 pub(crate) const FASTAPI: Environment = Environment {
     name: "bench-fastapi",
     requirements: "bench/fastapi/requirements.txt",
-    what: "FastAPI, which the service is compared with",
+    what: "FastAPI for the benchmark",
 };
 
 impl Environment {
-    /// A command of the environment that runs `module`; the environment is made if it is absent, broken or not the one that is
-    /// asked for.
+    /// A command that runs `module`. Creates the environment if it is missing, broken or out of
+    /// date.
     ///
-    /// Modules, not the scripts in `bin/`: those name their interpreter by its full path, which leads nowhere once the folder was
-    /// moved or is seen under another name, as build output that is kept between clones is.
+    /// We run modules, not the scripts in `bin/`. Those name their interpreter by its full path,
+    /// which is wrong once the folder was moved, as build output that clones share is.
     pub(crate) fn module(&self, module: &str) -> anyhow::Result<Command> {
         let mut command = Command::new(self.interpreter()?);
         command.args(["-m", module]);
         Ok(command)
     }
 
-    /// The environment's interpreter, made as [`Environment::module`] says.
+    /// The environment's interpreter, as in [`Environment::module`].
     pub(crate) fn interpreter(&self) -> anyhow::Result<PathBuf> {
         let folder = build::target().join(self.name);
         let wanted = std::fs::read_to_string(build::root().join(self.requirements))?;
         let python = folder.join("bin/python3");
-        // Written last: an installation that broke off is made anew.
+        // Written last, so that an interrupted installation is repeated.
         let installed = folder.join("requirements.txt");
         let is_wanted = std::fs::read_to_string(&installed).is_ok_and(|it| it == wanted);
         if !is_wanted || !has(&python, "pip") {
@@ -73,7 +73,7 @@ impl Environment {
             Command::new("python3")
                 .args(["-m", "venv", "--clear"])
                 .arg(folder),
-            "the virtual environment could not be made: see the output above",
+            "the virtual environment could not be created: see the output above",
         )?;
         step::run(
             Command::new(folder.join("bin/python3"))
@@ -86,12 +86,12 @@ impl Environment {
                 ])
                 .args(["--requirement", requirements])
                 .current_dir(build::root()),
-            &format!("pip could not install what {requirements} names: see the output above"),
+            &format!("pip could not install {requirements}: see the output above"),
         )
     }
 }
 
-/// Whether this Python can be started and has these modules.
+/// Whether this Python starts and has these modules.
 fn has(python: &Path, modules: &str) -> bool {
     let mut command = Command::new(python);
     command

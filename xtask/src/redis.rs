@@ -1,4 +1,4 @@
-//! A Redis for development, started on a port of its own.
+//! A Redis for development, on its own port.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -6,14 +6,14 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
 use crate::{install, step};
 
-/// How long a Redis may take to answer its first PING.
+/// How long a Redis may take until it answers PING.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
-/// A Redis server of our own, stopped on drop. It keeps nothing on disk.
+/// Our own Redis server, without persistence. It stops on drop.
 pub(crate) struct PrivateRedis {
     server: Child,
     port: u16,
@@ -21,15 +21,16 @@ pub(crate) struct PrivateRedis {
 }
 
 impl PrivateRedis {
-    /// Starts one on a free port of the loopback interface.
+    /// Starts one on a free port of 127.0.0.1.
     pub(crate) fn start() -> anyhow::Result<Self> {
         let program = install::REDIS.find_or_install()?;
         let folder = tempfile::tempdir()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         step::say(format_args!(
-            "starting a Redis of its own at 127.0.0.1:{port} (it keeps nothing when it stops)"
+            "starting a Redis at 127.0.0.1:{port} (its data is lost when it stops)"
         ));
-        let server = Command::new(&program)
+        let mut command = Command::new(program);
+        command
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--logfile", "redis.log"])
             .arg("--dir")
@@ -37,12 +38,11 @@ impl PrivateRedis {
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            // Ctrl-C goes to the whole foreground group: this way the service stops first.
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("`{}` could not be started", program.display()))?;
+            // Ctrl-C goes to the whole foreground group. In its own group, Redis outlives the
+            // service.
+            .process_group(0);
         let mut redis = Self {
-            server,
+            server: step::start(&mut command)?,
             port,
             folder,
         };
@@ -50,7 +50,7 @@ impl PrivateRedis {
         Ok(redis)
     }
 
-    /// Points a service to it.
+    /// Makes a service use it.
     pub(crate) fn serve_to(&self, service: &mut Command) {
         service
             .env("SPIN_VARIABLE_REDIS_HOST", "127.0.0.1")
@@ -84,7 +84,7 @@ impl PrivateRedis {
 
 impl Drop for PrivateRedis {
     fn drop(&mut self) {
-        // It may have ended by itself; either way nothing more can be done here.
+        // It may have ended already.
         let _ = self.server.kill();
         let _ = self.server.wait();
     }

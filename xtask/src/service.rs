@@ -1,4 +1,4 @@
-//! The service in a process of its own: the one way in which it is started, whoever needs it.
+//! Starts the service in its own process. All commands do it this way.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use crate::build::Spans;
 use crate::{build, signals, step};
 
-/// How long it may take to stop when asked to.
+/// How long it may take to stop after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// What runs the component.
@@ -25,7 +25,7 @@ pub(crate) enum Runner {
 }
 
 impl Runner {
-    /// The one that the tests use: EDGELATCH_RUNNER=spin is Spin, anything else the host.
+    /// The runner of the tests: Spin with EDGELATCH_RUNNER=spin, or else the host.
     pub(crate) fn of_tests() -> Self {
         match std::env::var("EDGELATCH_RUNNER").as_deref() {
             Ok("spin") => Self::Spin,
@@ -33,7 +33,7 @@ impl Runner {
         }
     }
 
-    /// Builds what it needs, and returns the command that serves at `listen`.
+    /// Builds what it needs. Returns the command that serves at `listen`.
     pub(crate) fn command(self, listen: &str, spans: Spans) -> anyhow::Result<Command> {
         build::components(spans)?;
         let program = match self {
@@ -55,34 +55,33 @@ impl Runner {
     }
 }
 
-/// The `spin` on PATH, or the one that SPIN_BIN names.
+/// The `spin` that SPIN_BIN names, or else the one on PATH.
 ///
 /// # Errors
 /// A sentence that says how to get one.
 pub(crate) fn spin() -> anyhow::Result<PathBuf> {
     let named = std::env::var_os("SPIN_BIN").map(PathBuf::from);
     named.or_else(|| step::on_path("spin")).context(
-        "no `spin` on PATH: install Spin 4.1 or newer (https://spinframework.dev/install), name it in SPIN_BIN, or leave out `--runner spin`",
+        "no `spin` on PATH: install Spin 4.1 or newer (https://spinframework.dev/install), \
+         name it in SPIN_BIN, or leave out `--runner spin`",
     )
 }
 
-/// A service in the background, asked to stop on drop.
+/// A service in the background. It is asked to stop on drop.
 pub(crate) struct Background {
     service: Child,
     address: String,
 }
 
 impl Background {
-    /// Starts it and waits until it serves. What it prints goes to `log`.
+    /// Starts it and waits until it serves. Its output goes to `log`.
     pub(crate) fn start(command: &mut Command, log: &std::path::Path) -> anyhow::Result<Self> {
         let mut log_file = std::fs::File::create(log)?;
-        let program = command.get_program().to_string_lossy().into_owned();
-        let mut service = command
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(log_file.try_clone()?)
-            .spawn()
-            .with_context(|| format!("`{program}` could not be started"))?;
+            .stderr(log_file.try_clone()?);
+        let mut service = step::start(command)?;
         let output = service.stdout.take().context("no output to read")?;
         let mut lines = BufReader::new(output).lines();
         let mut background = Self {
@@ -94,7 +93,7 @@ impl Background {
             writeln!(log_file, "{line}")?;
             if let Some(address) = line.strip_prefix("Serving http://") {
                 address.trim().clone_into(&mut background.address);
-                // Nobody who prints should have to wait for a reader.
+                // Read on, or the service would block when the pipe is full.
                 std::thread::spawn(move || {
                     for line in lines.map_while(Result::ok) {
                         let _ = writeln!(log_file, "{line}");
@@ -119,7 +118,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // It may have ended by itself. Spin has a child of its own, which only SIGTERM ends.
+        // It may have ended already. Spin has a child of its own, which only SIGTERM ends.
         signals::send(&self.service, Signal::SIGTERM);
         let began = Instant::now();
         while self.runs() && began.elapsed() < STOP_LIMIT {

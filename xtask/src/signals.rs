@@ -1,16 +1,19 @@
-//! Ctrl-C and SIGTERM, passed on to the process that is waited for, so that whatever was started around it is stopped too.
+//! Passes Ctrl-C and SIGTERM on to the running process, so that we can stop everything else after
+//! it.
 
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::Mutex;
 
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// The process that a signal has to stop; `None` where none is waited for.
+use crate::step;
+
+/// The process that a signal stops. `None` if none is running.
 static WAITED_FOR: Mutex<Option<Pid>> = Mutex::new(None);
 
-/// From now on, Ctrl-C and SIGTERM end the process that [`wait`] waits for instead of this one.
+/// From now on, Ctrl-C and SIGTERM end the process that [`run`] runs, instead of this one.
 pub(crate) fn pass_on() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         let process = WAITED_FOR
@@ -22,20 +25,21 @@ pub(crate) fn pass_on() -> anyhow::Result<()> {
             let _ = kill(pid, Signal::SIGTERM);
         }
     })
-    .context("no handler for Ctrl-C could be set")
+    .context("the handler for Ctrl-C could not be set")
 }
 
 /// How a process ended.
 pub(crate) struct Ended {
-    /// What it said.
+    /// Its exit status.
     pub(crate) status: ExitStatus,
-    /// Whether a signal came that was passed on to it.
+    /// Whether we passed a signal on to it.
     pub(crate) asked_to: bool,
 }
 
-/// Waits for a process.
-pub(crate) fn wait(process: &mut Child) -> anyhow::Result<Ended> {
-    let pid = pid_of(process)?;
+/// Runs a command to its end. A signal that [`pass_on`] handles ends the command.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<Ended> {
+    let mut process = step::start(command)?;
+    let pid = pid_of(&process)?;
     if let Ok(mut current) = WAITED_FOR.lock() {
         *current = Some(pid);
     }

@@ -1,27 +1,34 @@
-//! Steps: said in a line, run, and reported in a sentence where they fail.
+//! Steps: printed, run, and reported in a sentence if they fail.
 
-use std::process::Command;
+use std::process::{Child, Command};
 
 use anyhow::{Context as _, bail};
 
-/// Says what happens now.
+/// Prints what happens now.
 pub(crate) fn say(what: impl std::fmt::Display) {
     eprintln!("xtask: {what}");
 }
 
-/// Runs a command to its end with its output shown.
+/// Runs a command to its end and shows its output.
 ///
 /// # Errors
-/// `failed`, where it can't be started or does not succeed.
+/// `failed`, if the command can't be started or fails.
 pub(crate) fn run(command: &mut Command, failed: &str) -> anyhow::Result<()> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let status = command
-        .status()
-        .with_context(|| format!("`{program}` could not be started"))?;
-    if !status.success() {
+    if !start(command)?.wait()?.success() {
         bail!("{failed}");
     }
     Ok(())
+}
+
+/// Starts a process.
+///
+/// # Errors
+/// The name of the program, if it can't be started.
+pub(crate) fn start(command: &mut Command) -> anyhow::Result<Child> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command
+        .spawn()
+        .with_context(|| format!("`{program}` could not be started"))
 }
 
 /// The path of a program on PATH.

@@ -20,28 +20,28 @@ pub(crate) struct Up {
     /// Use this Redis, redis[s]://[user:password@]host[:port][/db], instead of starting one
     #[arg(long)]
     redis: Option<Url>,
-    /// What runs the component: the host of this project, or `spin` from PATH (or from SPIN_BIN)
+    /// What runs the components: the host of this project, or `spin` (from SPIN_BIN or PATH)
     #[arg(long, value_enum, default_value_t = Runner::Host)]
     runner: Runner,
-    /// With spans of its own (experimental in Spin); OTEL_EXPORTER_OTLP_ENDPOINT says where they go
+    /// With spans of its own (experimental in Spin). OTEL_EXPORTER_OTLP_ENDPOINT says where they go
     #[arg(long)]
     otel: bool,
 }
 
 impl Up {
-    /// Runs until the service ends, or until Ctrl-C or SIGTERM stop it.
+    /// Runs until the service ends, or until Ctrl-C or SIGTERM.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let mut command = self
             .runner
             .command(&self.listen, Spans::wanted(self.otel))?;
         let redis = self.choose_redis(&mut command)?;
         let service = self.serve(&mut command);
-        // Its Redis goes after the service, not before.
+        // The service ends before its Redis.
         drop(redis);
         service
     }
 
-    /// Points the service to a Redis. Returns the one that was started for it.
+    /// Makes the service use a Redis. Returns the one that was started for it.
     fn choose_redis(&self, command: &mut Command) -> anyhow::Result<Option<PrivateRedis>> {
         if let Some(url) = &self.redis {
             for (variable, value) in variables_of(url)? {
@@ -53,7 +53,7 @@ impl Up {
         }
         if let Ok(host) = std::env::var("SPIN_VARIABLE_REDIS_HOST") {
             step::say(format_args!(
-                "using the Redis at {host}, which SPIN_VARIABLE_REDIS_HOST names"
+                "using the Redis at {host}, from SPIN_VARIABLE_REDIS_HOST"
             ));
             return Ok(None);
         }
@@ -65,23 +65,20 @@ impl Up {
     fn serve(&self, command: &mut Command) -> anyhow::Result<()> {
         signals::pass_on()?;
         step::say(format_args!(
-            "serving at http://{0} - try: curl -X POST 'http://{0}/api/v1/users/perform-action/?user_id=42' - Ctrl-C stops",
+            "serving at http://{0} - try: \
+             curl -X POST 'http://{0}/api/v1/users/perform-action/?user_id=42' - Ctrl-C stops",
             self.listen
         ));
-        let program = command.get_program().to_string_lossy().into_owned();
-        let mut service = command
-            .spawn()
-            .with_context(|| format!("`{program}` could not be started"))?;
-        let ended = signals::wait(&mut service)?;
+        let ended = signals::run(command)?;
         if !ended.status.success() && !ended.asked_to {
-            bail!("the service ended: see its words above");
+            bail!("the service ended: see its output above");
         }
         step::say("stopped");
         Ok(())
     }
 }
 
-/// The variables that say what a Redis URL says.
+/// The variables for a Redis URL.
 fn variables_of(url: &Url) -> anyhow::Result<Vec<(&'static str, String)>> {
     let tls = match url.scheme() {
         "redis" => "false",

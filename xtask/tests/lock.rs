@@ -1,4 +1,4 @@
-//! `cargo xtask lock`, as a user of `flock` would try it: real commands, the real service, a real Redis.
+//! `cargo xtask lock` in use: real commands, the real service, a real Redis.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use edgelatch_tests::{App, until};
 
-/// Tells its fencing token, and ends with 7 when its input ends.
+/// Prints its fencing token, and exits with 7 when its input ends.
 const WAITING: &str = "echo $EDGELATCH_FENCING_TOKEN; cat; exit 7";
 
 /// The lock of user 42.
@@ -48,7 +48,7 @@ impl Locked {
         line.trim().to_owned()
     }
 
-    /// Lets the command's input end.
+    /// Closes the command's input.
     fn end(&mut self) {
         drop(self.process.stdin.take());
     }
@@ -59,7 +59,7 @@ impl Locked {
         assert!(sent.unwrap().success());
     }
 
-    /// Waits for its end. Returns the exit code and what was said on stderr.
+    /// Waits for its end. Returns the exit code and its stderr.
     fn wait(mut self) -> (Option<i32>, String) {
         let status = self.status();
         let mut said = String::new();
@@ -88,7 +88,8 @@ impl Drop for Locked {
 }
 
 fn xtask(url: &str, arguments: &str) -> Command {
-    // As cargo says now: what was compiled in another clone that shares the target folder counts as fresh.
+    // Cargo says where it is now: what was compiled in another clone that shares the target folder
+    // counts as fresh.
     let program = std::env::var_os("CARGO_BIN_EXE_xtask")
         .unwrap_or_else(|| env!("CARGO_BIN_EXE_xtask").into());
     let mut command = Command::new(program);
@@ -100,7 +101,7 @@ fn xtask(url: &str, arguments: &str) -> Command {
     command
 }
 
-/// Runs it to its end: the exit code, and what was said on stderr.
+/// Runs a command to its end. Returns the exit code and its stderr.
 fn run(app: &App, arguments: &str, script: &str) -> (Option<i32>, String) {
     Locked::start(app, arguments, script).wait()
 }
@@ -110,7 +111,7 @@ async fn is_held(app: &App) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_command_runs_while_the_lock_is_held_and_its_exit_code_is_passed_on() {
+async fn the_command_runs_under_the_lock() {
     let app = App::patient().await;
     let mut first = Locked::start(&app, "--user 42", WAITING);
     let token = first.line();
@@ -163,7 +164,7 @@ async fn the_lock_is_renewed_while_the_command_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_command_whose_lock_is_lost_is_ended() {
+async fn a_lost_lease_terminates_the_command() {
     let app = App::patient().await;
     let trapping = "trap 'echo asked; exit 0' TERM; echo begun; while :; do sleep 0.01; done";
     let mut command = Locked::start(&app, "--user 42 --expire 1.5", trapping);
@@ -181,19 +182,19 @@ async fn a_command_whose_lock_is_lost_is_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_command_that_does_not_end_when_asked_to_is_killed() {
+async fn a_stubborn_command_is_killed() {
     let mut app = App::patient().await;
     let stubborn = "trap '' TERM; echo begun; while :; do sleep 0.01; done";
     let arguments = "--user 42 --expire 1.5 --kill-after 0.1";
     let mut command = Locked::start(&app, arguments, stubborn);
     assert_eq!(command.line(), "begun");
-    // A service that is gone renews nothing: the lock is lost when it would have expired.
+    // A killed service renews nothing: the lease is lost when it expires.
     app.kill();
     assert_eq!(command.wait().0, Some(74));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lock_that_is_lost_unnoticed_is_told_of_at_the_end() {
+async fn a_loss_found_at_the_end_is_reported() {
     let app = App::patient().await;
     let mut command = Locked::start(&app, "--user 42 --expire 600", WAITING);
     command.line();
@@ -203,7 +204,7 @@ async fn a_lock_that_is_lost_unnoticed_is_told_of_at_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn signals_are_passed_on_and_the_lock_is_released() {
+async fn signals_reach_the_command() {
     let app = App::patient().await;
     for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let mut command = Locked::start(&app, "--user 42 --expire 600", "echo $$; exec cat");
@@ -220,7 +221,7 @@ async fn signals_are_passed_on_and_the_lock_is_released() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signal_while_it_waits_ends_it_without_the_lock() {
+async fn a_signal_ends_the_wait() {
     let app = App::patient().await;
     let taken = ["SET", "user:42:lock", "another", "EX", "600"];
     app.redis.run::<()>(&taken).await;
@@ -235,7 +236,7 @@ async fn a_signal_while_it_waits_ends_it_without_the_lock() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_api_token_comes_from_the_environment_or_an_argument() {
+async fn the_api_token_is_sent() {
     let app = App::builder()
         .patient()
         .var("api_token", "s3cret")
@@ -261,7 +262,7 @@ fn the_help_lists_the_exit_codes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_keeps_the_command_from_beginning_has_codes_of_its_own() {
+async fn failures_before_the_command_have_exit_codes() {
     let app = App::patient().await;
     let url = format!("http://{}", app.address());
     let code = |arguments: &str| {

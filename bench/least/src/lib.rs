@@ -1,10 +1,11 @@
-//! The least component: what a Spin component can't do without to take a user's lock and give it back, or to read and write one
-//! value. It bounds from above what the service can reach on the same runner.
+//! The least component: the minimum for a Spin component that takes and releases a user's lock, or
+//! reads and writes a value. It is an upper bound for the service on the same runner.
 //!
-//! It answers the service's paths and keeps none of its promises: no waiting, no fencing token, no validation, no ETag, no error but
-//! an empty 5xx. Told to (`scripts`), it runs the service's scripts instead of its own commands, with the same values, and sends the same headers: what
-//! those cost by themselves. What it does share with the service is one connection for each instance, since opening one for each
-//! request costs more than everything else.
+//! It answers the service's paths and keeps none of its promises: no waiting, no fencing token, no
+//! validation, no ETag, and errors are an empty 5xx. With `scripts`, it runs the service's scripts
+//! with the same values instead of its own commands, and sends the same headers: that shows what
+//! they cost. It has one connection per instance, as the service does, since one per request would
+//! cost more than everything else.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -16,29 +17,28 @@ use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
 mod scripted;
 
-/// Compare-and-delete, as the Redis manual has it for locks.
-const RELEASE: &str =
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+/// Compare-and-delete, as in the Redis manual's page on locks.
+const RELEASE: &str = include_str!("../../release.lua");
 
-/// How long a lock lives, in milliseconds.
+/// A lock's time to live, in milliseconds.
 const EXPIRE_MS: i64 = 10_000;
 
-/// What an action answers.
+/// The answer to an action.
 const SUCCESS: &[u8] = b"{\"status\":\"success\"}";
 
-/// How long a cached value lives, in seconds.
+/// A cached value's time to live, in seconds.
 const CACHE_EXPIRE_S: i64 = 3600;
 
 /// What all requests of this instance share.
 struct Shared {
     redis: Connection,
-    /// Where the service's scripts are to be run.
+    /// The service's scripts, if it is to run them.
     scripts: Option<scripted::Scripts>,
 }
 
 static SHARED: OnceLock<Arc<Shared>> = OnceLock::new();
 
-/// Held while its connection is opened, so that a burst of first requests opens one.
+/// Locked while the connection is opened, so that concurrent first requests open only one.
 static OPENING: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
 
 /// The component's entry point.
@@ -70,7 +70,7 @@ where
         let user = user.split('&').next().unwrap_or_default();
         return action(user).await;
     }
-    // Method and path are enough: only the benchmark calls this.
+    // Only the benchmark calls this, so method and path are enough.
     let key = head.uri.path().to_owned();
     if head.method == Method::PUT {
         let body = body.collect().await.map_err(|_| StatusCode::BAD_REQUEST)?;

@@ -1,4 +1,4 @@
-//! An action by the service's own two scripts, as [`edgelatch`](../../../src/core/lock/scripts.rs) calls them.
+//! An action with the service's own two scripts, called as the service does.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -17,18 +17,18 @@ const COMMIT: &str = concat!(
     include_str!("../../../src/core/lock/commit.lua")
 );
 
-/// What the service has for these where nothing is configured, in milliseconds.
+/// The service's defaults, in milliseconds.
 const PROOF_TTL_MS: i64 = 2000;
 const LAST_ACTION_TTL_MS: i64 = 3_600_000;
 
-/// The digests of the scripts, as Redis has told them.
+/// The scripts' digests, from Redis.
 pub(crate) struct Scripts {
     acquire: Vec<u8>,
     commit: Vec<u8>,
 }
 
 impl Scripts {
-    /// Teaches them to Redis.
+    /// Loads them into Redis.
     pub(crate) async fn load(redis: &Connection) -> Result<Self, StatusCode> {
         Ok(Self {
             acquire: load(redis, ACQUIRE).await?,
@@ -63,7 +63,7 @@ impl Scripts {
             [RedisResult::Int64(1), RedisResult::Int64(number)] => *number,
             _ => return Err(StatusCode::LOCKED),
         };
-        // As long as what the service writes there.
+        // As long as the service's value.
         let last_action = format!(
             r#"{{"status":"success","fencing_token":{number},"finished_at":"2026-01-01T00:00:00.000Z"}}"#
         );

@@ -1,8 +1,9 @@
-//! The native peer: what axum and redis-rs reach without WebAssembly, with the same paths and the same two round trips. It is the
-//! ceiling of this machine, not a rival: the price of the sandbox is what lies between it and the least component.
+//! The native peer: what axum and redis-rs reach without WebAssembly, with the same paths and the
+//! same two round trips. It shows the limit of the machine: the difference to the least component
+//! is the price of the sandbox.
 //!
-//! It listens at the address that is its first argument and uses the Redis whose URL is the second. Like the least
-//! component it neither waits for a lock nor validates anything.
+//! The arguments are the address to listen at and the URL of the Redis. Like the least component,
+//! it neither waits for a lock nor validates anything.
 
 #![expect(
     clippy::print_stdout,
@@ -20,14 +21,13 @@ use axum::serve::ListenerExt as _;
 use redis::aio::MultiplexedConnection;
 use serde::Deserialize;
 
-/// Compare-and-delete, as the Redis manual has it for locks.
-const RELEASE: &str =
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+/// Compare-and-delete, as in the Redis manual's page on locks.
+const RELEASE: &str = include_str!("../../release.lua");
 
-/// How long a lock lives, in milliseconds.
+/// A lock's time to live, in milliseconds.
 const EXPIRE_MS: u64 = 10_000;
 
-/// How long a cached value lives, in seconds.
+/// A cached value's time to live, in seconds.
 const CACHE_EXPIRE_S: u64 = 3600;
 
 /// What all requests share.
@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(listen).await?;
     println!("Serving http://{}", listener.local_addr()?);
     let listener = listener.tap_io(|stream| {
-        // Only makes it faster: an error would show in the first answer.
+        // Only speed depends on it. A real error shows in the first answer.
         let _ = stream.set_nodelay(true);
     });
     axum::serve(listener, router).await?;

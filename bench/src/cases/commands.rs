@@ -1,4 +1,5 @@
-//! What a request costs in Redis: commands, as Redis sees them come (`MONITOR`), and connections per instance.
+//! What a request costs in Redis: the commands that Redis receives (`MONITOR`), and the connections
+//! per instance.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +11,23 @@ use crate::client::Client;
 use crate::peers::{Peer, Server};
 use crate::plan::Bench;
 
-/// Requests of each kind that are counted.
+/// Counted requests of each kind.
 const REQUESTS: usize = 200;
 
-/// Commands that a request sent.
+/// The commands of requests of one kind.
 #[derive(Serialize)]
-pub(crate) struct Commands {
+pub(crate) struct CommandCounts {
     pub(crate) peer: Peer,
-    /// What was asked.
+    /// The kind of request.
     pub(crate) request: &'static str,
     pub(crate) requests: usize,
-    /// How often each command came, connecting included. What scripts call inside Redis is not counted: it is no round trip.
+    /// How often each command was received, including those that open connections. Commands that
+    /// scripts call are left out, since they are no round trips.
     pub(crate) commands: BTreeMap<String, usize>,
 }
 
-impl Commands {
-    /// Commands for each request.
+impl CommandCounts {
+    /// Commands per request.
     pub(crate) fn per_request(&self) -> f64 {
         self.commands.values().sum::<usize>() as f64 / self.requests as f64
     }
@@ -35,17 +37,17 @@ impl Commands {
 #[derive(Serialize)]
 pub(crate) struct Connections {
     pub(crate) peer: Peer,
-    /// By instances that each answered one request.
+    /// For each instance that answers one request.
     pub(crate) per_fresh_instance: f64,
-    /// Under load, for each 128 requests, which is what an instance answers in its life.
+    /// Under load, for each 128 requests, which is the lifetime of an instance.
     pub(crate) per_128_requests: f64,
 }
 
-/// Counts the commands of each kind of request of one server.
+/// Counts the commands of each kind of request on one server.
 ///
 /// # Errors
 /// If an answer is not a success.
-pub(crate) async fn commands(bench: &Bench, server: &Server) -> anyhow::Result<Vec<Commands>> {
+pub(crate) async fn commands(bench: &Bench, server: &Server) -> anyhow::Result<Vec<CommandCounts>> {
     let mut counted = Vec::new();
     let kinds = [
         (
@@ -64,7 +66,7 @@ pub(crate) async fn commands(bench: &Bench, server: &Server) -> anyhow::Result<V
     ];
     for (request, method, path) in kinds {
         let mut client = Client::connect(server.address()).await?;
-        // Scripts are taught, and an instance is opened, before it counts.
+        // First, scripts are loaded and an instance is created.
         ask(&mut client, method, path, 0).await?;
         let mut monitor = bench.redis.monitor().await;
         for user in 0..REQUESTS {
@@ -75,7 +77,7 @@ pub(crate) async fn commands(bench: &Bench, server: &Server) -> anyhow::Result<V
             let name = command.split('"').nth(1).unwrap_or_default().to_uppercase();
             *commands.entry(name).or_insert(0) += 1;
         }
-        counted.push(Commands {
+        counted.push(CommandCounts {
             peer: server.peer(),
             request,
             requests: REQUESTS,
@@ -114,7 +116,7 @@ pub(crate) async fn connections(bench: &Bench, peer: Peer) -> anyhow::Result<Con
     let server = bench.start(peer, &[]).await?;
     let before = opened(bench).await?;
     let loaded = warm_up(bench).put_on(bench, &server, 0).await?;
-    // One is ours, to ask, and so is one that the load asked for the process with.
+    // One connection is ours, and one is the load's, which asked for the process id.
     let connections = opened(bench).await? - before - 2.0;
     bench.forget_keys().await;
     Ok(Connections {

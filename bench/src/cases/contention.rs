@@ -1,8 +1,9 @@
-//! Several clients that want one user's lock, again and again: what gets done, how long the lock lies idle between two actions, and
-//! whether everybody gets it.
+//! Several clients request one user's lock again and again. We measure the throughput, how long the
+//! lock is idle between two actions, and whether all clients get it equally.
 //!
-//! **Hand-off** is the time from the end of one action to the beginning of the next. With an origin, the origin saw both. Without one
-//! the action takes no time and nobody sees it: there it is the time between two answers, which has the whole turn in it.
+//! The **hand-off** is the time from the end of one action to the start of the next. With an
+//! origin, the origin sees both. Without one, the action takes no time and nobody sees it: then it
+//! is the time between two answers, which includes the whole turn.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,56 +15,59 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::client::Client;
-use crate::peers::{Peer, Server, With};
+use crate::peers::{Peer, Server, StartOptions};
 use crate::plan::Bench;
 use crate::stalls::Stalls;
-use crate::stats::{percentile, sorted, unfairness};
+use crate::stats::{ms, percentile, sorted, unfairness};
 
-/// Clients that contend.
+/// Competing clients.
 const CLIENTS: [usize; 3] = [2, 16, 256];
 
-/// How long an action takes, in milliseconds; 0 is no action at all.
+/// The length of an action, in milliseconds. 0 means no action.
 const ACTIONS_MS: [u64; 3] = [0, 10, 100];
 
-/// Clients have to have had this many turns each, on average, before their waits are compared.
+/// The average turns of a client before waits are compared.
 const FAIR_TURNS: usize = 2;
 
-/// What clients contended for, and what came of it.
+/// The result for one number of clients and one length of action.
 #[derive(Serialize)]
-pub(crate) struct Contended {
+pub(crate) struct ContentionResult {
     pub(crate) peer: Peer,
     pub(crate) clients: usize,
     pub(crate) action_ms: u64,
     pub(crate) seconds: f64,
     pub(crate) completions: usize,
     pub(crate) per_second: f64,
-    /// Answers other than 200, by status; 0 is none at all.
+    /// Answers other than 200, by status. 0 means no answer.
     pub(crate) failures: BTreeMap<u16, usize>,
-    /// Actions that ran while another one did.
+    /// Actions that overlapped.
     pub(crate) overlaps: usize,
-    /// Milliseconds; `None` where too little was done.
+    /// Milliseconds. `None` if too little was done.
     pub(crate) handoff_p50_ms: Option<f64>,
     pub(crate) handoff_p99_ms: Option<f64>,
     /// Milliseconds from a request to its answer, without the action.
     pub(crate) wait_p50_ms: Option<f64>,
     pub(crate) wait_longest_ms: Option<f64>,
-    /// How long the machine let a thread of the benchmark wait meanwhile, in milliseconds, at the longest.
+    /// The longest stall of the machine during the measurement, in milliseconds.
     pub(crate) stall_longest_ms: Option<f64>,
-    /// The longest wait over the median one; `None` where clients had too few turns to tell.
+    /// The longest wait over the median wait. `None` if clients had too few turns.
     pub(crate) unfairness: Option<f64>,
-    /// Redis commands for each completion, tries in vain included.
+    /// Redis commands per completion, including failed tries.
     pub(crate) commands_per_completion: Option<f64>,
 }
 
-/// Every number of clients with every length of action.
+/// Measures every number of clients with every length of action.
 ///
 /// # Errors
 /// If a server can't be started.
-pub(crate) async fn contention(bench: &Bench, peers: &[Peer]) -> anyhow::Result<Vec<Contended>> {
+pub(crate) async fn contention(
+    bench: &Bench,
+    peers: &[Peer],
+) -> anyhow::Result<Vec<ContentionResult>> {
     let mut all = Vec::new();
     for action_ms in ACTIONS_MS {
         for clients in CLIENTS {
-            for peer in bench.worth_it(peers) {
+            for peer in bench.contending(peers) {
                 all.push(contend(bench, *peer, clients, action_ms).await?);
             }
         }
@@ -71,24 +75,25 @@ pub(crate) async fn contention(bench: &Bench, peers: &[Peer]) -> anyhow::Result<
     Ok(all)
 }
 
-/// One of them, on a server of its own: clients that are cut off at the end leave requests behind that go on waiting.
+/// Measures one combination on its own server: clients that we cut off leave waiting requests
+/// behind.
 async fn contend(
     bench: &Bench,
     peer: Peer,
     clients: usize,
     action_ms: u64,
-) -> anyhow::Result<Contended> {
+) -> anyhow::Result<ContentionResult> {
     let pause = Duration::from_millis(action_ms);
     let origin = Origin::start(Reply::json("{}").after(pause)).await;
     let url = origin.url();
-    let with = With {
+    let options = StartOptions {
         redis_port: bench.redis.port(),
         origin: (action_ms > 0).then_some(url.as_str()),
         arguments: &[],
     };
     bench.forget_keys().await;
-    let server = Server::start(&bench.programs, peer, with).await?;
-    // Scripts are taught and modules are loaded by somebody else's action.
+    let server = Server::start(&bench.programs, peer, options).await?;
+    // Another user's action loads scripts and modules first.
     let mut client = Client::connect(server.address()).await?;
     let first = client.call("POST", "/api/v1/users/perform-action?user_id=2");
     let status = first.await?.status;
@@ -125,7 +130,7 @@ async fn contend(
     Ok(contended)
 }
 
-/// Long enough for several turns of each client, where that is affordable.
+/// Long enough for several turns of each client, within the plan.
 fn length(bench: &Bench, clients: usize, pause: Duration) -> Duration {
     let most = Duration::from_secs(bench.plan.contention_seconds.into());
     let turn = pause + Duration::from_millis(3);
@@ -136,14 +141,15 @@ fn length(bench: &Bench, clients: usize, pause: Duration) -> Duration {
 /// The turns that clients had.
 #[derive(Default)]
 struct Turns {
-    /// When and how long each successful one was waited for, but for the first of each client: those began all at once.
+    /// The wait of each successful turn, except each client's first: those started at the same
+    /// time.
     waits: Vec<Duration>,
-    /// When successful answers came.
+    /// When successful answers arrived.
     ended: Vec<Instant>,
     failures: BTreeMap<u16, usize>,
-    /// Since when each client waits now.
+    /// The start of each client's current wait.
     pending: Vec<Option<Instant>>,
-    /// How long those have waited that were cut off.
+    /// The waits that were cut off.
     unfinished: Vec<Duration>,
 }
 
@@ -210,14 +216,20 @@ async fn take_turns(address: String, number: usize, turns: Arc<Mutex<Turns>>) {
 }
 
 impl Turns {
-    fn summarise(&self, peer: Peer, clients: usize, action_ms: u64, seconds: f64) -> Contended {
-        let ms = |wait: &Duration| (wait.as_secs_f64() * 1e3 - action_ms as f64).max(0.0);
-        let waits = sorted(&self.waits.iter().map(ms).collect::<Vec<_>>());
-        let unfinished: Vec<f64> = self.unfinished.iter().map(ms).collect();
+    fn summarise(
+        &self,
+        peer: Peer,
+        clients: usize,
+        action_ms: u64,
+        seconds: f64,
+    ) -> ContentionResult {
+        let idle = |wait: &Duration| (ms(*wait) - action_ms as f64).max(0.0);
+        let waits = sorted(&self.waits.iter().map(idle).collect::<Vec<_>>());
+        let unfinished: Vec<f64> = self.unfinished.iter().map(idle).collect();
         let longest = waits.iter().chain(&unfinished).copied().reduce(f64::max);
         let completions = self.ended.len();
         let fair_enough = completions >= clients * FAIR_TURNS;
-        Contended {
+        ContentionResult {
             peer,
             clients,
             action_ms,
@@ -244,18 +256,19 @@ fn between_answers(ended: &[Instant]) -> Vec<f64> {
     let mut ended = ended.to_vec();
     ended.sort_unstable();
     let gaps = ended.iter().zip(ended.iter().skip(1));
-    sorted(&gaps.map(|(a, b)| ms(*a, *b)).collect::<Vec<_>>())
+    sorted(&gaps.map(|(a, b)| ms_between(*a, *b)).collect::<Vec<_>>())
 }
 
-/// Milliseconds from the end of each action to the beginning of the next, sorted. Actions are in the order in which they began.
+/// Milliseconds from the end of each action to the start of the next, sorted. The actions are in
+/// the order of their starts.
 fn between_actions(actions: &[(Instant, Option<Instant>)]) -> Vec<f64> {
     let pairs = actions.iter().zip(actions.iter().skip(1));
-    let gaps = pairs.filter_map(|((_, ended), (began, _))| Some(ms((*ended)?, *began)));
+    let gaps = pairs.filter_map(|((_, ended), (began, _))| Some(ms_between((*ended)?, *began)));
     sorted(&gaps.collect::<Vec<_>>())
 }
 
-fn ms(from: Instant, to: Instant) -> f64 {
-    to.saturating_duration_since(from).as_secs_f64() * 1e3
+fn ms_between(from: Instant, to: Instant) -> f64 {
+    ms(to.saturating_duration_since(from))
 }
 
 #[cfg(test)]
@@ -263,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hand_off_is_from_an_end_to_the_next_beginning() {
+    fn a_hand_off_is_from_an_end_to_the_next_start() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let actions = [

@@ -1,4 +1,4 @@
-//! The cases: each measures one thing and returns what it came to; none judges.
+//! The cases. Each measures one thing and returns the result. None judges it.
 
 pub(crate) mod commands;
 pub(crate) mod contention;

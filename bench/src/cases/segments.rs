@@ -1,6 +1,6 @@
-//! Answers that arrive in two pieces. A server that sends the head before the body is ready, on a connection without `TCP_NODELAY`,
-//! waits with the body until the client has acknowledged the head, which clients put off for some 40 ms: the longest latencies
-//! come from there, and a load generator does not tell them from others.
+//! Answers that arrive in two pieces. If a server sends the head before the body is ready, without
+//! `TCP_NODELAY`, the body waits until the client acknowledges the head, which clients delay by
+//! about 40 ms. The longest latencies come from that, and a load generator can't tell them apart.
 
 use std::time::{Duration, Instant};
 
@@ -10,38 +10,38 @@ use tokio::task::JoinSet;
 use crate::client::{Answer, Client};
 use crate::peers::{Peer, Server};
 use crate::plan::Bench;
-use crate::stats::{percentile, sorted};
+use crate::stats::{ms, percentile, sorted};
 
-/// Connections that ask at the same time.
+/// Concurrent connections.
 const CONNECTIONS: u64 = 32;
 
-/// A body that trails its head by this much has waited for an acknowledgement.
+/// A body that arrives this long after its head has waited for an acknowledgement.
 const LATE: Duration = Duration::from_millis(20);
 
 /// How answers arrived.
 #[derive(Serialize)]
-pub(crate) struct Arrivals {
+pub(crate) struct AnswerArrivals {
     pub(crate) peer: Peer,
     pub(crate) answers: usize,
     /// Answers other than 200.
     pub(crate) failed: usize,
-    /// The share whose body came apart from the head.
+    /// The share of answers whose body arrived after the head.
     pub(crate) split: f64,
-    /// The share whose body came 20 ms and more after the head.
+    /// The share of answers whose body arrived 20 ms or more after the head.
     pub(crate) late: f64,
     /// Milliseconds from the request to the end of the body.
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
-    /// Milliseconds by which the body was behind the head, among those that came apart.
+    /// Milliseconds from the head to the body, for bodies that arrived after the head.
     pub(crate) trail_p50_ms: f64,
     pub(crate) trail_p99_ms: f64,
 }
 
-/// Watches the answers to `perform-action`.
+/// Measures the answers to `perform-action`.
 ///
 /// # Errors
-/// If a connection breaks.
-pub(crate) async fn arrivals(bench: &Bench, server: &Server) -> anyhow::Result<Arrivals> {
+/// If a connection is closed.
+pub(crate) async fn arrivals(bench: &Bench, server: &Server) -> anyhow::Result<AnswerArrivals> {
     let end = Instant::now() + Duration::from_secs(bench.plan.seconds.into());
     let mut clients = JoinSet::new();
     for number in 0..CONNECTIONS {
@@ -59,7 +59,7 @@ async fn ask(address: String, number: u64, end: Instant) -> anyhow::Result<Vec<A
     let mut client = Client::connect(&address).await?;
     let mut answers = Vec::new();
     while Instant::now() < end {
-        // Never the same user as another connection: nobody waits for a lock here.
+        // No two connections act for one user, so nobody waits for a lock.
         let user = number + CONNECTIONS * (answers.len() as u64 % 3000);
         let path = format!("/api/v1/users/perform-action?user_id={user}");
         answers.push(client.call("POST", &path).await?);
@@ -67,8 +67,7 @@ async fn ask(address: String, number: u64, end: Instant) -> anyhow::Result<Vec<A
     Ok(answers)
 }
 
-fn summarise(peer: Peer, answers: &[Answer]) -> Arrivals {
-    let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+fn summarise(peer: Peer, answers: &[Answer]) -> AnswerArrivals {
     let share = |matches: &dyn Fn(&Answer) -> bool| {
         let count = answers.iter().filter(|answer| matches(answer)).count();
         count as f64 / answers.len().max(1) as f64
@@ -78,7 +77,7 @@ fn summarise(peer: Peer, answers: &[Answer]) -> Arrivals {
     let trails: Vec<f64> = split.map(|answer| ms(answer.trail())).collect();
     let (took, trails) = (sorted(&took), sorted(&trails));
     let of = |values: &[f64], percent| percentile(values, percent).unwrap_or(0.0);
-    Arrivals {
+    AnswerArrivals {
         peer,
         answers: answers.len(),
         failed: answers.iter().filter(|it| it.status != 200).count(),

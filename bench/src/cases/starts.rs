@@ -1,4 +1,4 @@
-//! Beginnings: of a server, and of an instance; and what is loaded then.
+//! Start times of a server and of an instance, and the size of a component.
 
 use std::time::Instant;
 
@@ -6,23 +6,23 @@ use anyhow::{Context as _, ensure};
 use serde::Serialize;
 
 use crate::client::Client;
-use crate::peers::{Peer, Server, With};
+use crate::peers::{Peer, Server, StartOptions};
 use crate::plan::{Bench, in_turn};
-use crate::stats::{percentile, sorted};
+use crate::stats::{ms, percentile, sorted};
 
-/// How long a server took, round by round, in milliseconds.
+/// Start times of a server, by round, in milliseconds.
 #[derive(Serialize)]
-pub(crate) struct Started {
+pub(crate) struct StartTimes {
     pub(crate) peer: Peer,
     /// From the start of the process to the end of the first answer to `perform-action`.
     pub(crate) to_first_answer_ms: Vec<f64>,
-    /// That first request alone.
+    /// The first request alone.
     pub(crate) first_request_ms: Vec<f64>,
 }
 
-/// How long requests took that each got an instance of their own, round by round, in milliseconds.
+/// Latencies of requests that each got a fresh instance, by round, in milliseconds.
 #[derive(Serialize)]
-pub(crate) struct Fresh {
+pub(crate) struct FreshInstanceTimes {
     pub(crate) peer: Peer,
     pub(crate) p50_ms: Vec<f64>,
     pub(crate) p99_ms: Vec<f64>,
@@ -38,7 +38,7 @@ pub(crate) struct Size {
 /// The sizes of both components.
 ///
 /// # Errors
-/// If one is absent.
+/// If one is missing.
 pub(crate) fn sizes(bench: &Bench) -> anyhow::Result<Vec<Size>> {
     let components = Peer::COMPONENTS.into_iter();
     let files = components.filter_map(|peer| Some((peer, bench.programs.component(peer)?)));
@@ -54,14 +54,14 @@ pub(crate) fn sizes(bench: &Bench) -> anyhow::Result<Vec<Size>> {
         .collect()
 }
 
-/// Starts all peers in turn. Components are compiled before: what a runner keeps of that, it has kept.
+/// Starts all peers in turn. Components are compiled before, so a runner's cache is warm.
 ///
 /// # Errors
 /// If one does not serve.
-pub(crate) async fn servers(bench: &Bench) -> anyhow::Result<Vec<Started>> {
-    let mut all: Vec<Started> = Peer::ALL
+pub(crate) async fn servers(bench: &Bench) -> anyhow::Result<Vec<StartTimes>> {
+    let mut all: Vec<StartTimes> = Peer::ALL
         .iter()
-        .map(|peer| Started {
+        .map(|peer| StartTimes {
             peer: *peer,
             to_first_answer_ms: Vec::new(),
             first_request_ms: Vec::new(),
@@ -72,38 +72,38 @@ pub(crate) async fn servers(bench: &Bench) -> anyhow::Result<Vec<Started>> {
     }
     for round in 0..bench.plan.starts {
         for peer in in_turn(&Peer::ALL, round) {
-            let with = With {
+            let options = StartOptions {
                 redis_port: bench.redis.port(),
-                ..With::default()
+                ..StartOptions::default()
             };
             let began = Instant::now();
-            let mut server = Server::launch(&bench.programs, *peer, with)?;
+            let mut server = Server::launch(&bench.programs, *peer, options)?;
             let mut client = server.first_connection().await?;
             let path = "/api/v1/users/perform-action?user_id=1";
             let answer = client.call("POST", path).await?;
             ensure!(answer.status == 200, "{peer}: {}", answer.status);
             let own = all.iter_mut().find(|it| it.peer == *peer);
             own.into_iter().for_each(|own| {
-                let whole = answer.end - began;
-                own.to_first_answer_ms.push(whole.as_secs_f64() * 1e3);
-                own.first_request_ms.push(answer.took().as_secs_f64() * 1e3);
+                own.to_first_answer_ms.push(ms(answer.end - began));
+                own.first_request_ms.push(ms(answer.took()));
             });
         }
     }
     Ok(all)
 }
 
-/// Gives each request an instance of its own, on both components in turn: one connection, one request after the other.
+/// Gives each request a fresh instance, on both components in turn: one connection, one request
+/// after the other.
 ///
 /// # Errors
 /// If one does not serve.
-pub(crate) async fn instances(bench: &Bench) -> anyhow::Result<Vec<Fresh>> {
+pub(crate) async fn instances(bench: &Bench) -> anyhow::Result<Vec<FreshInstanceTimes>> {
     let mut servers = Vec::new();
     for peer in Peer::COMPONENTS {
         let server = bench
             .start(peer, &["--max-instance-reuse-count", "1"])
             .await?;
-        let fresh = Fresh {
+        let fresh = FreshInstanceTimes {
             peer,
             p50_ms: Vec::new(),
             p99_ms: Vec::new(),
@@ -125,7 +125,7 @@ pub(crate) async fn instances(bench: &Bench) -> anyhow::Result<Vec<Fresh>> {
     Ok(servers.into_iter().map(|(_, fresh)| fresh).collect())
 }
 
-/// Milliseconds that each took.
+/// The latency of each request, in milliseconds.
 async fn fresh_requests(bench: &Bench, server: &Server) -> anyhow::Result<Vec<f64>> {
     bench.forget_keys().await;
     let mut client = Client::connect(server.address()).await?;
@@ -134,7 +134,7 @@ async fn fresh_requests(bench: &Bench, server: &Server) -> anyhow::Result<Vec<f6
         let path = format!("/api/v1/users/perform-action?user_id={user}");
         let answer = client.call("POST", &path).await?;
         ensure!(answer.status == 200, "{path}: {}", answer.status);
-        took.push(answer.took().as_secs_f64() * 1e3);
+        took.push(ms(answer.took()));
     }
     Ok(took)
 }

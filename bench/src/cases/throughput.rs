@@ -1,4 +1,4 @@
-//! Requests per second, latency and cost under load, all peers in turn.
+//! Requests per second, latency and cost under load, with all peers in turn.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::load::{Load, Request, Series};
 use crate::peers::{Peer, Server};
 use crate::plan::{Bench, Case, in_turn};
 
-/// Users of the loads that write no more than a lock.
+/// Users of loads that write only a lock.
 const USERS: u64 = 100_000;
 
-/// Users of the loads with cached values: a thousand of the large ones are 100 MB in Redis.
+/// Users of loads with cached values. A thousand large values are 100 MB in Redis.
 const CACHED_USERS: u64 = 10_000;
 const LARGE_CACHED_USERS: u64 = 1000;
 
@@ -18,19 +18,19 @@ const LARGE_CACHED_USERS: u64 = 1000;
 const SMALL: usize = 1024;
 const LARGE: usize = 100 * 1024;
 
-/// Connections of the series along them.
+/// The connections of the series over connections.
 const CONNECTIONS: [u32; 5] = [1, 4, 16, 64, 256];
 
-/// Cached users of the series along them.
+/// The users of the series over users.
 const CACHED: [u64; 4] = [1000, 10_000, 100_000, 1_000_000];
 
-/// Bytes of each of those users' values: a million of them have to fit into memory.
+/// The size of those users' values, in bytes. A million of them have to fit into memory.
 const TINY: usize = 64;
 
-/// What a server may still be at when its load has ended: requests that were under way go on without their clients.
+/// The pause after a load. Aborted requests continue on the server for a while.
 const SETTLING: Duration = Duration::from_millis(100);
 
-/// The load of a case that is one load; `None` for the others.
+/// The load of a case. `None` for cases that are not one load.
 pub(crate) fn load_of(case: Case, bench: &Bench) -> Option<Load> {
     let (request, users, bytes) = match case {
         Case::PerformAction => return Some(uncontended(bench)),
@@ -62,7 +62,7 @@ pub(crate) fn uncontended(bench: &Bench) -> Load {
     }
 }
 
-/// A second of what is measured first.
+/// One second of the first load.
 pub(crate) fn warm_up(bench: &Bench) -> Load {
     Load {
         seconds: 1,
@@ -73,7 +73,7 @@ pub(crate) fn warm_up(bench: &Bench) -> Load {
 /// One load on all servers, in rounds.
 ///
 /// # Errors
-/// If a server does not bear it.
+/// If a server fails under it.
 pub(crate) async fn in_rounds(
     bench: &Bench,
     servers: &[Server],
@@ -109,7 +109,7 @@ async fn prepare(bench: &Bench, server: &Server, load: &Load) -> anyhow::Result<
     Ok(())
 }
 
-/// `perform-action` along the number of connections.
+/// `perform-action` with more and more connections.
 ///
 /// # Errors
 /// As [`in_rounds`].
@@ -128,15 +128,16 @@ pub(crate) async fn along_connections(
     Ok(all)
 }
 
-/// Reading and acting along the number of users whose values are cached, on the service alone: in turns, each number of users with a
-/// server and a Redis of its own, so that what the machine does meanwhile is in all of them.
+/// Reads and actions with more and more cached users, on the service alone. Each number of users
+/// has its own server and Redis, and they take turns, so that all of them include what else the
+/// machine does.
 ///
 /// # Errors
 /// As [`in_rounds`].
 pub(crate) async fn along_users(bench: &Bench) -> anyhow::Result<Vec<Series>> {
     let mut filled = Vec::new();
     for users in bench.steps(&CACHED) {
-        let own = bench.with_a_redis_of_its_own().await;
+        let own = bench.with_own_redis().await;
         let server = own.start(Peer::Service, &[]).await?;
         fill(&own, &server, *users, TINY).await?;
         let warm_up = Load {

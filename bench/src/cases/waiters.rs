@@ -1,4 +1,4 @@
-//! A crowd that waits for one lock in vain: what its waiting costs.
+//! What it costs when many clients wait for a lock that stays held.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,38 +13,39 @@ use crate::peers::{Peer, Server};
 use crate::plan::Bench;
 use crate::process::Usage;
 
-/// Clients that wait, and as many as a runner bears that has stacks for no more than a thousand requests.
+/// Waiting clients, and a number for runners that have only a thousand stacks.
 const WAITERS: usize = 1000;
 const FEWER_WAITERS: usize = 500;
 
-/// Until everybody waits, and nobody does so for the first time.
+/// By then every client waits and has polled more than once.
 const SETTLING: Duration = Duration::from_secs(2);
 
-/// For how long commands are counted: apart from the processor time, since counting costs Redis some.
+/// How long commands are counted. Processor time is measured separately, since counting slows
+/// Redis.
 const COUNTING: Duration = Duration::from_secs(1);
 
-/// What waiting cost.
+/// The cost of waiting.
 #[derive(Serialize)]
-pub(crate) struct Waited {
+pub(crate) struct WaitingCost {
     pub(crate) peer: Peer,
     pub(crate) waiters: usize,
-    /// What they were answered in the end, by status; 0 is nothing.
+    /// The final answers, by status. 0 means no answer.
     pub(crate) answers: BTreeMap<u16, usize>,
-    /// Redis commands per second for each waiter.
+    /// Redis commands per second and waiter.
     pub(crate) commands_per_second: f64,
-    /// How much of a core Redis used.
+    /// The share of a core that Redis used.
     pub(crate) redis_cores: f64,
-    /// How much of a core the server used.
+    /// The share of a core that the server used.
     pub(crate) server_cores: f64,
-    /// Memory of the server while they waited, in bytes.
+    /// The server's memory during the wait, in bytes.
     pub(crate) resident: u64,
 }
 
-/// A thousand waiters; 500 where those are too many for the runner.
+/// A thousand waiters, then 500 if those are too many for the runner.
 ///
 /// # Errors
 /// If the server can't be started.
-pub(crate) async fn waiters(bench: &Bench, peer: Peer) -> anyhow::Result<Vec<Waited>> {
+pub(crate) async fn waiters(bench: &Bench, peer: Peer) -> anyhow::Result<Vec<WaitingCost>> {
     let waited = wait(bench, peer, WAITERS).await?;
     let bore = waited.answers.keys().all(|status| *status == 423);
     let mut all = vec![waited];
@@ -54,7 +55,7 @@ pub(crate) async fn waiters(bench: &Bench, peer: Peer) -> anyhow::Result<Vec<Wai
     Ok(all)
 }
 
-async fn wait(bench: &Bench, peer: Peer, waiters: usize) -> anyhow::Result<Waited> {
+async fn wait(bench: &Bench, peer: Peer, waiters: usize) -> anyhow::Result<WaitingCost> {
     bench.forget_keys().await;
     let server = bench.start(peer, &[]).await?;
     hold(bench, &server).await?;
@@ -90,7 +91,7 @@ async fn wait(bench: &Bench, peer: Peer, waiters: usize) -> anyhow::Result<Waite
         *answers.entry(status?).or_insert(0) += 1;
     }
     bench.forget_keys().await;
-    Ok(Waited {
+    Ok(WaitingCost {
         peer,
         waiters,
         answers,
@@ -101,7 +102,8 @@ async fn wait(bench: &Bench, peer: Peer, waiters: usize) -> anyhow::Result<Waite
     })
 }
 
-/// Takes the lock for longer than anybody waits: by a lease where there are such, else by hand, as any client of Redis may.
+/// Takes the lock for longer than anybody waits: with a lease on the service, else with a plain
+/// `SET`.
 async fn hold(bench: &Bench, server: &Server) -> anyhow::Result<()> {
     if server.peer() == Peer::Service {
         let mut client = Client::connect(server.address()).await?;

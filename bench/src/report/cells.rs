@@ -1,4 +1,4 @@
-//! What tables are made of: rows, and figures with the digits that mean something.
+//! Tables: rows, and numbers with their significant digits.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
@@ -9,10 +9,10 @@ use crate::stats::Spread;
 pub(super) struct Table(pub(super) String);
 
 impl Table {
-    pub(super) fn new(title: &str, said: &str, columns: &[&str]) -> Self {
+    pub(super) fn new(title: &str, caption: &str, columns: &[&str]) -> Self {
         let mut text = format!("\n## {title}\n\n");
-        if !said.is_empty() {
-            let _ = write!(text, "{said}\n\n");
+        if !caption.is_empty() {
+            let _ = write!(text, "{caption}\n\n");
         }
         let mut table = Self(text);
         table.row(columns);
@@ -44,7 +44,7 @@ pub(super) fn statuses(counts: &BTreeMap<u16, usize>) -> String {
     }
 }
 
-/// The median, and the ends in brackets.
+/// The median, with the extremes in brackets.
 pub(super) fn spread(spread: Option<Spread>) -> String {
     spread.map_or_else(String::new, |it| {
         if it.low == it.high {
@@ -59,12 +59,12 @@ pub(super) fn spread(spread: Option<Spread>) -> String {
     })
 }
 
-/// A figure that there may be none of.
-pub(super) fn maybe(value: Option<f64>) -> String {
+/// A number, or a dash.
+pub(super) fn number_or_dash(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), number)
 }
 
-/// With as many digits as mean something, and thousands set apart.
+/// Significant digits only, with thousands separated.
 pub(super) fn number(value: f64) -> String {
     if value.abs() < 10.0 {
         return format!("{value:.2}");
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_the_digits_that_mean_something() {
+    fn numbers_have_significant_digits() {
         assert_eq!(number(0.954), "0.95");
         assert_eq!(number(12.34), "12.3");
         assert_eq!(number(999.6), "1 000");
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn spreads_show_their_ends_where_there_are_any() {
+    fn spreads_show_their_extremes() {
         assert_eq!(spread(Spread::of(&[1.0, 2.0, 3.0])), "2.00 (1.00–3.00)");
         assert_eq!(spread(Spread::of(&[2.0])), "2.00");
         assert_eq!(spread(None), "");

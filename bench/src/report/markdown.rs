@@ -1,10 +1,10 @@
-//! The report to read: tables in Markdown, the targets first.
+//! The report in Markdown: the targets first, then the tables.
 
 use super::cells::{Table, number, spread};
 use super::tables::{arrivals, commands, contention, starts, waiters};
 use super::targets::{Limit, Target, judge};
 use super::{Findings, Measured};
-use crate::load::{Loaded, Series};
+use crate::load::{LoadResult, Series};
 use crate::peers::{Peer, Runner};
 use crate::stats::Spread;
 
@@ -17,7 +17,7 @@ pub(super) fn render(findings: &Findings) -> String {
         (
             findings.connections.is_empty(),
             series(
-                "Along connections",
+                "Series over connections",
                 "perform-action.",
                 &findings.connections,
             ),
@@ -25,8 +25,9 @@ pub(super) fn render(findings: &Findings) -> String {
         (
             findings.users.is_empty(),
             series(
-                "Along cached users",
-                "The service alone, with a value of 64 bytes cached for each user; in turns, each number of users with a server and a Redis of its own.",
+                "Series over cached users",
+                "The service alone, with a cached value of 64 bytes per user. Each number of users \
+                 has its own server and Redis, and they take turns.",
                 &findings.users,
             ),
         ),
@@ -47,17 +48,19 @@ pub(super) fn render(findings: &Findings) -> String {
 fn head(findings: &Findings) -> String {
     let machine = &findings.machine;
     let runner = match findings.runner {
-        Runner::Host => "the host of this repository",
+        Runner::Host => "this project's host",
         Runner::Spin => "Spin",
     };
     let quick = if findings.plan.quick {
-        " This was the quick form: its figures are not to be relied on."
+        " This was the quick plan: its figures are unreliable."
     } else {
         ""
     };
     format!(
-        "# Benchmark: {}\n\nMeasured {} on {} processors ({}), Linux {}, Redis {}; load before it began: {:.2}. Components ran on {runner}. \
-         Load generator, Redis and server shared the machine.{quick} What each figure means: [bench/README.md](../README.md).\n",
+        "# Benchmark: {}\n\nMeasured {} on {} processors ({}), Linux {}, Redis {}; \
+         load average before: {:.2}. Components ran on {runner}. \
+         Load generator, Redis and server shared the machine.{quick} \
+         [bench/README.md](../README.md) explains each figure.\n",
         findings.label,
         machine.when,
         machine.processors,
@@ -71,7 +74,8 @@ fn head(findings: &Findings) -> String {
 fn targets(targets: &[Target]) -> String {
     let mut table = Table::new(
         "Targets",
-        "Ratios are medians of the rounds, with the least and the greatest in brackets; a worst case has the other cases there.",
+        "Ratios are medians of the rounds, with the extremes in brackets. \
+         For a worst case the brackets have the extremes of all cases.",
         &["target", "limit", "found", "met"],
     );
     for target in targets {
@@ -89,14 +93,14 @@ fn targets(targets: &[Target]) -> String {
     table.0
 }
 
-/// How much the machine did besides, which is the first thing to look at in figures that surprise.
+/// What else the machine did: the first thing to look at if a figure surprises.
 fn others(loads: &[Measured]) -> String {
     let all = loads.iter().flat_map(|load| &load.series);
     let all: Vec<f64> = all.flat_map(|it| it.each(|it| it.other_cores)).collect();
     Spread::of(&all).map_or_else(String::new, |it| {
         let low = number(it.low);
         format!(
-            " Other processes used {} cores meanwhile (median; between {low} and {}).",
+            " Other processes used {} cores (median, from {low} to {}).",
             number(it.median),
             number(it.high)
         )
@@ -104,31 +108,26 @@ fn others(loads: &[Measured]) -> String {
 }
 
 fn loads(loads: &[Measured]) -> String {
-    let said = format!(
-        "Medians of the rounds, requests/s with the least and the greatest. CPU is the server's, per request. The last two columns are the \
-         service's requests/s over this peer's, and its p99 over this peer's.{}",
+    let caption = format!(
+        "Medians of the rounds, requests/s with the extremes. CPU is the server's, per request. \
+         The last two columns are the service's requests/s and p99, divided by this peer's.{}",
         others(loads)
     );
     let mut table = Table::new(
         "Loads",
-        &said,
+        &caption,
         &[
-            "case",
-            "peer",
-            "requests/s",
-            "p50 ms",
-            "p99 ms",
-            "CPU µs",
-            "failed",
-            "service: requests/s ×",
-            "service: p99 ×",
-        ],
+            &["case", "peer"],
+            &FIGURES[..],
+            &["service: requests/s ×", "service: p99 ×"],
+        ]
+        .concat(),
     );
     for load in loads {
         for series in &load.series {
             let mut cells = vec![case_of(series), series.peer.to_string()];
             cells.extend(figures(series));
-            let [rate, p99]: [fn(&Loaded) -> f64; 2] = [|it| it.per_second, |it| it.p99_ms];
+            let [rate, p99]: [fn(&LoadResult) -> f64; 2] = [|it| it.per_second, |it| it.p99_ms];
             for figure in [rate, p99] {
                 cells.push(match series.peer {
                     Peer::Service => String::new(),
@@ -141,21 +140,11 @@ fn loads(loads: &[Measured]) -> String {
     table.0
 }
 
-fn series(title: &str, said: &str, all: &[Series]) -> String {
+fn series(title: &str, caption: &str, all: &[Series]) -> String {
     let mut table = Table::new(
         title,
-        said,
-        &[
-            "case",
-            "connections",
-            "users",
-            "peer",
-            "requests/s",
-            "p50 ms",
-            "p99 ms",
-            "CPU µs",
-            "failed",
-        ],
+        caption,
+        &[&["case", "connections", "users", "peer"], &FIGURES[..]].concat(),
     );
     for series in all {
         let mut cells = vec![
@@ -170,7 +159,7 @@ fn series(title: &str, said: &str, all: &[Series]) -> String {
     table.0
 }
 
-/// What was asked, and how large the values are.
+/// The request, and the size of the values.
 fn case_of(series: &Series) -> String {
     use crate::load::Request;
     let bytes = series.load.bytes;
@@ -188,8 +177,11 @@ fn case_of(series: &Series) -> String {
     }
 }
 
+/// The columns of a series' figures.
+const FIGURES: [&str; 5] = ["requests/s", "p50 ms", "p99 ms", "CPU µs", "failed"];
+
 fn figures(series: &Series) -> [String; 5] {
-    let middle = |figure: fn(&Loaded) -> f64| {
+    let middle = |figure: fn(&LoadResult) -> f64| {
         let spread = Spread::of(&series.each(figure));
         spread.map_or_else(String::new, |it| number(it.median))
     };

@@ -1,4 +1,4 @@
-//! Everything that was found, and the files that it is written to.
+//! All results, and the files that they are written to.
 
 mod cells;
 mod markdown;
@@ -11,18 +11,18 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use crate::cases::commands::{Commands, Connections};
-use crate::cases::contention::Contended;
-use crate::cases::segments::Arrivals;
-use crate::cases::starts::{Fresh, Size, Started};
-use crate::cases::waiters::Waited;
-use crate::load::{Loaded, Series};
+use crate::cases::commands::{CommandCounts, Connections};
+use crate::cases::contention::ContentionResult;
+use crate::cases::segments::AnswerArrivals;
+use crate::cases::starts::{FreshInstanceTimes, Size, StartTimes};
+use crate::cases::waiters::WaitingCost;
+use crate::load::{LoadResult, Series};
 use crate::machine::Machine;
 use crate::peers::{Peer, Runner};
 use crate::plan::{Case, Plan};
 use crate::stats::{Spread, ratios};
 
-/// What was found. What was not measured is empty.
+/// All results. What was not measured is empty.
 #[derive(Serialize)]
 pub(crate) struct Findings {
     pub(crate) label: String,
@@ -32,14 +32,14 @@ pub(crate) struct Findings {
     pub(crate) loads: Vec<Measured>,
     pub(crate) connections: Vec<Series>,
     pub(crate) users: Vec<Series>,
-    pub(crate) contention: Vec<Contended>,
-    pub(crate) waiters: Vec<Waited>,
+    pub(crate) contention: Vec<ContentionResult>,
+    pub(crate) waiters: Vec<WaitingCost>,
     pub(crate) sizes: Vec<Size>,
-    pub(crate) starts: Vec<Started>,
-    pub(crate) fresh: Vec<Fresh>,
-    pub(crate) commands: Vec<Commands>,
+    pub(crate) starts: Vec<StartTimes>,
+    pub(crate) fresh: Vec<FreshInstanceTimes>,
+    pub(crate) commands: Vec<CommandCounts>,
     pub(crate) redis_connections: Vec<Connections>,
-    pub(crate) arrivals: Vec<Arrivals>,
+    pub(crate) arrivals: Vec<AnswerArrivals>,
 }
 
 /// One load on all peers.
@@ -56,7 +56,7 @@ impl Measured {
     }
 
     /// The service's figure over a peer's, round by round.
-    pub(crate) fn ratio(&self, peer: Peer, figure: fn(&Loaded) -> f64) -> Option<Spread> {
+    pub(crate) fn ratio(&self, peer: Peer, figure: fn(&LoadResult) -> f64) -> Option<Spread> {
         let ours = self.of(Peer::Service)?.each(figure);
         ratios(&ours, &self.of(peer)?.each(figure))
     }

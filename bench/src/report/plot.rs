@@ -1,4 +1,5 @@
-//! The plot: requests per second along connections, and of each load beside the least component's.
+//! The plot: requests per second over connections, and of each load relative to the least
+//! component.
 
 use std::path::Path;
 
@@ -24,7 +25,8 @@ const BARS: [(Case, &str); 7] = [
     (Case::Mixed, "90/10 mixed"),
 ];
 
-/// A colour for each peer, which those tell apart too that see few colours (Okabe and Ito).
+/// A colour for each peer. The colours are distinguishable with colour blindness, too (Okabe and
+/// Ito).
 fn colour(peer: Peer) -> RGBColor {
     match peer {
         Peer::Service => RGBColor(213, 94, 0),
@@ -34,7 +36,7 @@ fn colour(peer: Peer) -> RGBColor {
     }
 }
 
-/// Draws it to a file.
+/// Writes the plot to a file.
 ///
 /// # Errors
 /// If it can't be written.
@@ -95,11 +97,15 @@ fn along_connections(area: &Area<'_>, all: &[Series]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Bars of the service and of FastAPI: medians of the ratios to the least component, with the spread of the service's.
+/// Bars of the service and of FastAPI: medians of the ratios to the least component, with the
+/// spread of the service's.
 fn beside_the_least(area: &Area<'_>, findings: &Findings) -> anyhow::Result<()> {
     let rows = BARS.len() as f64;
     let mut chart = ChartBuilder::on(area)
-        .caption("requests/s, of the least component's", ("sans-serif", 16))
+        .caption(
+            "requests/s relative to the least component",
+            ("sans-serif", 16),
+        )
         .margin(12)
         .x_label_area_size(36)
         .y_label_area_size(110)
@@ -109,7 +115,7 @@ fn beside_the_least(area: &Area<'_>, findings: &Findings) -> anyhow::Result<()> 
         .disable_y_mesh()
         .y_labels(BARS.len() + 1)
         .y_label_formatter(&|row| name_of(rows - 1.0 - row).to_owned())
-        .x_desc("edgelatch, with the spread of the rounds; FastAPI below it; the line is the least component")
+        .x_desc("edgelatch with its spread; below it FastAPI; the line is the least component")
         .x_label_formatter(&|ratio| format!("{ratio:.1}"))
         .light_line_style(WHITE)
         .draw()?;
@@ -138,7 +144,7 @@ fn beside_the_least(area: &Area<'_>, findings: &Findings) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The name of the bar in this row from the top; none between rows.
+/// The name of the bar in this row, counted from the top. Empty between rows.
 fn name_of(row: f64) -> &'static str {
     let whole = (row - row.round()).abs() < 1e-6;
     let bar = BARS.get(row.round() as usize).filter(|_| whole);

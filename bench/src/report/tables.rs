@@ -1,9 +1,9 @@
-//! The tables of what is not load: contention, waiting, starts, what a request costs in Redis, and how answers arrive.
+//! The tables of everything but loads: contention, waiting, starts, commands, and arrivals.
 
 use std::fmt::Write as _;
 
 use super::Findings;
-use super::cells::{Table, maybe, number, spread, statuses};
+use super::cells::{Table, number, number_or_dash, spread, statuses};
 use crate::stats::Spread;
 
 pub(super) fn contention(findings: &Findings) -> String {
@@ -32,13 +32,13 @@ pub(super) fn contention(findings: &Findings) -> String {
             it.clients.to_string(),
             it.peer.to_string(),
             number(it.per_second),
-            maybe(it.handoff_p50_ms),
-            maybe(it.handoff_p99_ms),
-            maybe(it.wait_p50_ms),
-            maybe(it.wait_longest_ms),
-            maybe(it.unfairness),
-            maybe(it.stall_longest_ms),
-            maybe(it.commands_per_completion),
+            number_or_dash(it.handoff_p50_ms),
+            number_or_dash(it.handoff_p99_ms),
+            number_or_dash(it.wait_p50_ms),
+            number_or_dash(it.wait_longest_ms),
+            number_or_dash(it.unfairness),
+            number_or_dash(it.stall_longest_ms),
+            number_or_dash(it.commands_per_completion),
             statuses(&it.failures),
             it.overlaps.to_string(),
         ]);
@@ -48,7 +48,7 @@ pub(super) fn contention(findings: &Findings) -> String {
 
 pub(super) fn waiters(findings: &Findings) -> String {
     let mut table = Table::new(
-        "Waiting in vain",
+        "Waiting for a lock that stays held",
         "",
         &[
             "peer",
@@ -77,7 +77,7 @@ pub(super) fn waiters(findings: &Findings) -> String {
 pub(super) fn starts(findings: &Findings) -> String {
     let mut table = Table::new(
         "Starts and size",
-        "Milliseconds. Each of the last two columns is of requests that got an instance of their own.",
+        "In milliseconds. The last two columns are for requests with a fresh instance each.",
         &[
             "peer",
             "component, bytes",
@@ -105,8 +105,13 @@ pub(super) fn starts(findings: &Findings) -> String {
 pub(super) fn commands(findings: &Findings) -> String {
     let mut table = Table::new(
         "Redis, per request",
-        "Without contention, scripts known to Redis. A command is a round trip: what a script calls is not counted.",
-        &["peer", "request", "commands per request", "which, in all"],
+        "Without contention, scripts loaded. Commands that a script calls are not counted.",
+        &[
+            "peer",
+            "request",
+            "commands per request",
+            "commands in total",
+        ],
     );
     for it in &findings.commands {
         let list: Vec<String> = it
@@ -124,7 +129,8 @@ pub(super) fn commands(findings: &Findings) -> String {
     for it in &findings.redis_connections {
         let _ = write!(
             table.0,
-            "\nConnections that {} opened: {} by each instance that answers one request; {} for 128 requests under load.\n",
+            "\nConnections of {}: {} per instance that answers one request; \
+             {} per 128 requests under load.\n",
             it.peer,
             number(it.per_fresh_instance),
             number(it.per_128_requests)
@@ -144,7 +150,7 @@ fn joined(list: &[String]) -> String {
 pub(super) fn arrivals(findings: &Findings) -> String {
     let mut table = Table::new(
         "Answers in two pieces",
-        "perform-action over 32 connections, watched by a client that notes when head and body arrive.",
+        "perform-action over 32 connections, with a client that records each part's arrival.",
         &[
             "peer",
             "answers",

@@ -1,27 +1,27 @@
-//! What is aimed at, and whether it was reached.
+//! The targets, and whether they were met.
 
 use serde::Serialize;
 
 use super::Findings;
-use crate::cases::waiters::Waited;
+use crate::cases::waiters::WaitingCost;
 use crate::load::{Request, Series};
 use crate::peers::Peer;
 use crate::plan::Case;
 use crate::stats::{Spread, ratios};
 
-/// The largest component, in bytes.
+/// The limit for the component, in bytes.
 const LARGEST: f64 = 450_000.0;
 
-/// How much of a core Redis may use for a thousand waiters.
+/// The limit for Redis with a thousand waiters, in cores.
 const REDIS_CORES: f64 = 0.20;
 
-/// Waiters that this is said of.
+/// The number of waiters that this limit is for.
 const WAITERS: usize = 1000;
 
-/// What costs the same for a million users as for a thousand may seem to cost this much more: runs differ by as much.
+/// The limit for the cost with a million users, relative to a thousand: equal, within noise.
 const NOISE: f64 = 1.10;
 
-/// Which side of its limit a figure has to be on.
+/// On which side of its limit a figure has to be.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Limit {
@@ -29,15 +29,15 @@ pub(crate) enum Limit {
     AtMost(f64),
 }
 
-/// Something that is aimed at.
+/// A target.
 #[derive(Debug, Serialize)]
 pub(crate) struct Target {
-    /// What it is about.
+    /// What is measured.
     pub(crate) what: &'static str,
     pub(crate) limit: Limit,
-    /// What was measured, with the spread of the rounds where there were some; `None` where it was not measured.
+    /// The figure, with the spread of the rounds.
     pub(crate) found: Option<Spread>,
-    /// Whether the limit is kept, by the median.
+    /// Whether the median meets the limit. `None` if it was not measured.
     pub(crate) met: Option<bool>,
 }
 
@@ -56,7 +56,7 @@ impl Target {
     }
 }
 
-/// Holds the findings against every target.
+/// Compares the results with every target.
 pub(crate) fn judge(findings: &Findings) -> Vec<Target> {
     use Limit::{AtLeast, AtMost};
     let action = findings.load(Case::PerformAction);
@@ -69,22 +69,22 @@ pub(crate) fn judge(findings: &Findings) -> Vec<Target> {
     let crowd = crowd(findings);
     vec![
         Target::new(
-            "perform-action: requests/s, of the least component's",
+            "perform-action: requests/s, relative to the least component",
             AtLeast(0.95),
             ratio(Peer::Least, |it| it.per_second),
         ),
         Target::new(
-            "perform-action: p99, of the least component's",
+            "perform-action: p99, relative to the least component",
             AtMost(1.10),
             ratio(Peer::Least, |it| it.p99_ms),
         ),
         Target::new(
-            "perform-action: requests/s, of FastAPI's",
+            "perform-action: requests/s, relative to FastAPI",
             AtLeast(3.0),
             ratio(Peer::Fastapi, |it| it.per_second),
         ),
         Target::new(
-            "perform-action: CPU per request, of FastAPI's",
+            "perform-action: CPU per request, relative to FastAPI",
             AtMost(0.4),
             ratio(Peer::Fastapi, |it| it.cpu_us),
         ),
@@ -111,7 +111,7 @@ pub(crate) fn judge(findings: &Findings) -> Vec<Target> {
         Target::new(
             "1 000 waiters: cores of Redis",
             AtMost(REDIS_CORES),
-            // Those that fewer waiters use are scaled up.
+            // With fewer waiters, the figure is scaled up.
             worst(
                 crowd
                     .iter()
@@ -124,19 +124,19 @@ pub(crate) fn judge(findings: &Findings) -> Vec<Target> {
             worst(bytes.map(|it| it.bytes as f64).into_iter()),
         ),
         Target::new(
-            "a fresh instance's first request, of the least component's",
+            "a fresh instance's first request, relative to the least component",
             AtMost(1.10),
             fresh(findings),
         ),
         Target::new(
-            "CPU per request with 1 000 000 users, of that with 1 000",
+            "CPU per request with 1 000 000 users, relative to 1 000",
             AtMost(NOISE),
             along_users(findings),
         ),
     ]
 }
 
-/// The worst of several figures, as a spread of which it is the middle: a limit that it keeps is kept by all.
+/// The worst of several figures, as the median of a spread: if it meets a limit, all do.
 fn worst(figures: impl Iterator<Item = f64>) -> Option<Spread> {
     let all: Vec<f64> = figures.collect();
     let spread = Spread::of(&all)?;
@@ -146,10 +146,11 @@ fn worst(figures: impl Iterator<Item = f64>) -> Option<Spread> {
     })
 }
 
-/// The largest crowd that the service bore.
-fn crowd(findings: &Findings) -> Option<&Waited> {
-    let bore =
-        |it: &&Waited| it.peer == Peer::Service && it.answers.keys().all(|status| *status == 423);
+/// The largest crowd that the service has served.
+fn crowd(findings: &Findings) -> Option<&WaitingCost> {
+    let bore = |it: &&WaitingCost| {
+        it.peer == Peer::Service && it.answers.keys().all(|status| *status == 423)
+    };
     let all = findings.waiters.iter().filter(bore);
     all.max_by_key(|it| it.waiters)
 }
@@ -159,7 +160,7 @@ fn fresh(findings: &Findings) -> Option<Spread> {
     ratios(&of(Peer::Service)?.p50_ms, &of(Peer::Least)?.p50_ms)
 }
 
-/// The worse of reading and acting.
+/// The worse of reads and actions.
 fn along_users(findings: &Findings) -> Option<Spread> {
     let of = |request: Request| {
         let all = findings.users.iter();
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_not_judged() {
+    fn unmeasured_targets_are_not_judged() {
         let target = Target::new("", Limit::AtMost(1.0), None);
         assert_eq!(target.met, None);
     }

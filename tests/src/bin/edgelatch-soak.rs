@@ -1,5 +1,5 @@
-//! Loads the service for some minutes and says how much memory it took; fails if that grew, or if it failed a request. `cargo xtask
-//! soak` runs it.
+//! Loads the service for some minutes and prints how much memory it used. Fails if memory grew or a
+//! request failed. `cargo xtask soak` runs it.
 
 #![expect(clippy::print_stdout, reason = "the report is what it is for")]
 
@@ -9,10 +9,10 @@ use std::time::Duration;
 use clap::Parser;
 use edgelatch_tests::soak::soak;
 
-/// Loads the service
+/// Loads the service and watches its memory
 #[derive(Parser)]
 struct Arguments {
-    /// For how long
+    /// How many minutes to load it
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
 }
@@ -20,10 +20,10 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let soaked = soak(Duration::from_secs_f64(arguments.minutes * 60.0)).await;
-    println!("{soaked}");
-    let failed = soaked.statuses.keys().any(|status| *status >= 500);
-    if failed || soaked.growth() > 1.05 {
+    let report = soak(Duration::from_secs_f64(arguments.minutes * 60.0)).await;
+    println!("{report}");
+    let failed = report.statuses.keys().any(|status| *status >= 500);
+    if failed || report.growth() > 1.05 {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS

@@ -1,4 +1,5 @@
-//! Tortures the service, says what came of it, and fails if a promise was broken. `cargo xtask torture` runs it.
+//! Runs the torture, prints its report, and fails if a promise was broken. `cargo xtask torture`
+//! runs it.
 
 #![expect(clippy::print_stdout, reason = "the report is what it is for")]
 
@@ -11,16 +12,16 @@ use edgelatch_tests::torture::{self, Options};
 /// Tortures the service
 #[derive(Parser)]
 struct Arguments {
-    /// Decides on faults and on what clients do
+    /// Seed for the faults and for what clients do
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many actions are to be answered
+    /// How many answered actions end the run
     #[arg(long, default_value_t = 200_000)]
     actions: u64,
-    /// How many faults there are to be
+    /// How many faults to inject
     #[arg(long, default_value_t = 500)]
     faults: usize,
-    /// When to end, whatever is left
+    /// End the run after this many minutes at the latest
     #[arg(long)]
     minutes: Option<f64>,
 }

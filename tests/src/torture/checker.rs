@@ -1,32 +1,39 @@
-//! Judges a history. Pure: the same history, the same verdict.
+//! Checks a history. The checker is pure: the same history gives the same verdict.
 //!
-//! What is checked, and why the design promises just this:
+//! What it checks, and why the design promises exactly this:
 //!
-//! - **Exclusion.** Two actions that were both answered 200, or such an action and a lease known to have been held, never overlap, whatever
-//!   the faults. A commit is carried out only if its token holds the lock under the fencing token of its acquisition, so its
-//!   holder has held it without interruption from before the origin was asked until after the origin answered; a renewal that
-//!   keeps its fencing token says the same of a lease. After a stranger's DEL or a loss of data the *work* of two can overlap,
-//!   as with any lock in one Redis: then at most one of them commits, and the origin can tell the other by its fencing token.
-//!   Such overlaps are counted and are no violation.
-//! - **Order.** Those same actions and leases, by time, are in the order of their fencing tokens. Whoever asks after a fencing token was seen
-//!   gets a greater one, also when Redis has lost its data in between (the tokens follow its clock). No token comes twice.
-//! - **Leases.** Nobody renews a lease, or gives one back, after another's fencing token was seen; a renewal keeps the fencing token. Left out are
-//!   leases that were asked for more than once, by the client or by a command that a broken connection hands over late: a
-//!   token that a client brings may get the lock again, under a new fencing token.
-//! - **Durability.** `last-action` never goes back, and is never older than an action that was answered 200 before it was read:
-//!   a lost commit. Only a loss of data between the two excuses that. It only ever shows an action that the origin has seen, and none that
-//!   was answered 409 before.
-//! - **Answers.** Every request is answered, with a status that the contract has for it, in time: its `timeout`, the action's work, and
-//!   `redis_timeout` for each call that it has to make, plus what a loaded machine takes. Only of a service that is being
-//!   killed no answer is expected. What was answered 423 or `failed` never ran; 502 was the origin's own refusal.
-//! - **In the end** no lock is held and no key is without an expiry.
+//! - **Exclusion.** Two actions that were both answered 200 never overlap, whatever the faults. The
+//!   same holds for such an action and a lease that is known to have been held. A commit is carried
+//!   out only if its token holds the lock under the fencing token of its acquisition. So its holder
+//!   has held the lock without interruption from before the origin was asked until after the origin
+//!   answered. A renewal that keeps its fencing token proves the same of a lease. After a foreign
+//!   DEL or a loss of data the *work* of two holders can overlap, as with any lock in one Redis:
+//!   then at most one of them commits, and the origin can tell the other by its fencing token. Such
+//!   overlaps are counted and are no violation.
+//! - **Order.** Those actions and leases, by time, are in the order of their fencing tokens. A
+//!   request that is sent after a fencing token was seen gets a greater one, even if Redis has lost
+//!   its data in between (the tokens follow its clock). No token is given twice.
+//! - **Leases.** Nobody renews or releases a lease after another holder's fencing token was seen. A
+//!   renewal keeps the fencing token. We leave out leases that were requested more than once, by
+//!   the client or by a command that a cut connection delivers late: a client's token may acquire
+//!   the lock again, under a new fencing token.
+//! - **Durability.** `last-action` never goes back, and is never older than an action that was
+//!   answered 200 before it was read. That would be a lost commit. Only a loss of data between the
+//!   two excuses it. It only shows actions that the origin has seen, and none that was answered 409
+//!   before.
+//! - **Answers.** Every request is answered in time, with a status that the contract has for it.
+//!   The limit is its `timeout`, the action's work, `redis_timeout` for each call to Redis, and
+//!   some slack for a busy machine. Only a service that is being killed may leave a request
+//!   unanswered. An action that was answered 423 or `failed` never ran. 502 was the origin's own
+//!   refusal.
+//! - **In the end** no lock is held and every key has an expiry.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::history::{At, Happened, History, Operation, Visit};
-use super::plan::Kind;
+use super::history::{At, Execution, History, InjectedFault, Operation};
+use super::plan::FaultKind;
 use acquisitions::{Known, acquisitions};
 
 mod acquisitions;
@@ -41,35 +48,37 @@ mod tests;
 pub struct Violation {
     /// The promise.
     pub rule: &'static str,
-    /// What breaks it.
+    /// The history lines that show it.
     pub lines: Vec<String>,
 }
 
 /// The verdict.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
-    /// What must not be.
+    /// The broken promises.
     pub violations: Vec<Violation>,
-    /// Actions answered 200 that `last-action` did not show afterwards, with no loss of data to excuse it. Each is a violation too.
+    /// Actions answered 200 that `last-action` did not show afterwards, without a loss of data.
+    /// Each is a violation, too.
     pub lost_commits: usize,
     /// Those that a loss of data excuses.
-    pub lost_with_the_data: usize,
-    /// Actions that began while another of their user ran that had lost its lock, or was about to.
-    pub overlaps_of_losers: usize,
+    pub lost_with_data: usize,
+    /// Actions that began while another action of their user ran that had lost its lock, or was
+    /// about to.
+    pub overlaps_after_loss: usize,
 }
 
-/// Two that held the lock at the same time.
-pub const EXCLUSION: &str = "two that hold the lock do not overlap";
+/// Two holders at the same time.
+pub const EXCLUSION: &str = "holders do not overlap";
 /// Holders out of order.
 pub const ORDER: &str = "holders are in the order of their fencing tokens";
-/// A fencing token that is not greater than one that was known before it was asked for.
+/// A fencing token that is not greater than one that was known before the request.
 pub const GROWTH: &str = "a later acquisition has a greater fencing token";
 /// A fencing token given twice.
 pub const UNIQUENESS: &str = "no fencing token is given twice";
-/// Something left at the end.
-pub const END: &str = "in the end no lock is held and every key has an expiry";
+/// Something that is left at the end.
+pub const END: &str = "at the end no lock is held and every key has an expiry";
 
-/// Judges.
+/// Checks a history.
 pub fn check(history: &History) -> Verdict {
     let mut verdict = Verdict::default();
     let index = Index::new(history);
@@ -79,7 +88,7 @@ pub fn check(history: &History) -> Verdict {
         growth(&index, user, &mut verdict);
         leases::check(&index, user, &mut verdict);
         durability::check(&index, user, &mut verdict);
-        verdict.overlaps_of_losers += overlaps_of_losers(&index, user);
+        verdict.overlaps_after_loss += overlaps_after_loss(&index, user);
     }
     answers::check(&index, &mut verdict);
     for leftover in &history.leftovers {
@@ -97,23 +106,25 @@ impl Verdict {
     }
 }
 
-/// The history, made ready for looking things up.
+/// The history, indexed.
 struct Index<'a> {
     history: &'a History,
     operations: HashMap<&'a str, &'a Operation>,
-    visits: HashMap<&'a str, &'a Visit>,
+    executions: HashMap<&'a str, &'a Execution>,
 }
 
 impl<'a> Index<'a> {
     fn new(history: &'a History) -> Self {
         let operations = history.operations.iter();
-        let visits = history.visits.iter();
+        let executions = history.executions.iter();
         Self {
             history,
             operations: operations
                 .map(|operation| (operation.id.as_str(), operation))
                 .collect(),
-            visits: visits.map(|visit| (visit.id.as_str(), visit)).collect(),
+            executions: executions
+                .map(|execution| (execution.id.as_str(), execution))
+                .collect(),
         }
     }
 
@@ -129,23 +140,23 @@ impl<'a> Index<'a> {
         operations.filter(move |operation| operation.user == user)
     }
 
-    fn visits_of(&self, user: u64) -> impl Iterator<Item = &'a Visit> {
-        let visits = self.history.visits.iter();
-        visits.filter(move |visit| visit.user == user)
+    fn executions_of(&self, user: u64) -> impl Iterator<Item = &'a Execution> {
+        let executions = self.history.executions.iter();
+        executions.filter(move |execution| execution.user == user)
     }
 
-    fn has_committed(&self, visit: &Visit) -> bool {
-        let operation = self.operations.get(visit.id.as_str());
+    fn has_committed(&self, execution: &Execution) -> bool {
+        let operation = self.operations.get(execution.id.as_str());
         operation.is_some_and(|operation| operation.is_commit())
     }
 
-    fn faults(&self, kind: Kind) -> impl Iterator<Item = &'a Happened> {
+    fn faults(&self, kind: FaultKind) -> impl Iterator<Item = &'a InjectedFault> {
         let faults = self.history.faults.iter();
         faults.filter(move |fault| fault.kind == kind)
     }
 }
 
-/// A time during which a lock was surely held.
+/// An interval during which a lock was certainly held.
 struct Hold<'a> {
     from: At,
     to: At,
@@ -154,27 +165,32 @@ struct Hold<'a> {
 }
 
 fn holds<'a>(index: &Index<'a>, user: u64) -> Vec<Hold<'a>> {
-    let visits = index
-        .visits_of(user)
-        .filter(|visit| index.has_committed(visit));
-    let mut holds: Vec<Hold<'a>> = visits
-        .map(|visit| Hold {
-            from: visit.began,
-            to: visit.ended,
-            fencing_token: visit.fencing_token,
-            line: visit,
+    let executions = index
+        .executions_of(user)
+        .filter(|execution| index.has_committed(execution));
+    let mut holds: Vec<Hold<'a>> = executions
+        .map(|execution| Hold {
+            from: execution.began,
+            to: execution.ended,
+            fencing_token: execution.fencing_token,
+            line: execution,
         })
         .collect();
-    // Each renewal makes a longer span of the same lease: the last holds them all.
+    // Each renewal adds a longer interval of the same lease: the last one contains the others.
     let mut leases = BTreeMap::new();
-    for span in index.history.spans.iter().filter(|span| span.user == user) {
-        leases.insert(&span.id, span);
+    for interval in index
+        .history
+        .lease_intervals
+        .iter()
+        .filter(|interval| interval.user == user)
+    {
+        leases.insert(&interval.id, interval);
     }
-    holds.extend(leases.into_values().map(|span| Hold {
-        from: span.from,
-        to: span.to,
-        fencing_token: span.fencing_token,
-        line: span,
+    holds.extend(leases.into_values().map(|interval| Hold {
+        from: interval.from,
+        to: interval.to,
+        fencing_token: interval.fencing_token,
+        line: interval,
     }));
     holds.sort_by_key(|hold| (hold.from, hold.to));
     holds
@@ -212,22 +228,24 @@ fn growth(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
     }
 }
 
-fn overlaps_of_losers(index: &Index<'_>, user: u64) -> usize {
-    let mut visits: Vec<&Visit> = index
-        .visits_of(user)
-        .filter(|visit| !visit.refused)
+fn overlaps_after_loss(index: &Index<'_>, user: u64) -> usize {
+    let mut executions: Vec<&Execution> = index
+        .executions_of(user)
+        .filter(|execution| !execution.refused)
         .collect();
-    visits.sort_by_key(|visit| visit.began);
+    executions.sort_by_key(|execution| execution.began);
     let mut latest = Duration::ZERO;
     let mut overlaps = 0;
-    for visit in visits {
-        overlaps += usize::from(visit.began < latest);
-        latest = latest.max(visit.ended);
+    for execution in executions {
+        overlaps += usize::from(execution.began < latest);
+        latest = latest.max(execution.ended);
     }
     overlaps
 }
 
-/// Who holds these fencing tokens.
-fn tokens<'a>(visits: impl Iterator<Item = &'a Visit>) -> HashSet<i64> {
-    visits.map(|visit| visit.fencing_token).collect()
+/// The fencing tokens of these executions.
+fn tokens<'a>(executions: impl Iterator<Item = &'a Execution>) -> HashSet<i64> {
+    executions
+        .map(|execution| execution.fencing_token)
+        .collect()
 }

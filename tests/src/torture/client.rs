@@ -1,4 +1,4 @@
-//! A client: makes its moves, one after the other, and writes down what it is answered.
+//! A client: runs its tasks, one after the other, and records the answers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,48 +7,48 @@ use std::time::Duration;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::history::{Operation, Span, Verb};
-use super::plan::{Move, Moves, What};
+use super::history::{LeaseInterval, Operation, Verb};
+use super::plan::{Task, TaskKind, Workload};
 use super::{REDIS_TIMEOUT, Run};
 
-/// What a loaded machine may take beyond what the contract allows.
+/// What a busy machine may take beyond the contract's limits.
 const SLACK: Duration = Duration::from_secs(3);
 
-/// When a client stops waiting for an answer that does not come.
+/// When a client stops waiting for an answer.
 const GIVE_UP: Duration = Duration::from_secs(30);
 
-/// How often a lease is asked for again with the same token, after an answer that leaves it open.
+/// How often a client requests a lease with the same token, if the answer is ambiguous.
 const TRIES: usize = 3;
 
-struct Torturer {
+struct TortureClient {
     run: Arc<Run>,
     number: u64,
     sent: u64,
     http: Client,
 }
 
-/// Makes moves until the run is over.
+/// Runs tasks until the run is over.
 pub(super) async fn run(run: Arc<Run>, number: u64) {
     let http = Client::builder().no_proxy().timeout(GIVE_UP);
-    let mut client = Torturer {
+    let mut client = TortureClient {
         http: http.build().unwrap(),
         number,
         sent: 0,
         run,
     };
-    for next in Moves::new(client.run.options.seed, number) {
-        if !client.run.goes_on() {
+    for task in Workload::new(client.run.options.seed, number) {
+        if !client.run.is_running() {
             return;
         }
-        client.make(next).await;
+        client.run_task(task).await;
     }
 }
 
-/// What was answered, as far as a client looks at it.
-struct Heard {
-    /// It was asked for but once.
+/// The parts of an answer that a client needs.
+struct Response {
+    /// It was requested only once.
     first: bool,
-    /// Status and slug; `None` without an answer.
+    /// Status and slug. `None` without an answer.
     answer: Option<String>,
     fencing_token: Option<i64>,
     id: String,
@@ -56,129 +56,131 @@ struct Heard {
     answered: Duration,
 }
 
-impl Heard {
+impl Response {
     fn is(&self, answer: &str) -> bool {
         self.answer.as_deref() == Some(answer)
     }
 
-    /// Whether the request may have been carried out, or not.
-    fn is_open(&self) -> bool {
+    /// Whether the request may or may not have been carried out.
+    fn is_ambiguous(&self) -> bool {
         let answer = self.answer.as_deref();
         answer.is_none_or(|answer| answer.starts_with("503"))
     }
 }
 
-impl Torturer {
-    async fn make(&mut self, next: Move) {
-        match next.what {
-            What::Perform(work) => self.act(next, Verb::Perform, work).await,
-            What::Attempt(work) => self.act(next, Verb::Attempt, work).await,
-            What::Lease {
+impl TortureClient {
+    async fn run_task(&mut self, task: Task) {
+        match task.kind {
+            TaskKind::Perform(work) => self.act(task, Verb::Perform, work).await,
+            TaskKind::Attempt(work) => self.act(task, Verb::Attempt, work).await,
+            TaskKind::Lease {
                 hold,
                 renewals,
-                give_back,
-            } => self.lease(next, hold, renewals, give_back).await,
-            What::Read => {
-                let path = format!("/api/v1/users/{}/cache/last-action", next.user);
-                let request = self.request(Method::GET, next.service, &path);
+                release,
+            } => self.lease(task, hold, renewals, release).await,
+            TaskKind::Read => {
+                let path = format!("/api/v1/users/{}/cache/last-action", task.user);
+                let request = self.request(Method::GET, task.service, &path);
                 let limit = REDIS_TIMEOUT;
-                self.send(request, Verb::Read, next, limit, None).await;
+                self.send(request, Verb::Read, task, limit, None).await;
             }
         }
     }
 
-    async fn act(&mut self, next: Move, verb: Verb, work: Duration) {
-        let (user, expire) = (next.user, next.expire.as_secs_f64());
+    async fn act(&mut self, task: Task, verb: Verb, work: Duration) {
+        let (user, expire) = (task.user, task.expire.as_secs_f64());
         let (mut path, mut limit) = (String::from("/api/v1/users/attempt-action"), Duration::ZERO);
         if verb == Verb::Perform {
             path = String::from("/api/v1/users/perform-action");
-            limit = next.timeout;
+            limit = task.timeout;
         }
         path += &format!("?user_id={user}&expire={expire}");
         if verb == Verb::Perform {
-            path += &format!("&timeout={}", next.timeout.as_secs_f64());
+            path += &format!("&timeout={}", task.timeout.as_secs_f64());
         }
         let body = json!({"work_ms": work.as_millis() as u64});
-        let request = self.request(Method::POST, next.service, &path).json(&body);
-        // To acquire, and to commit or to give back.
+        let request = self.request(Method::POST, task.service, &path).json(&body);
+        // To acquire, and to commit or to release.
         limit += work + 2 * REDIS_TIMEOUT;
-        let heard = self.send(request, verb, next, limit, None).await;
-        if heard.answer.is_some() {
+        let response = self.send(request, verb, task, limit, None).await;
+        if response.answer.is_some() {
             self.run.answered.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    async fn lease(&mut self, next: Move, hold: Duration, renewals: u64, give_back: bool) {
+    async fn lease(&mut self, task: Task, hold: Duration, renewals: u64, release: bool) {
         let seed = self.run.options.seed;
         let token = format!("torture-{seed}-{}-{:06}", self.number, self.sent);
-        let path = format!("/api/v1/users/{}/lock", next.user);
-        let expire = format!("expire={}", next.expire.as_secs_f64());
-        let timeout = next.timeout.as_secs_f64();
+        let path = format!("/api/v1/users/{}/lock", task.user);
+        let expire = format!("expire={}", task.expire.as_secs_f64());
+        let timeout = task.timeout.as_secs_f64();
         let Some(granted) = self
-            .acquire(next, &token, &format!("{path}?{expire}&timeout={timeout}"))
+            .acquire(task, &token, &format!("{path}?{expire}&timeout={timeout}"))
             .await
         else {
             return;
         };
         let lease = granted.first.then_some(granted.id.as_str());
-        let mut service = next.service;
+        let mut service = task.service;
         for _ in 0..renewals {
             tokio::time::sleep(hold).await;
             service = 1 - service;
             let request = self.request(Method::PUT, service, &format!("{path}?{expire}"));
             let request = request.header("lock-token", &token);
-            let at = Move { service, ..next };
+            let task = Task { service, ..task };
             let renewed = self
-                .send(request, Verb::Renew, at, REDIS_TIMEOUT, lease)
+                .send(request, Verb::Renew, task, REDIS_TIMEOUT, lease)
                 .await;
             if renewed.fencing_token != granted.fencing_token {
-                if renewed.is_open() {
+                if renewed.is_ambiguous() {
                     continue;
                 }
-                // Lost: giving it back now must not touch whoever has it.
+                // The lease is lost. A release now must not touch the next holder.
                 break;
             }
-            self.held(&granted, next.user, renewed.sent);
+            self.note_interval(&granted, task.user, renewed.sent);
         }
-        if give_back {
+        if release {
             tokio::time::sleep(hold).await;
             let request = self.request(Method::DELETE, service, &path);
             let request = request.header("lock-token", &token);
-            let at = Move { service, ..next };
-            self.send(request, Verb::Release, at, REDIS_TIMEOUT, lease)
+            let task = Task { service, ..task };
+            self.send(request, Verb::Release, task, REDIS_TIMEOUT, lease)
                 .await;
         }
     }
 
-    /// Asks for a lease, again with the same token where the answer leaves it open.
-    async fn acquire(&mut self, next: Move, token: &str, path: &str) -> Option<Heard> {
+    /// Requests a lease, again with the same token if the answer is ambiguous.
+    async fn acquire(&mut self, task: Task, token: &str, path: &str) -> Option<Response> {
         for again in 0..TRIES {
-            let service = (next.service + again) % 2;
+            let service = (task.service + again) % 2;
             let request = self.request(Method::POST, service, path);
             let request = request.header("lock-token", token);
-            let limit = next.timeout + REDIS_TIMEOUT;
-            let at = Move { service, ..next };
-            let mut heard = self.send(request, Verb::Acquire, at, limit, None).await;
-            heard.first = again == 0;
-            if heard.is("200") || heard.is("201") {
-                return Some(heard);
+            let limit = task.timeout + REDIS_TIMEOUT;
+            let task = Task { service, ..task };
+            let mut response = self.send(request, Verb::Acquire, task, limit, None).await;
+            response.first = again == 0;
+            if response.is("200") || response.is("201") {
+                return Some(response);
             }
-            if !heard.is_open() {
+            if !response.is_ambiguous() {
                 return None;
             }
         }
         None
     }
 
-    fn held(&self, granted: &Heard, user: u64, until: Duration) {
-        let span = Span {
+    fn note_interval(&self, granted: &Response, user: u64, until: Duration) {
+        let interval = LeaseInterval {
             id: granted.id.clone(),
             user,
             fencing_token: granted.fencing_token.unwrap_or_default(),
             from: granted.answered,
             to: until,
         };
-        self.run.recorder.note(|history| history.spans.push(span));
+        self.run
+            .recorder
+            .note(|history| history.lease_intervals.push(interval));
     }
 
     fn request(&self, method: Method, service: usize, path: &str) -> RequestBuilder {
@@ -190,10 +192,10 @@ impl Torturer {
         &mut self,
         request: RequestBuilder,
         verb: Verb,
-        at: Move,
+        task: Task,
         limit: Duration,
         lease: Option<&str>,
-    ) -> Heard {
+    ) -> Response {
         self.sent += 1;
         let id = format!("{}-{}", self.number, self.sent);
         let sent = self.run.recorder.now();
@@ -202,8 +204,8 @@ impl Torturer {
         let operation = Operation {
             id: id.clone(),
             verb,
-            user: at.user,
-            service: at.service,
+            user: task.user,
+            service: task.service,
             sent,
             answered,
             answer: answer.clone(),
@@ -215,10 +217,10 @@ impl Torturer {
             .recorder
             .note(|history| history.operations.push(operation));
         if answer.is_none() {
-            // The service is down: asking again at once would only be noise.
+            // The service is down. Another request at once would only be noise.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Heard {
+        Response {
             first: true,
             answer,
             fencing_token,
@@ -229,7 +231,7 @@ impl Torturer {
     }
 }
 
-/// Sends a request. Returns the answer in short and its fencing token; `None` where there was no answer.
+/// Sends a request. Returns status and slug, and the fencing token. `None` without an answer.
 async fn exchange(request: RequestBuilder) -> (Option<String>, Option<i64>) {
     let Ok(response) = request.send().await else {
         return (None, None);

@@ -1,15 +1,15 @@
-//! What has happened, as seen from outside.
+//! What happened during a run, as seen from outside.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::plan::Kind;
+use super::plan::FaultKind;
 
 /// Time since the run began.
 pub type At = Duration;
 
-/// What a client asked for.
+/// What a client requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verb {
     /// `POST perform-action`
@@ -31,89 +31,91 @@ pub enum Verb {
 pub struct Operation {
     /// `X-Request-Id`
     pub id: String,
-    /// What was asked for.
+    /// What was requested.
     pub verb: Verb,
-    /// For whom.
+    /// For which user.
     pub user: u64,
-    /// Of which service.
+    /// From which service.
     pub service: usize,
     /// When it was sent.
     pub sent: At,
-    /// When the answer was there, or it was clear that there is none.
+    /// When the answer arrived, or the client gave up.
     pub answered: At,
-    /// The status, with a problem's slug or an attempt's `failed` behind it; `None` without an answer.
+    /// The status, with a problem's slug or an attempt's `failed` after it. `None` without an
+    /// answer.
     pub answer: Option<String>,
-    /// The fencing token of the answer; of a reading, that of the action read.
+    /// The fencing token of the answer. For a read, that of the action shown.
     pub fencing_token: Option<i64>,
-    /// Of a renewal or a release: the request that the lease was granted to, if it was the only one.
+    /// For a renewal or a release: the request that acquired the lease, if it was the only one.
     pub lease: Option<String>,
-    /// The longest that it may take.
+    /// The time limit.
     pub limit: Duration,
 }
 
 /// One action at the origin.
 #[derive(Clone, Debug)]
-pub struct Visit {
+pub struct Execution {
     /// `X-Request-Id`
     pub id: String,
-    /// For whom.
+    /// For which user.
     pub user: u64,
-    /// The fencing token that it came with.
+    /// Its fencing token.
     pub fencing_token: i64,
-    /// When it came.
+    /// When it began.
     pub began: At,
-    /// When it was answered, or broken off.
+    /// When it was answered or aborted.
     pub ended: At,
-    /// The origin had seen a greater fencing token before.
+    /// The origin had seen a greater fencing token before, and refused.
     pub refused: bool,
 }
 
-/// A time during which a lease was surely held: from the answer that granted it until a renewal was sent that kept its fencing token.
+/// An interval during which a lease was certainly held: from the answer that granted it until a
+/// renewal was sent that kept its fencing token.
 #[derive(Clone, Debug)]
-pub struct Span {
-    /// Of the request that granted it.
+pub struct LeaseInterval {
+    /// The id of the request that acquired it.
     pub id: String,
-    /// Whose lock.
+    /// The user.
     pub user: u64,
     /// The fencing token of the lease.
     pub fencing_token: i64,
-    /// The first moment.
+    /// Its start.
     pub from: At,
-    /// The last moment.
+    /// Its end.
     pub to: At,
 }
 
-/// A fault that has happened.
+/// A fault that was injected.
 #[derive(Clone, Debug)]
-pub struct Happened {
-    /// What.
-    pub kind: Kind,
-    /// To which service, where it happens to one.
+pub struct InjectedFault {
+    /// The kind of fault.
+    pub kind: FaultKind,
+    /// The affected service, if the fault affects one.
     pub service: usize,
-    /// Its beginning.
+    /// Its start.
     pub from: At,
-    /// Its end: everything is as before.
+    /// Its end: everything works again.
     pub to: At,
 }
 
-/// Everything.
+/// Everything that was recorded.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// Requests of clients, in the order of their answers.
     pub operations: Vec<Operation>,
     /// Actions at the origin, in the order of their ends.
-    pub visits: Vec<Visit>,
-    /// Leases.
-    pub spans: Vec<Span>,
+    pub executions: Vec<Execution>,
+    /// Intervals during which leases were held.
+    pub lease_intervals: Vec<LeaseInterval>,
     /// Faults.
-    pub faults: Vec<Happened>,
-    /// What was left at the end that should not be: locks, and keys without an expiry.
+    pub faults: Vec<InjectedFault>,
+    /// What was left at the end: held locks, and keys without an expiry.
     pub leftovers: Vec<String>,
-    /// How long it took.
+    /// The duration of the run.
     pub took: Duration,
 }
 
-/// Where everybody writes down what they see.
+/// Collects what everyone sees.
 pub(crate) struct Recorder {
     began: Instant,
     history: Mutex<History>,
@@ -132,7 +134,7 @@ impl Recorder {
         self.began.elapsed()
     }
 
-    /// Writes something down.
+    /// Records something.
     pub(crate) fn note(&self, write: impl FnOnce(&mut History)) {
         write(&mut self.history.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -147,7 +149,7 @@ impl Recorder {
 }
 
 impl Operation {
-    /// Whether it is an action that was answered as done.
+    /// Whether it is an action that was answered 200.
     pub fn is_commit(&self) -> bool {
         let action = matches!(self.verb, Verb::Perform | Verb::Attempt);
         action && self.answer.as_deref() == Some("200")
@@ -174,7 +176,7 @@ impl fmt::Display for Operation {
     }
 }
 
-impl fmt::Display for Visit {
+impl fmt::Display for Execution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -188,7 +190,7 @@ impl fmt::Display for Visit {
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for LeaseInterval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

@@ -1,19 +1,21 @@
-//! Torture: many clients on two services, one Redis behind a network that fails, and an origin that watches from outside.
+//! Torture: many clients, two services, one Redis behind a faulty network, and an origin that
+//! watches from outside.
 //!
-//! After the lock tests of Jepsen's analysis of etcd (<https://jepsen.io/analyses/etcd-3.4.3>) and Martin Kleppmann's *How to do
-//! distributed locking* (2016): what happens is recorded by those who see it from outside, and judged afterwards by a pure
-//! [checker]. The same seed makes the same schedule of faults and the same decisions of every client; how they meet is up to
-//! the machine.
+//! It follows the lock tests in Jepsen's analysis of etcd (<https://jepsen.io/analyses/etcd-3.4.3>)
+//! and Martin Kleppmann's *How to do distributed locking* (2016). Clients and the origin record
+//! what they see, and a pure [checker] checks the history afterwards. The same seed gives the same
+//! schedule of faults and the same decisions of every client. How they interleave depends on the
+//! machine.
 
 pub mod checker;
 pub mod history;
 pub mod plan;
 
 mod client;
+mod nemesis;
 mod random;
 mod report;
 mod store;
-mod storm;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,44 +23,44 @@ use std::time::Duration;
 
 use crate::{App, Proxy, RedisServer, Service};
 use history::Recorder;
+use nemesis::Nemesis;
 pub use report::Report;
 use store::Store;
-use storm::Storm;
 
-/// How many clients there are.
+/// The number of clients.
 const CLIENTS: u64 = 40;
 
-/// How many users they act for: few, so that they meet.
+/// The number of users. They are few, so that clients compete.
 pub const USERS: u64 = 8;
 
 /// How long one call to Redis may take.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// What is asked for.
+/// The options of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Decides on faults and on what clients do.
+    /// Seed for the faults and for what clients do.
     pub seed: u64,
-    /// How many actions are to be answered.
+    /// How many answered actions end the run.
     pub actions: u64,
-    /// How many faults there are to be, spread over the actions.
+    /// How many faults to inject, spread over the actions.
     pub faults: usize,
-    /// When to end, whatever is left.
+    /// When to end the run at the latest.
     pub limit: Option<Duration>,
 }
 
-/// What all clients and the storm see of the run.
+/// What all clients and the nemesis share.
 pub(crate) struct Run {
     options: Options,
     recorder: Arc<Recorder>,
-    /// Of the two services.
+    /// The addresses of the two services.
     addresses: [String; 2],
     answered: AtomicU64,
 }
 
 impl Run {
-    /// Whether clients go on.
-    fn goes_on(&self) -> bool {
+    /// Whether clients continue.
+    fn is_running(&self) -> bool {
         let in_time = self
             .options
             .limit
@@ -67,7 +69,7 @@ impl Run {
     }
 }
 
-/// Tortures for as long as asked for, and judges.
+/// Runs the torture and checks its history.
 ///
 /// # Panics
 /// If one of the processes can't be started.
@@ -90,17 +92,17 @@ pub async fn run(options: Options) -> Report {
             .map(|service| service.address().to_owned()),
         answered: AtomicU64::new(0),
     });
-    let storm = Storm::new(Arc::clone(&run), redis, proxies, services);
-    let storm = tokio::spawn(storm.rage());
+    let nemesis = Nemesis::new(Arc::clone(&run), redis, proxies, services);
+    let nemesis = tokio::spawn(nemesis.run());
     let clients: Vec<_> = (0..CLIENTS)
         .map(|number| tokio::spawn(client::run(Arc::clone(&run), number)))
         .collect();
     for client in clients {
         client.await.expect("a client does not panic");
     }
-    let mut storm = storm.await.expect("the storm does not panic");
-    storm.calm().await;
-    drop((storm, store));
+    let mut nemesis = nemesis.await.expect("the nemesis does not panic");
+    nemesis.settle().await;
+    drop((nemesis, store));
     Report::new(options, &recorder.history())
 }
 

@@ -1,16 +1,16 @@
-//! What is going to happen, decided by the seed alone.
+//! The plan of a run. It depends on the seed alone.
 
 use std::time::Duration;
 
 use super::USERS;
 use super::random::Random;
 
-/// A fault's kind.
+/// The kind of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// Redis is killed and, after a while, started again: its data is lost.
+pub enum FaultKind {
+    /// Redis is killed and later restarted. Its data is lost.
     KillRedis,
-    /// Redis stands still (SIGSTOP), often for longer than locks live.
+    /// Redis is paused (SIGSTOP), often for longer than locks live.
     StopRedis,
     /// All connections of a service to Redis are cut.
     CutAll,
@@ -18,61 +18,62 @@ pub enum Kind {
     CutCommand,
     /// A connection is cut in the middle of a reply.
     CutReply,
-    /// A connection is cut behind a command, which arrives later all the same.
+    /// A connection is cut after a command, which arrives later.
     LateCommand,
-    /// What passes between a service and Redis is late.
+    /// Everything between a service and Redis is delayed.
     Delay,
     /// Nothing passes between a service and Redis.
     Blackhole,
-    /// What passes between a service and Redis comes in halves.
+    /// Everything between a service and Redis arrives in halves.
     Halves,
     /// Redis forgets all scripts.
     FlushScripts,
     /// Redis closes the connections of all clients.
     KillClients,
-    /// A stranger deletes a user's lock.
+    /// A foreign client deletes a user's lock.
     DeleteLock,
-    /// A service is killed while it holds locks and, after a while, started again.
+    /// A service is killed while it holds locks, and later restarted.
     KillService,
 }
 
-const KINDS: [Kind; 13] = [
-    Kind::KillRedis,
-    Kind::StopRedis,
-    Kind::CutAll,
-    Kind::CutCommand,
-    Kind::CutReply,
-    Kind::LateCommand,
-    Kind::Delay,
-    Kind::Blackhole,
-    Kind::Halves,
-    Kind::FlushScripts,
-    Kind::KillClients,
-    Kind::DeleteLock,
-    Kind::KillService,
+const FAULT_KINDS: [FaultKind; 13] = [
+    FaultKind::KillRedis,
+    FaultKind::StopRedis,
+    FaultKind::CutAll,
+    FaultKind::CutCommand,
+    FaultKind::CutReply,
+    FaultKind::LateCommand,
+    FaultKind::Delay,
+    FaultKind::Blackhole,
+    FaultKind::Halves,
+    FaultKind::FlushScripts,
+    FaultKind::KillClients,
+    FaultKind::DeleteLock,
+    FaultKind::KillService,
 ];
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What happens.
-    pub kind: Kind,
-    /// When: as soon as so many actions were answered.
+    /// Its kind.
+    pub kind: FaultKind,
+    /// It starts as soon as this many actions were answered.
     pub after_actions: u64,
-    /// Which service it happens to, where it happens to one.
+    /// The affected service, if it affects one.
     pub service: usize,
-    /// Whose lock it happens to, where it happens to one.
+    /// The user whose lock is affected, if it affects one.
     pub user: u64,
-    /// How long it lasts, where it lasts.
-    pub lasts: Duration,
+    /// Its duration, if it has one.
+    pub duration: Duration,
 }
 
-/// The faults of a run, spread evenly over its actions: all kinds in some order, again and again.
+/// The faults of a run, spread evenly over its actions. All kinds occur once in random order, then
+/// once again, and so on.
 pub fn faults(seed: u64, count: usize, actions: u64) -> Vec<Fault> {
     let mut random = Random::new(seed, 0);
     let mut kinds = Vec::new();
     while kinds.len() < count {
-        let mut round = KINDS;
+        let mut round = FAULT_KINDS;
         random.shuffle(&mut round);
         kinds.extend(round);
     }
@@ -84,56 +85,57 @@ pub fn faults(seed: u64, count: usize, actions: u64) -> Vec<Fault> {
             after_actions: actions * (index + 1) / (count + 1),
             service: random.between(0, 1) as usize,
             user: random.between(1, USERS),
-            lasts: Duration::from_millis(match kind {
-                Kind::StopRedis => random.between(200, 1500),
-                Kind::Blackhole | Kind::LateCommand => random.between(200, 1200),
-                Kind::KillRedis | Kind::KillService => random.between(0, 200),
+            duration: Duration::from_millis(match kind {
+                FaultKind::StopRedis => random.between(200, 1500),
+                FaultKind::Blackhole | FaultKind::LateCommand => random.between(200, 1200),
+                FaultKind::KillRedis | FaultKind::KillService => random.between(0, 200),
                 _ => random.between(100, 500),
             }),
         })
         .collect()
 }
 
-/// What a client does next.
+/// A client's next task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Move {
-    /// For whom.
+pub struct Task {
+    /// The user.
     pub user: u64,
-    /// By which service.
+    /// The service that it is sent to.
     pub service: usize,
     /// The lock's time to live.
     pub expire: Duration,
-    /// How long it waits for the lock.
+    /// The longest wait for the lock.
     pub timeout: Duration,
-    /// What it does.
-    pub what: What,
+    /// What it consists of.
+    pub kind: TaskKind,
 }
 
-/// What a client does.
+/// What a task consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    /// `perform-action`, of which the origin makes so much work.
+pub enum TaskKind {
+    /// `perform-action`, with this much work at the origin.
     Perform(Duration),
-    /// `attempt-action`, of which the origin makes so much work.
+    /// `attempt-action`, with this much work at the origin.
     Attempt(Duration),
-    /// A lease: acquired, held, renewed so often by either service, and perhaps given back.
+    /// A lease: acquired, held, renewed through alternating services, and released or left to
+    /// expire.
     Lease {
-        /// How long it is held before each renewal, and before it is given back.
+        /// How long it is held before each renewal, and before the release.
         hold: Duration,
-        /// How often it is renewed.
+        /// How many renewals.
         renewals: u64,
-        /// Whether it is given back, or left to expire.
-        give_back: bool,
+        /// Whether it is released, or left to expire.
+        release: bool,
     },
     /// Reads `last-action`.
     Read,
 }
 
-/// One client's moves, without an end.
-pub struct Moves(Random);
+/// One client's tasks, without end.
+pub struct Workload(Random);
 
-impl Moves {
-    /// Of this client.
+impl Workload {
+    /// The workload of this client.
     pub fn new(seed: u64, client: u64) -> Self {
         Self(Random::new(seed, client + 1))
     }
@@ -147,7 +149,7 @@ impl Moves {
         })
     }
 
-    /// Mostly short; at times longer than most locks live.
+    /// Mostly short, sometimes longer than most locks live.
     fn hold(&mut self) -> Duration {
         let random = &mut self.0;
         Duration::from_millis(if random.percent(85) {
@@ -157,32 +159,32 @@ impl Moves {
         })
     }
 
-    fn what(&mut self) -> What {
+    fn kind(&mut self) -> TaskKind {
         match self.0.between(1, 100) {
-            1..=55 => What::Perform(self.work()),
-            56..=85 => What::Attempt(self.work()),
-            86..=91 => What::Lease {
+            1..=55 => TaskKind::Perform(self.work()),
+            56..=85 => TaskKind::Attempt(self.work()),
+            86..=91 => TaskKind::Lease {
                 hold: self.hold(),
                 renewals: self.0.between(0, 3),
-                give_back: self.0.percent(85),
+                release: self.0.percent(85),
             },
-            _ => What::Read,
+            _ => TaskKind::Read,
         }
     }
 }
 
-impl Iterator for Moves {
-    type Item = Move;
+impl Iterator for Workload {
+    type Item = Task;
 
-    fn next(&mut self) -> Option<Move> {
-        let what = self.what();
+    fn next(&mut self) -> Option<Task> {
+        let kind = self.kind();
         let random = &mut self.0;
-        Some(Move {
+        Some(Task {
             user: random.between(1, USERS),
             service: random.between(0, 1) as usize,
             expire: Duration::from_millis(random.one_of(&[150, 300, 300, 600, 1000])),
             timeout: Duration::from_millis(random.one_of(&[0, 10, 50, 100, 500])),
-            what,
+            kind,
         })
     }
 }
@@ -195,16 +197,19 @@ mod tests {
     fn the_same_seed_decides_the_same() {
         assert_eq!(faults(7, 40, 1000), faults(7, 40, 1000));
         assert_ne!(faults(7, 40, 1000), faults(8, 40, 1000));
-        let moves = |seed, client| Moves::new(seed, client).take(50).collect::<Vec<_>>();
-        assert_eq!(moves(7, 3), moves(7, 3));
-        assert_ne!(moves(7, 3), moves(7, 4));
-        assert_ne!(moves(7, 3), moves(8, 3));
+        let workload = |seed, client| Workload::new(seed, client).take(50).collect::<Vec<_>>();
+        assert_eq!(workload(7, 3), workload(7, 3));
+        assert_ne!(workload(7, 3), workload(7, 4));
+        assert_ne!(workload(7, 3), workload(8, 3));
     }
 
     #[test]
-    fn every_kind_of_fault_comes_before_one_comes_again() {
-        let mut kinds: Vec<Kind> = faults(1, KINDS.len(), 100).iter().map(|f| f.kind).collect();
+    fn every_kind_of_fault_occurs_before_one_recurs() {
+        let mut kinds: Vec<FaultKind> = faults(1, FAULT_KINDS.len(), 100)
+            .iter()
+            .map(|f| f.kind)
+            .collect();
         kinds.sort_unstable();
-        assert_eq!(kinds, KINDS);
+        assert_eq!(kinds, FAULT_KINDS);
     }
 }

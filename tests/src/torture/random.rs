@@ -1,10 +1,10 @@
-//! Decisions that come again with the same seed.
+//! Random decisions that a seed reproduces.
 
 /// `SplitMix64` (Steele, Lea, Flood, *Fast splittable pseudorandom number generators*, 2014).
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// A stream of its own for each `stream` of a seed.
+    /// An independent stream for each `stream` of a seed.
     pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut mixed = Self(seed ^ stream.wrapping_mul(0xA076_1D64_78BD_642F));
         Self(mixed.next())
@@ -23,17 +23,17 @@ impl Random {
         low + self.next() % (high - low + 1)
     }
 
-    /// True so often in a hundred.
+    /// True in this many cases of a hundred.
     pub(crate) fn percent(&mut self, chance: u64) -> bool {
         self.between(1, 100) <= chance
     }
 
-    /// One of these.
+    /// One of these values.
     pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.between(0, all.len() as u64 - 1) as usize]
     }
 
-    /// Any order (Fisher and Yates).
+    /// A random order (Fisher and Yates).
     pub(crate) fn shuffle<T>(&mut self, all: &mut [T]) {
         for index in (1..all.len()).rev() {
             all.swap(index, self.between(0, index as u64) as usize);

@@ -1,4 +1,4 @@
-//! What came of it, in print.
+//! The printed report of a run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,27 +7,27 @@ use std::time::Duration;
 use super::Options;
 use super::checker::{self, Verdict};
 use super::history::{History, Verb};
-use super::plan::Kind;
+use super::plan::FaultKind;
 
-/// How many violations are shown in full.
+/// How many violations are printed in full.
 const SHOWN: usize = 20;
 
-/// What came of a run.
+/// The result of a run.
 pub struct Report {
-    /// What was asked for.
+    /// The options of the run.
     pub options: Options,
     /// How many actions were answered.
     pub actions: usize,
-    /// How many actions were answered as done.
+    /// How many actions were answered 200.
     pub commits: usize,
     /// How many faults there were.
     pub faults: usize,
-    /// What the checker says.
+    /// The checker's verdict.
     pub verdict: Verdict,
     took: Duration,
     slowest: Duration,
     answers: BTreeMap<Verb, BTreeMap<String, usize>>,
-    kinds: BTreeMap<Kind, usize>,
+    kinds: BTreeMap<FaultKind, usize>,
 }
 
 impl Report {
@@ -76,7 +76,7 @@ impl fmt::Display for Report {
         writeln!(f, "seed {}", self.options.seed)?;
         writeln!(
             f,
-            "{} actions in {seconds:.1} s ({rate:.0} a second), {} of them done; the slowest answer took {:.2} s",
+            "{} actions in {seconds:.1} s ({rate:.0}/s), {} answered 200; slowest answer {:.2} s",
             self.actions,
             self.commits,
             self.slowest.as_secs_f64(),
@@ -94,17 +94,17 @@ impl fmt::Display for Report {
         })?;
         writeln!(
             f,
-            "actions that began while one ran that had lost its lock: {}",
-            verdict.overlaps_of_losers
+            "actions that overlapped one that had lost its lock: {}",
+            verdict.overlaps_after_loss
         )?;
         writeln!(
             f,
-            "lost commits: {} (and {} that Redis lost with its data)",
-            verdict.lost_commits, verdict.lost_with_the_data
+            "lost commits: {} (and {} lost with the data of Redis)",
+            verdict.lost_commits, verdict.lost_with_data
         )?;
         write!(f, "violations: {}", verdict.violations.len())?;
         for violation in verdict.violations.iter().take(SHOWN) {
-            write!(f, "\nNOT: {}", violation.rule)?;
+            write!(f, "\nBROKEN: {}", violation.rule)?;
             for line in &violation.lines {
                 write!(f, "\n  {line}")?;
             }
@@ -112,7 +112,7 @@ impl fmt::Display for Report {
         if !self.is_good() {
             write!(
                 f,
-                "\nagain: cargo xtask torture --seed {} --actions {} --faults {}",
+                "\nrepeat: cargo xtask torture --seed {} --actions {} --faults {}",
                 self.options.seed, self.options.actions, self.options.faults
             )?;
         }

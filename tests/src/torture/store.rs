@@ -1,4 +1,4 @@
-//! The origin: a fenced store, and the witness of what runs when.
+//! The origin: a store that compares fencing tokens, and records what runs when.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -9,16 +9,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
-use super::history::{Recorder, Visit};
+use super::history::{Execution, Recorder};
+use crate::server::{LocalServer, serve_routes};
 
-/// An origin on 127.0.0.1 that works for as long as a request's body says.
-pub(crate) struct Store {
-    port: u16,
-    server: JoinHandle<()>,
-}
+/// An origin on 127.0.0.1. A request's body says how long its work takes.
+pub(crate) struct Store(LocalServer);
 
 struct Shared {
     recorder: Arc<Recorder>,
@@ -35,32 +31,25 @@ impl Store {
         let router = Router::new()
             .route("/users/{user}/{action}", post(act))
             .with_state(shared);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { port, server }
+        Self(LocalServer::start(|listener| serve_routes(listener, router)).await)
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.0.url()
     }
 }
 
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
+/// Records an execution when it ends, even if it is aborted.
+struct RunningExecution<'a>(&'a Shared, Execution);
 
-/// A visit that is written down when it ends, also where it is broken off.
-struct Visiting<'a>(&'a Shared, Visit);
-
-impl Drop for Visiting<'_> {
+impl Drop for RunningExecution<'_> {
     fn drop(&mut self) {
-        let Self(shared, visit) = self;
-        let mut visit = visit.clone();
-        visit.ended = shared.recorder.now();
-        shared.recorder.note(|history| history.visits.push(visit));
+        let Self(shared, execution) = self;
+        let mut execution = execution.clone();
+        execution.ended = shared.recorder.now();
+        shared
+            .recorder
+            .note(|history| history.executions.push(execution));
     }
 }
 
@@ -80,9 +69,9 @@ async fn act(
         refused
     };
     let now = shared.recorder.now();
-    let _visiting = Visiting(
+    let _running = RunningExecution(
         &shared,
-        Visit {
+        Execution {
             id: header("x-request-id").to_owned(),
             user,
             fencing_token,

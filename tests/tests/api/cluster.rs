@@ -1,4 +1,5 @@
-//! A Redis Cluster behind one address: what `MOVED` names is followed, where the component may connect to it.
+//! A Redis Cluster behind one address: what `MOVED` names is followed, where the component may
+//! connect to it.
 
 use edgelatch_tests::{App, AppBuilder, RedisCluster, RedisServer, Service, until};
 
@@ -94,7 +95,7 @@ async fn where_a_slot_is_need_be_said_only_once() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_not_allowed_is_503_and_the_others_are_served() {
+async fn a_disallowed_node_is_503_and_others_serve() {
     let cluster = RedisCluster::start().await;
     let (near, far) = (user_on(&cluster, 0).await, user_on(&cluster, 1).await);
     let service = App::builder().patient().beside(&cluster.nodes()[0]);

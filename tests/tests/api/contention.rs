@@ -1,4 +1,5 @@
-//! Many at once: no overlap as seen from outside, an answer for everybody, one connection per instance, two calls per action.
+//! Many at once: no overlap as seen from outside, an answer for everybody, one connection per
+//! instance, two calls per action.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +12,7 @@ use redis::aio::MultiplexedConnection;
 const SUCCESS: &str = r#"{"status":"success"}"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_actions_of_64_clients_on_4_users_never_overlap() {
+async fn concurrent_actions_of_one_user_never_overlap() {
     const ACTIONS: usize = 2_000;
     let origin = Origin::start(Reply::nothing()).await;
     let app = App::builder().origin(&origin).start().await;
@@ -42,7 +43,7 @@ async fn two_thousand_actions_of_64_clients_on_4_users_never_overlap() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_on_fresh_instances_is_answered_and_opens_a_connection_each_at_most() {
+async fn a_burst_opens_one_connection_per_instance() {
     const BURST: usize = 128;
     let app = App::start().await;
     let mut asking = app.redis.connection().await;
@@ -57,20 +58,20 @@ async fn a_burst_on_fresh_instances_is_answered_and_opens_a_connection_each_at_m
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_that_wait_for_one_opening_connection_are_all_answered_over_it() {
+async fn waiting_requests_share_the_opening_connection() {
     const REQUESTS: usize = 16;
     let app = App::builder().var("redis_timeout", "30").start().await;
     let mut asking = app.redis.connection().await;
     let before = connections(&mut asking).await;
     // The greeting of a new connection is not answered: it stays opening until all have come.
-    app.redis.stop();
+    app.redis.pause();
     let mut calls = Vec::new();
     for user in 0..REQUESTS {
         calls.push(perform(&app, user).spawn());
         // Behind it: when this is answered, an instance has taken it.
         assert_eq!(app.get("/healthz").await.status, 200);
     }
-    app.redis.go_on();
+    app.redis.resume();
     for answer in join_all(calls).await {
         answer.unwrap().assert_body(200, SUCCESS);
     }
@@ -80,7 +81,7 @@ async fn requests_that_wait_for_one_opening_connection_are_all_answered_over_it(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_instance_has_one_connection_however_many_requests_it_serves_at_once() {
+async fn an_instance_has_one_connection() {
     const REQUESTS: usize = 64;
     let origin = Origin::start(Reply::nothing().gated()).await;
     let app = App::builder().origin(&origin).start().await;
@@ -95,7 +96,7 @@ async fn an_instance_has_one_connection_however_many_requests_it_serves_at_once(
     let opened = connections(&mut asking).await - before;
     assert!((4..=REQUESTS as u64 / 8).contains(&opened), "{opened}");
     for _ in 0..REQUESTS {
-        origin.let_go();
+        origin.release_one();
     }
     for answer in join_all(calls).await {
         answer.unwrap().assert_body(200, SUCCESS);

@@ -30,7 +30,7 @@ async fn openapi_json_is_the_committed_document() {
 }
 
 #[tokio::test]
-async fn pages_are_compressed_and_kept_by_those_who_can() {
+async fn pages_are_compressed_and_cacheable() {
     let app = App::start().await;
     for path in [
         "/docs",
@@ -108,7 +108,7 @@ async fn the_page_lets_nothing_in_from_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_docs_page_shows_every_operation_and_performs_an_action() {
+async fn the_docs_page_lists_and_performs_operations() {
     let app = App::start().await;
     let browser = Browser::start().await;
     browser

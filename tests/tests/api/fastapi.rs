@@ -22,7 +22,8 @@ async fn both(environment: &[(&str, &str)]) -> (App, FastApi, Origin) {
     (app, fastapi, origin)
 }
 
-/// An action by edgelatch, as it would be by the other: without `Answer`'s checks, which the other would not pass.
+/// An action by edgelatch, as it would be by the other: without `Answer`'s checks, which the other
+/// would not pass.
 fn perform(app: &App, query: &str) -> BoxFuture<'static, (u16, String)> {
     let call = app.perform(query).into_future();
     Box::pin(async move {
@@ -32,7 +33,7 @@ fn perform(app: &App, query: &str) -> BoxFuture<'static, (u16, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_can_be_moved_from_one_to_the_other_while_both_serve() {
+async fn callers_can_be_moved_while_both_serve() {
     const ACTIONS: usize = 300;
     let (app, fastapi, origin) = both(&[]).await;
     // At first all of them to FastAPI, at the end none, for each user.
@@ -71,18 +72,18 @@ async fn each_sees_the_lock_that_the_other_holds() {
     app.attempt("user_id=42").await.assert_body(200, FAILED);
     let lock = app.get("/api/v1/users/42/lock").await.json();
     assert_eq!(lock["fencing_token"], serde_json::Value::Null);
-    origin.let_go();
+    origin.release_one();
     assert_eq!(held.await.unwrap().0, 200);
     let held = app.perform("user_id=42").spawn();
     origin.until_seen(2).await;
     let attempt = fastapi.post("attempt-action", "user_id=42").await;
     assert_eq!((attempt.0, attempt.1.as_str()), (200, FAILED));
-    origin.let_go();
+    origin.release_one();
     held.await.unwrap().assert_body(SUCCESS.0, SUCCESS.1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_original_as_it_was_keeps_each_lock_until_it_expires() {
+async fn the_unrepaired_original_never_releases() {
     let (app, fastapi, origin) = both(&[("ORIGINAL", "1")]).await;
     let done = fastapi.post("perform-action", "user_id=42&expire=2").await;
     assert_eq!((done.0, done.1.as_str()), SUCCESS);

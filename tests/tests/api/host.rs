@@ -70,7 +70,7 @@ fn a_flag_that_there_is_not_is_refused_by_name() {
 }
 
 #[test]
-fn a_runtime_configuration_that_is_not_there_is_refused_by_name() {
+fn a_missing_runtime_config_is_refused_by_name() {
     let manifest = root().join("spin.toml");
     let from = ["--from", manifest.to_str().unwrap()];
     let said = refusal(&[&from[..], &["--runtime-config-file", "no-such-file.toml"]].concat());

@@ -12,8 +12,8 @@ struct Late {
     running: tokio::task::JoinHandle<edgelatch_tests::Answer>,
 }
 
-/// An action whose acquisition was repeated over a second connection, then lost its lock to another holder, who has given it
-/// back; only then the first connection hands over what was sent over it.
+/// An action whose acquisition was repeated over a second connection, then lost its lock to another
+/// holder, who has given it back; only then the first connection hands over what was sent over it.
 async fn action_with_a_late_acquisition(expire: &str) -> Late {
     let redis = RedisServer::start().await;
     let proxy = Proxy::start(redis.port()).await;
@@ -57,16 +57,16 @@ async fn action_with_a_late_acquisition(expire: &str) -> Late {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_acquisition_does_not_let_a_holder_commit_that_has_lost_its_lock() {
+async fn a_late_acquisition_revives_no_lost_commit() {
     let late = action_with_a_late_acquisition("60").await;
-    late.origin.let_go();
+    late.origin.release_one();
     late.running.await.unwrap().assert_problem(409, "lock-lost");
     assert!(!late.app.redis.exists(LAST_ACTION).await);
     assert!(!late.app.redis.exists(LOCK).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_acquisition_does_not_let_a_holder_renew_that_has_lost_its_lock() {
+async fn a_late_acquisition_revives_no_lost_lease() {
     let late = action_with_a_late_acquisition("3").await;
     // The origin does not answer: it is the renewal that finds out.
     late.running.await.unwrap().assert_problem(409, "lock-lost");
@@ -74,7 +74,7 @@ async fn a_late_acquisition_does_not_let_a_holder_renew_that_has_lost_its_lock()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_evicted_fence_does_not_keep_a_holder_from_renewing_and_committing() {
+async fn a_holder_survives_an_evicted_fence() {
     let origin = Origin::start(Reply::Gated(Box::new(Reply::json("1")))).await;
     let app = App::builder().origin(&origin).start().await;
     let running = app.perform("user_id=1&expire=0.9").spawn();
@@ -86,7 +86,7 @@ async fn an_evicted_fence_does_not_keep_a_holder_from_renewing_and_committing() 
     })
     .await;
     app.redis.run::<()>(&["DEL", fence]).await;
-    origin.let_go();
+    origin.release_one();
     let answer = running.await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.number("fencing-token"), seen[0].fencing_token());

@@ -167,7 +167,7 @@ async fn a_trace_is_named() {
 }
 
 #[tokio::test]
-async fn a_failure_has_its_cause_in_the_same_line_also_where_requests_are_not_logged() {
+async fn a_failure_is_logged_with_its_cause() {
     for log_requests in ["true", "false"] {
         let builder = App::builder().var("log_requests", log_requests);
         let mut app = builder.start().await;
@@ -207,7 +207,7 @@ async fn a_line_has_the_documented_fields() {
 }
 
 #[tokio::test]
-async fn without_log_requests_a_request_that_does_not_fail_has_no_line() {
+async fn without_log_requests_only_failures_are_logged() {
     let mut app = App::patient().await;
     app.perform("user_id=7")
         .header("x-request-id", "quiet")

@@ -16,36 +16,39 @@ const LONGEST_TIMEOUT: f64 = 31_536_000.0;
 /// EX_USAGE of `sysexits.h`.
 const EX_USAGE: u8 = 64;
 
-/// Run a command while a user's lock is held.
+/// Run a command while holding a user's lock.
 ///
-/// The lock is renewed at a third of --expire while the command runs. The command finds EDGELATCH_FENCING_TOKEN, EDGELATCH_USER_ID,
-/// EDGELATCH_LOCK_NAME (with --name) and EDGELATCH_URL in its environment. A SIGINT, SIGTERM or SIGHUP is passed on to it. If the lock
-/// is lost, the command gets SIGTERM, and SIGKILL after --kill-after.
+/// The lock is renewed at a third of --expire while the command runs. The command's environment has
+/// EDGELATCH_FENCING_TOKEN, EDGELATCH_USER_ID, EDGELATCH_LOCK_NAME (with --name) and EDGELATCH_URL.
+/// SIGINT, SIGTERM and SIGHUP are passed on to the command. If the lock is lost, the command gets
+/// SIGTERM, and SIGKILL after --kill-after.
 ///
-/// Exit codes: the command's own, or 128 and the number of the signal that ended it; 64 wrong usage; 69 no service, or one that is out
-/// of order; 74 the lock was lost while the command ran; 75 somebody else has the lock; 77 no API token, or a wrong one; 126 the command
-/// can't be run; 127 there is no such command. With 64, 69, 75, 77, 126 and 127 of this program the command has not begun.
+/// Exit codes: the command's own, or 128 plus the number of the signal that ended it; 64 wrong
+/// usage; 69 no service, or a service that fails; 74 the lock was lost while the command ran; 75
+/// somebody else holds the lock; 77 no API token, or a wrong one; 126 the command can't be run; 127
+/// there is no such command. After 64, 69, 75, 77, 126 and 127 of this program the command has not
+/// started.
 #[derive(Args)]
 pub(crate) struct Lock {
-    /// Whose lock
+    /// The user's id
     #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     pub(super) user: i64,
-    /// Which of the user's named locks; without it, the one that actions take
+    /// The name of one of the user's named locks. Without it, the lock that actions take
     #[arg(long)]
     pub(super) name: Option<String>,
-    /// How long the lock lasts when it is not renewed, in seconds: 0.001 to 2592000
+    /// The lock's time to live between renewals, in seconds: 0.001 to 2592000
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = expire)]
     pub(super) expire: Duration,
     /// How long to wait for the lock, in seconds; 0 tries once
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = timeout)]
     pub(super) timeout: Duration,
-    /// How long the command may take to end when the lock is lost, in seconds
+    /// How long the command may take to end after the lock is lost, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = timeout)]
     pub(super) kill_after: Duration,
-    /// Where the service is
+    /// The address of the service
     #[arg(long, default_value = "http://127.0.0.1:9001", env = "EDGELATCH_URL", value_parser = url)]
     pub(super) url: Url,
-    /// The service's `api_token`; an argument shows in the list of processes, the variable does not
+    /// The service's `api_token`. An argument is visible in the process list, the variable is not
     #[arg(long, env = "EDGELATCH_API_TOKEN", hide_env_values = true)]
     pub(super) token: Option<String>,
     /// The command and its arguments
@@ -53,9 +56,9 @@ pub(crate) struct Lock {
     pub(super) command: Vec<OsString>,
 }
 
-/// Says what is wrong with the command line, and returns the exit code for it.
+/// Prints what is wrong with the command line. Returns the exit code.
 pub(crate) fn usage_error(error: &clap::Error) -> ExitCode {
-    // Help is no error. There is nobody to tell of a closed stderr.
+    // Help is no error. If stderr is closed, there is nobody to tell.
     let _ = error.print();
     match error.exit_code() {
         0 => ExitCode::SUCCESS,

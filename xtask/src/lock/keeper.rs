@@ -1,51 +1,51 @@
-//! Renews a lease in the background, and says when it is lost.
+//! Renews a lease in the background, and reports its loss.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Event;
-use super::lease::{Held, LeaseClient, Renewal};
+use super::lease::{Lease, LeaseClient, Renewal};
 
 /// The longest pause between two tries while the service does not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// The renewal of one lease, until it is stopped or has lost it.
+/// Renews one lease, until it is stopped or has lost the lease.
 pub(super) struct Keeper {
     thread: JoinHandle<()>,
-    /// Dropped to stop it.
+    /// It stops when this is dropped.
     running: Sender<()>,
 }
 
 impl Keeper {
-    /// Renews at a third of `expire`; the lock's loss becomes an event.
+    /// Renews at a third of `expire`. A lost lease becomes an event.
     pub(super) fn start(
         client: LeaseClient,
-        held: Held,
+        held: Lease,
         expire: Duration,
         events: Sender<Event>,
     ) -> Self {
         let (running, stop) = channel();
         let thread = std::thread::spawn(move || {
             if let Some(why) = keep(&client, held, expire, &stop) {
-                // Whoever would be told has ended.
+                // The receiver has ended.
                 let _ = events.send(Event::Lost(why));
             }
         });
         Self { thread, running }
     }
 
-    /// Ends it, so that no renewal comes after the release.
+    /// Stops it, so that no renewal comes after the release.
     pub(super) fn stop(self) {
         drop(self.running);
         let _ = self.thread.join();
     }
 }
 
-/// Returns why it was lost; `None` where it was stopped first.
+/// Returns why the lease was lost. `None` if it was stopped first.
 fn keep(
     client: &LeaseClient,
-    mut held: Held,
+    mut held: Lease,
     expire: Duration,
     stop: &Receiver<()>,
 ) -> Option<String> {
@@ -61,7 +61,7 @@ fn keep(
                 pause = expire / 3;
             }
             Renewal::Lost(why) => return Some(why),
-            // It is ours as long as it has not expired: what is not answered is tried again.
+            // We hold it until it expires, so an unanswered renewal is tried again.
             Renewal::Unknown(why) if Instant::now() >= held.good_until => return Some(why),
             Renewal::Unknown(_) => {
                 let left = held.good_until.saturating_duration_since(Instant::now());

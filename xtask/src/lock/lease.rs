@@ -1,6 +1,6 @@
-//! The lease on the wire: `POST`, `PUT` and `DELETE` of a lock, and what their answers mean.
+//! The lease over HTTP: `POST`, `PUT` and `DELETE` of a lock, and the meaning of their answers.
 //!
-//! The token is chosen here, so that an acquisition whose answer was lost can be repeated: it then renews.
+//! We choose the token, so an acquisition whose answer was lost can be repeated: it then renews.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -14,57 +14,57 @@ use ureq::{Agent, Body};
 
 use super::Lock;
 
-/// How long a call may take beyond what it was asked to wait.
+/// How long a call may take beyond the wait that it asks for.
 const CALL_LIMIT: Duration = Duration::from_secs(5);
 
-/// One lock of one user, and the token that is its owner's.
+/// One lock of one user, and our token for it.
 #[derive(Clone)]
 pub(super) struct LeaseClient {
     agent: Agent,
-    /// Of the lock, without parameters.
+    /// The lock's address, without parameters.
     url: String,
-    /// The lock's owner.
+    /// Our owner token.
     lock_token: String,
     /// The value of `Authorization`.
     authorization: Option<String>,
     expire: Duration,
 }
 
-/// A lock that is ours.
+/// A lease that we hold.
 #[derive(Clone)]
-pub(super) struct Held {
+pub(super) struct Lease {
     /// Greater than that of every earlier holder.
     pub(super) fencing_token: u64,
-    /// Until then, by our own clock, nobody else has it: counted from before the call was sent.
+    /// Until then nobody else can hold the lock, by our clock. It is counted from before the call.
     pub(super) good_until: Instant,
 }
 
-/// What came of asking for it.
+/// The result of an acquisition.
 pub(super) enum Acquisition {
-    Held(Held),
-    /// Somebody else's.
+    Lease(Lease),
+    /// Somebody else holds it.
     Busy(String),
-    /// No service, or none that could say.
+    /// No service, or a service that fails.
     Unavailable(String),
     Unauthorized(String),
-    /// What was asked for can't be.
+    /// The request is invalid.
     Refused(String),
 }
 
-/// What came of renewing it.
+/// The result of a renewal.
 pub(super) enum Renewal {
-    Renewed(Held),
-    /// Not ours any more.
+    Renewed(Lease),
+    /// We no longer hold it.
     Lost(String),
-    /// No answer that says either.
+    /// No clear answer.
     Unknown(String),
 }
 
-/// What came of releasing it.
-pub(super) enum Released {
-    Yes,
-    /// It was not ours any more.
-    No,
+/// The result of a release.
+pub(super) enum Release {
+    Done,
+    /// We no longer held it.
+    NotHeld,
     Unknown(String),
 }
 
@@ -72,10 +72,10 @@ impl LeaseClient {
     pub(super) fn new(lock: &Lock) -> anyhow::Result<Self> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            // An API answers where it is asked; a token is not carried elsewhere.
+            // The API never redirects. The token must not go elsewhere.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            // Seconds lie between two calls: a connection that is kept would often be a closed one.
+            // Calls are seconds apart: an idle connection would often be closed.
             .max_idle_connections(0)
             .build();
         let base = lock.url.as_str().trim_end_matches('/');
@@ -87,13 +87,13 @@ impl LeaseClient {
         Ok(Self {
             agent: config.new_agent(),
             url: format!("{base}/api/v1/users/{user}/{path}"),
-            lock_token: random_token().context("no random numbers could be read")?,
+            lock_token: random_token().context("/dev/urandom could not be read")?,
             authorization: lock.token.as_ref().map(|token| format!("Bearer {token}")),
             expire: lock.expire,
         })
     }
 
-    /// Asks for the lock; the service waits for it as long as `wait`.
+    /// Requests the lock. The service waits up to `wait` for it.
     pub(super) fn acquire(&self, wait: Duration) -> Acquisition {
         let expire = self.expire.as_secs_f64();
         let query = format!("?timeout={}&expire={expire}", wait.as_secs_f64());
@@ -105,8 +105,10 @@ impl LeaseClient {
         let status = answer.status().as_u16();
         if matches!(status, 200 | 201) {
             return match self.held(&mut answer, sent) {
-                Some(held) => Acquisition::Held(held),
-                None => Acquisition::Unavailable(format!("{}: not edgelatch's answer", self.url)),
+                Some(held) => Acquisition::Lease(held),
+                None => {
+                    Acquisition::Unavailable(format!("{}: not an answer of edgelatch", self.url))
+                }
             };
         }
         let why = format!("{}: {}", self.url, problem(&mut answer));
@@ -118,7 +120,7 @@ impl LeaseClient {
         }
     }
 
-    /// Renews it for its whole time; the answer is waited for as long as `limit`.
+    /// Renews it for its full time to live. Waits up to `limit` for the answer.
     pub(super) fn renew(&self, limit: Duration) -> Renewal {
         let query = format!("?expire={}", self.expire.as_secs_f64());
         let sent = Instant::now();
@@ -129,26 +131,27 @@ impl LeaseClient {
         match answer.status().as_u16() {
             200 => match self.held(&mut answer, sent) {
                 Some(held) => Renewal::Renewed(held),
-                None => Renewal::Unknown("not edgelatch's answer".to_owned()),
+                None => Renewal::Unknown("not an answer of edgelatch".to_owned()),
             },
             409 => Renewal::Lost(problem(&mut answer)),
             _ => Renewal::Unknown(problem(&mut answer)),
         }
     }
 
-    /// Gives it back. A call that is not answered is repeated once; if the second one finds the lock gone, the first has done it.
-    pub(super) fn release(&self) -> Released {
+    /// Releases it. An unanswered call is repeated once. If the second one finds the lock gone, the
+    /// first one has released it.
+    pub(super) fn release(&self) -> Release {
         let mut why = String::new();
         for repeated in [false, true] {
             match self.call("DELETE", "", CALL_LIMIT) {
-                Ok(answer) if answer.status() == 204 => return Released::Yes,
-                Ok(answer) if answer.status() == 409 && repeated => return Released::Yes,
-                Ok(answer) if answer.status() == 409 => return Released::No,
+                Ok(answer) if answer.status() == 204 => return Release::Done,
+                Ok(answer) if answer.status() == 409 && repeated => return Release::Done,
+                Ok(answer) if answer.status() == 409 => return Release::NotHeld,
                 Ok(mut answer) => why = problem(&mut answer),
                 Err(error) => why = error,
             }
         }
-        Released::Unknown(why)
+        Release::Unknown(why)
     }
 
     fn call(&self, method: &str, query: &str, limit: Duration) -> Result<Response<Body>, String> {
@@ -166,8 +169,8 @@ impl LeaseClient {
         answer.map_err(|error| format!("{}: {error}", self.url))
     }
 
-    fn held(&self, answer: &mut Response<Body>, sent: Instant) -> Option<Held> {
-        Some(Held {
+    fn held(&self, answer: &mut Response<Body>, sent: Instant) -> Option<Lease> {
+        Some(Lease {
             fencing_token: json(answer)?["fencing_token"].as_u64()?,
             good_until: sent + self.expire,
         })
@@ -178,7 +181,7 @@ fn json(answer: &mut Response<Body>) -> Option<Value> {
     serde_json::from_str(&answer.body_mut().read_to_string().ok()?).ok()
 }
 
-/// What an answer that is no success says of itself.
+/// What a problem says, in short.
 fn problem(answer: &mut Response<Body>) -> String {
     let status = answer.status().as_u16();
     let detail = json(answer).and_then(|problem| Some(problem["detail"].as_str()?.to_owned()));

@@ -1,51 +1,51 @@
-//! Fencing tokens, and from when on they were known.
+//! Fencing tokens, and when each became known.
 
 use std::fmt::Display;
 
 use super::Index;
-use crate::torture::history::{At, Operation, Verb, Visit};
+use crate::torture::history::{At, Execution, Operation, Verb};
 
-/// A fencing token that became known, of a request that was sent before.
+/// A fencing token, and the request that acquired it.
 #[derive(Clone, Copy)]
-pub(super) struct Acquired<'a> {
+pub(super) struct Acquisition<'a> {
     pub(super) sent: At,
     known: At,
     pub(super) fencing_token: i64,
     pub(super) line: &'a dyn Display,
 }
 
-/// All that a user's lock was acquired under: by actions, as the origin has seen them, and by leases.
-pub(super) fn acquisitions<'a>(index: &Index<'a>, user: u64) -> Vec<Acquired<'a>> {
-    let of_visit = |visit: &'a Visit| {
-        let operation = index.operations.get(visit.id.as_str());
-        Acquired {
-            sent: operation.map_or(visit.began, |operation| operation.sent),
-            known: visit.began,
-            fencing_token: visit.fencing_token,
-            line: visit,
+/// All acquisitions of a user's lock: by actions, as the origin has seen them, and by leases.
+pub(super) fn acquisitions<'a>(index: &Index<'a>, user: u64) -> Vec<Acquisition<'a>> {
+    let of_execution = |execution: &'a Execution| {
+        let operation = index.operations.get(execution.id.as_str());
+        Acquisition {
+            sent: operation.map_or(execution.began, |operation| operation.sent),
+            known: execution.began,
+            fencing_token: execution.fencing_token,
+            line: execution,
         }
     };
     let of_lease = |operation: &'a Operation| {
         let new = operation.verb == Verb::Acquire && operation.answer.as_deref() == Some("201");
         let fencing_token = operation.fencing_token.filter(|_| new)?;
-        Some(Acquired {
+        Some(Acquisition {
             sent: operation.sent,
             known: operation.answered,
             fencing_token,
             line: operation,
         })
     };
-    let visits = index.visits_of(user).map(of_visit);
-    visits
+    let executions = index.executions_of(user).map(of_execution);
+    executions
         .chain(index.operations_of(user).filter_map(of_lease))
         .collect()
 }
 
-/// Which fencing token was the greatest known, at any time.
-pub(super) struct Known<'a>(Vec<Acquired<'a>>);
+/// The greatest known fencing token at any time.
+pub(super) struct Known<'a>(Vec<Acquisition<'a>>);
 
 impl<'a> Known<'a> {
-    pub(super) fn new(mut acquired: Vec<Acquired<'a>>) -> Self {
+    pub(super) fn new(mut acquired: Vec<Acquisition<'a>>) -> Self {
         acquired.sort_by_key(|acquired| acquired.known);
         let mut greatest = i64::MIN;
         acquired.retain(|acquired| {
@@ -56,8 +56,8 @@ impl<'a> Known<'a> {
         Self(acquired)
     }
 
-    /// The greatest that was known before then.
-    pub(super) fn greatest_before(&self, at: At) -> Option<Acquired<'a>> {
+    /// The greatest token that was known before this time.
+    pub(super) fn greatest_before(&self, at: At) -> Option<Acquisition<'a>> {
         let known = self.0.partition_point(|acquired| acquired.known < at);
         self.0[..known].last().copied()
     }

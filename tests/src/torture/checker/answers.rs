@@ -1,21 +1,21 @@
-//! Whether every request was answered, as documented, in time, and truly.
+//! Whether every answer exists, is documented, in time, and true.
 
 use std::time::Duration;
 
 use super::{Index, Verdict};
 use crate::torture::history::{Operation, Verb};
-use crate::torture::plan::Kind;
+use crate::torture::plan::FaultKind;
 
 /// No answer.
 pub(super) const ANSWERED: &str = "every request is answered, unless its service is killed";
 /// A status that the contract does not have.
 pub(super) const DOCUMENTED: &str = "every answer is documented";
-/// Too late.
-pub(super) const IN_TIME: &str = "every answer comes in time";
-/// An action that ran although it was answered that it did not, or the other way round.
-pub(super) const RAN: &str = "an action ran if, and under the fencing token that, its answer says";
+/// An answer after its limit.
+pub(super) const IN_TIME: &str = "every answer arrives in time";
+/// An action that ran against its answer, or did not.
+pub(super) const RAN: &str = "an action's answer says whether it ran, and its fencing token";
 
-/// A killed service's connections are noticed within this.
+/// Clients notice a kill within this time.
 const NOTICED: Duration = Duration::from_millis(500);
 
 const REDIS: [&str; 2] = ["503 redis-unavailable", "503 redis-timeout"];
@@ -47,32 +47,32 @@ pub(super) fn check(index: &Index<'_>, verdict: &mut Verdict) {
             verdict.add(IN_TIME, &[operation, &limit]);
         }
         if !is_true(index, operation, answer) {
-            match index.visits.get(operation.id.as_str()) {
-                Some(visit) => verdict.add(RAN, &[operation, *visit]),
+            match index.executions.get(operation.id.as_str()) {
+                Some(execution) => verdict.add(RAN, &[operation, *execution]),
                 None => verdict.add(RAN, &[operation]),
             }
         }
     }
 }
 
-/// Whether its service was down at the time.
+/// Whether its service was being killed at the time.
 fn is_excused(index: &Index<'_>, operation: &Operation) -> bool {
-    index.faults(Kind::KillService).any(|kill| {
+    index.faults(FaultKind::KillService).any(|kill| {
         kill.service == operation.service
             && operation.sent <= kill.to + NOTICED
             && kill.from <= operation.answered
     })
 }
 
-/// Whether an action's answer fits what the origin has seen.
+/// Whether an action's answer agrees with what the origin has seen.
 fn is_true(index: &Index<'_>, operation: &Operation, answer: &str) -> bool {
-    let visit = index.visits.get(operation.id.as_str());
+    let execution = index.executions.get(operation.id.as_str());
     match (operation.verb, answer) {
-        (Verb::Perform | Verb::Attempt, "200") => visit.is_some_and(|visit| {
-            !visit.refused && Some(visit.fencing_token) == operation.fencing_token
+        (Verb::Perform | Verb::Attempt, "200") => execution.is_some_and(|execution| {
+            !execution.refused && Some(execution.fencing_token) == operation.fencing_token
         }),
-        (_, "423 lock-held" | "200 failed") => visit.is_none(),
-        (_, "502 origin-failed") => visit.is_some_and(|visit| visit.refused),
+        (_, "423 lock-held" | "200 failed") => execution.is_none(),
+        (_, "502 origin-failed") => execution.is_some_and(|execution| execution.refused),
         _ => true,
     }
 }

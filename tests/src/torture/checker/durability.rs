@@ -1,18 +1,18 @@
-//! What `last-action` shows, against what was answered.
+//! What `last-action` shows, compared with the answers.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::{Index, Verdict, tokens};
 use crate::torture::history::{At, Operation, Verb};
-use crate::torture::plan::Kind;
+use crate::torture::plan::FaultKind;
 
-/// A commit that was answered and is gone.
-pub(super) const DURABILITY: &str = "what was answered 200 is not lost while Redis keeps its data";
-/// A last action from nowhere.
-pub(super) const ORIGIN: &str = "last-action only shows what the origin has seen";
+/// A commit that was answered 200 and is lost.
+pub(super) const DURABILITY: &str = "an action answered 200 is not lost while Redis keeps its data";
+/// A last action that the origin has not seen.
+pub(super) const ORIGIN: &str = "last-action only shows actions that the origin has seen";
 /// A last action that was answered 409.
-pub(super) const TRUTH: &str = "what was answered 409 is not the last action";
+pub(super) const TRUTH: &str = "last-action shows no action answered 409";
 
 pub(super) fn check(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
     let readings = readings(index, user);
@@ -26,9 +26,13 @@ pub(super) fn check(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
         commits.len()
     };
     verdict.lost_commits += distinct(&lost);
-    verdict.lost_with_the_data += distinct(&all) - distinct(&lost);
+    verdict.lost_with_data += distinct(&all) - distinct(&lost);
 
-    let seen = tokens(index.visits_of(user).filter(|visit| !visit.refused));
+    let seen = tokens(
+        index
+            .executions_of(user)
+            .filter(|execution| !execution.refused),
+    );
     let refused = lost_locks(index, user);
     for reading in readings {
         let Some(number) = reading.fencing_token else {
@@ -44,7 +48,7 @@ pub(super) fn check(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
     }
 }
 
-/// What was read of `last-action`: also that there is none.
+/// What reads of `last-action` found, including nothing.
 fn readings<'a>(index: &Index<'a>, user: u64) -> Vec<&'a Operation> {
     let shown = |operation: &&Operation| {
         let answer = operation.answer.as_deref();
@@ -58,14 +62,14 @@ fn lost_locks<'a>(index: &Index<'a>, user: u64) -> HashMap<i64, &'a Operation> {
     let is_lost = |operation: &&Operation| operation.answer.as_deref() == Some("409 lock-lost");
     let lost = index.operations_of(user).filter(is_lost);
     let token = |operation: &'a Operation| {
-        let visit = index.visits.get(operation.id.as_str())?;
-        Some((visit.fencing_token, operation))
+        let execution = index.executions.get(operation.id.as_str())?;
+        Some((execution.fencing_token, operation))
     };
     lost.filter_map(token).collect()
 }
 
-/// Readings that are older than what was known before they were sent: a commit, or another reading. With `excused`, what was
-/// known before a loss of data is forgotten.
+/// Reads that are older than what was known before they were sent: a commit, or another read. With
+/// `excused`, a loss of data resets what was known.
 fn lost<'a>(
     index: &Index<'a>,
     user: u64,
@@ -73,7 +77,7 @@ fn lost<'a>(
     excused: bool,
 ) -> Vec<(&'a Operation, &'a Operation)> {
     let losses: Vec<(At, At)> = if excused {
-        let losses = index.faults(Kind::KillRedis);
+        let losses = index.faults(FaultKind::KillRedis);
         losses.map(|loss| (loss.from, loss.to)).collect()
     } else {
         Vec::new()
@@ -91,7 +95,8 @@ fn lost<'a>(
     let mut newest: Option<&Operation> = None;
     let mut lost = Vec::new();
     for reading in readings {
-        // What was sent before the end of the last loss that began before this was answered counts for nothing.
+        // Find the last loss of data that began before this was answered. What was sent before its
+        // end does not count.
         let losses = losses.iter().filter(|(from, _)| *from <= reading.answered);
         let since = losses.map(|(_, to)| *to).max().unwrap_or(Duration::ZERO);
         newest = newest.filter(|newest| newest.sent >= since);

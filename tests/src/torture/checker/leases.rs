@@ -1,15 +1,14 @@
-//! Whether leases are only renewed and given back by those who hold them.
+//! Whether only holders renew and release leases.
 
 use super::acquisitions::{Known, acquisitions};
 use super::{Index, Verdict};
 use crate::torture::history::{Operation, Verb};
-use crate::torture::plan::Kind;
+use crate::torture::plan::FaultKind;
 
-/// A lost lease that was answered as held.
-pub(super) const HELD: &str =
-    "nobody renews a lease or gives one back after another has had the lock";
-/// A renewal that was an acquisition.
-pub(super) const KEPT: &str = "a renewal keeps the fencing token";
+/// A lost lease that was renewed or released.
+pub(super) const HELD: &str = "a lost lease is neither renewed nor released";
+/// A renewal that acquired the lock anew.
+pub(super) const SAME_TOKEN: &str = "a renewal keeps the fencing token";
 
 pub(super) fn check(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
     let known = Known::new(acquisitions(index, user));
@@ -24,7 +23,7 @@ pub(super) fn check(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
             continue;
         };
         if renewed && operation.fencing_token != grant.fencing_token {
-            verdict.add(KEPT, &[grant, operation]);
+            verdict.add(SAME_TOKEN, &[grant, operation]);
         }
         let before = known.greatest_before(operation.sent);
         let greater = before.filter(|it| Some(it.fencing_token) > grant.fencing_token);
@@ -38,7 +37,7 @@ pub(super) fn check(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
 fn grant<'a>(index: &Index<'a>, operation: &Operation) -> Option<&'a Operation> {
     let grant = index.operations.get(operation.lease.as_deref()?)?;
     let late = index
-        .faults(Kind::LateCommand)
+        .faults(FaultKind::LateCommand)
         .any(|late| late.from <= operation.answered && grant.sent <= late.to);
     (!late).then_some(*grant)
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::answers::{ANSWERED, DOCUMENTED, IN_TIME, RAN};
 use super::durability::{DURABILITY, ORIGIN, TRUTH};
-use super::leases::{HELD, KEPT};
+use super::leases::{HELD, SAME_TOKEN};
 use super::{END, EXCLUSION, GROWTH, ORDER, UNIQUENESS, Verdict, check};
-use crate::torture::history::{Happened, History, Operation, Span, Verb, Visit};
-use crate::torture::plan::Kind;
+use crate::torture::history::{Execution, History, InjectedFault, LeaseInterval, Operation, Verb};
+use crate::torture::plan::FaultKind;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -35,8 +35,8 @@ fn operation(
     }
 }
 
-fn visit(id: &str, began: u64, ended: u64, fencing_token: i64) -> Visit {
-    Visit {
+fn execution(id: &str, began: u64, ended: u64, fencing_token: i64) -> Execution {
+    Execution {
         id: id.to_owned(),
         user: 1,
         fencing_token,
@@ -46,14 +46,15 @@ fn visit(id: &str, began: u64, ended: u64, fencing_token: i64) -> Visit {
     }
 }
 
-/// An action from `sent` to `answered`, at the origin for all but the first and the last millisecond.
+/// An action from `sent` to `answered`, at the origin except for the first and the last
+/// millisecond.
 fn action(history: &mut History, id: &str, sent: u64, answered: u64, answer: &str, number: i64) {
     let committed = if answer == "200" { number } else { 0 };
     let operation = operation(id, Verb::Perform, sent, answered, answer, committed);
     history.operations.push(operation);
     history
-        .visits
-        .push(visit(id, sent + 1, answered - 1, number));
+        .executions
+        .push(execution(id, sent + 1, answered - 1, number));
 }
 
 fn reading(history: &mut History, id: &str, sent: u64, number: i64) {
@@ -62,8 +63,8 @@ fn reading(history: &mut History, id: &str, sent: u64, number: i64) {
     history.operations.push(operation);
 }
 
-fn fault(kind: Kind, from: u64, to: u64) -> Happened {
-    Happened {
+fn fault(kind: FaultKind, from: u64, to: u64) -> InjectedFault {
+    InjectedFault {
         kind,
         service: 0,
         from: ms(from),
@@ -76,7 +77,7 @@ fn rules(history: &History) -> Vec<&'static str> {
     violations.iter().map(|violation| violation.rule).collect()
 }
 
-/// Two actions, one after the other, and a reading after each.
+/// Two actions, one after the other, and a read after each.
 fn good() -> History {
     let mut history = History::default();
     action(&mut history, "a", 10, 20, "200", 5);
@@ -100,13 +101,13 @@ fn overlapping_commits_are_found() {
 }
 
 #[test]
-fn an_overlap_with_one_that_has_lost_its_lock_is_only_counted() {
+fn an_overlap_after_a_loss_is_counted() {
     let mut history = good();
     action(&mut history, "c", 50, 70, "409 lock-lost", 7);
     action(&mut history, "d", 60, 80, "200", 8);
     let verdict = check(&history);
     assert_eq!(
-        (verdict.violations.len(), verdict.overlaps_of_losers),
+        (verdict.violations.len(), verdict.overlaps_after_loss),
         (0, 1)
     );
 }
@@ -114,20 +115,21 @@ fn an_overlap_with_one_that_has_lost_its_lock_is_only_counted() {
 #[test]
 fn an_overlap_with_a_lease_is_found() {
     let mut history = good();
-    let span = |to| Span {
+    let interval = |to| LeaseInterval {
         id: "l".to_owned(),
         user: 1,
         fencing_token: 4,
         from: ms(1),
         to: ms(to),
     };
-    history.spans = vec![span(5), span(9)];
+    history.lease_intervals = vec![interval(5), interval(9)];
     assert!(rules(&history).is_empty());
-    history.spans.push(span(15));
+    history.lease_intervals.push(interval(15));
     assert_eq!(rules(&history), [EXCLUSION]);
 }
 
-/// A lease under fencing token 7, another's action under 8, and then this about the lease.
+/// A lease under fencing token 7, another client's action under 8, and then this operation on the
+/// lease.
 fn after_another(verb: Verb, answer: &str, number: i64) -> History {
     let mut history = good();
     history
@@ -141,10 +143,13 @@ fn after_another(verb: Verb, answer: &str, number: i64) -> History {
 }
 
 #[test]
-fn a_lease_that_is_given_back_or_renewed_after_another_is_found() {
+fn use_of_a_lost_lease_is_found() {
     assert_eq!(rules(&after_another(Verb::Release, "204", 0)), [HELD]);
     assert_eq!(rules(&after_another(Verb::Renew, "200", 7)), [HELD]);
-    assert_eq!(rules(&after_another(Verb::Renew, "200", 9)), [KEPT, HELD]);
+    assert_eq!(
+        rules(&after_another(Verb::Renew, "200", 9)),
+        [SAME_TOKEN, HELD]
+    );
     for verb in [Verb::Release, Verb::Renew] {
         assert!(rules(&after_another(verb, "409 not-lock-owner", 0)).is_empty());
     }
@@ -153,11 +158,13 @@ fn a_lease_that_is_given_back_or_renewed_after_another_is_found() {
 #[test]
 fn commits_out_of_order_are_found() {
     let mut history = good();
-    // They were asked for at the same time, so that no order of the two acquisitions is known.
+    // Both requests were sent at the same time, so the order of the acquisitions is unknown.
     for (id, began, number) in [("c", 60, 8), ("d", 70, 7)] {
         let operation = operation(id, Verb::Perform, 50, 90, "200", number);
         history.operations.push(operation);
-        history.visits.push(visit(id, began, began + 5, number));
+        history
+            .executions
+            .push(execution(id, began, began + 5, number));
     }
     assert_eq!(rules(&history), [ORDER]);
 }
@@ -184,14 +191,14 @@ fn a_lost_commit_is_found_unless_the_data_was_lost() {
     reading(&mut history, "t", 70, 6);
     let verdict = check(&history);
     assert_eq!(verdict.violations[0].rule, DURABILITY);
-    assert_eq!((verdict.lost_commits, verdict.lost_with_the_data), (1, 0));
+    assert_eq!((verdict.lost_commits, verdict.lost_with_data), (1, 0));
 
-    history.faults.push(fault(Kind::KillRedis, 61, 65));
+    history.faults.push(fault(FaultKind::KillRedis, 61, 65));
     let verdict = check(&history);
     assert_eq!(verdict.violations, []);
-    assert_eq!((verdict.lost_commits, verdict.lost_with_the_data), (0, 1));
+    assert_eq!((verdict.lost_commits, verdict.lost_with_data), (0, 1));
 
-    // What was committed after the loss is not excused by it.
+    // The loss does not excuse what was committed after it.
     action(&mut history, "d", 80, 90, "200", 8);
     reading(&mut history, "u", 91, 0);
     assert_eq!(rules(&history), [DURABILITY]);
@@ -214,7 +221,7 @@ fn a_last_action_from_nowhere_is_found() {
 }
 
 #[test]
-fn a_last_action_that_was_answered_409_is_found() {
+fn a_last_action_answered_409_is_found() {
     let mut history = good();
     action(&mut history, "c", 50, 60, "409 lock-lost", 7);
     reading(&mut history, "t", 61, 7);
@@ -222,16 +229,16 @@ fn a_last_action_that_was_answered_409_is_found() {
 }
 
 #[test]
-fn a_missing_answer_is_found_unless_the_service_was_killed() {
+fn a_missing_answer_is_found() {
     let mut history = good();
     action(&mut history, "c", 50, 60, "", 7);
     assert_eq!(rules(&history), [ANSWERED]);
-    history.faults.push(fault(Kind::KillService, 55, 58));
+    history.faults.push(fault(FaultKind::KillService, 55, 58));
     assert!(rules(&history).is_empty());
 }
 
 #[test]
-fn an_answer_that_is_not_documented_or_late_is_found() {
+fn an_undocumented_or_late_answer_is_found() {
     let mut history = good();
     action(&mut history, "c", 50, 60, "500 internal", 7);
     assert_eq!(rules(&history), [DOCUMENTED]);
@@ -241,7 +248,7 @@ fn an_answer_that_is_not_documented_or_late_is_found() {
 }
 
 #[test]
-fn an_answer_that_does_not_fit_what_ran_is_found() {
+fn an_untrue_answer_is_found() {
     let mut history = good();
     action(&mut history, "c", 50, 60, "423 lock-held", 7);
     assert_eq!(rules(&history), [RAN]);
@@ -255,7 +262,7 @@ fn an_answer_that_does_not_fit_what_ran_is_found() {
 }
 
 #[test]
-fn what_is_left_at_the_end_is_found() {
+fn a_leftover_is_found() {
     let mut history = good();
     history
         .leftovers

@@ -48,7 +48,7 @@ async fn attempt_tries_once_and_does_not_wait() {
 }
 
 #[tokio::test]
-async fn retry_after_is_rounded_up_at_least_1_and_1_without_an_expiry() {
+async fn retry_after_is_rounded_up_to_1_at_least() {
     let app = App::start().await;
     // Each leaves the machine 900 ms until the next lower second.
     let cases = [

@@ -44,7 +44,7 @@ async fn finished_at_is_the_end_of_the_action_as_rfc_3339() {
     origin.until_seen(1).await;
     // Written in whole milliseconds.
     let least = SystemTime::now() - Duration::from_millis(1);
-    origin.let_go();
+    origin.release_one();
     action
         .await
         .unwrap()
@@ -88,7 +88,7 @@ async fn last_action_is_that_of_the_last_success() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn last_action_is_written_in_the_step_that_releases_the_lock() {
+async fn last_action_is_written_with_the_release() {
     let origin = Origin::start(Reply::nothing().gated()).await;
     let app = App::builder().origin(&origin).start().await;
     for round in 1..=20 {
@@ -96,7 +96,7 @@ async fn last_action_is_written_in_the_step_that_releases_the_lock() {
         let action = app.perform("user_id=1").spawn();
         origin.until_seen(round).await;
         let watching = tokio::spawn(until_released(app.redis.connection().await));
-        origin.let_go();
+        origin.release_one();
         action
             .await
             .unwrap()

@@ -11,7 +11,7 @@ use edgelatch_tests::{App, Origin, Pace, Reply};
 const ACTIONS: [&str; 2] = ["perform-action", "attempt-action"];
 
 #[tokio::test]
-async fn success_is_exactly_this_body_with_and_without_a_trailing_slash() {
+async fn success_has_exactly_this_body() {
     let app = App::start().await;
     for action in ACTIONS {
         for slash in ["", "/"] {
@@ -26,7 +26,7 @@ async fn success_is_exactly_this_body_with_and_without_a_trailing_slash() {
 }
 
 #[tokio::test]
-async fn the_result_is_there_where_the_action_returned_something() {
+async fn a_result_is_there_if_the_action_returned_one() {
     let origin = Origin::start(Reply::json(r#"{"paid":true}"#)).await;
     let app = App::builder().origin(&origin).start().await;
     for action in ACTIONS {
@@ -99,7 +99,7 @@ async fn the_lock_lives_10_s_unless_expire_says_otherwise() {
         let left: i64 = app.redis.run(&["PTTL", "user:1:lock"]).await;
         // At a third of its life it is renewed.
         assert!((most * 6 / 10..=most).contains(&left), "{path}: {left} ms");
-        origin.let_go();
+        origin.release_one();
         call.await
             .unwrap()
             .assert_body(200, r#"{"status":"success"}"#);
@@ -124,7 +124,7 @@ async fn users_do_not_wait_for_each_other() {
         origin.until_seen(index + 1).await;
     }
     for _ in users {
-        origin.let_go();
+        origin.release_one();
     }
     for call in calls {
         call.await

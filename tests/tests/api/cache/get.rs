@@ -38,7 +38,8 @@ async fn the_json_comes_back_byte_for_byte_as_stored() {
     }
 }
 
-/// The seconds in `Cache-Control: private, max-age=<seconds>` and in `Cache-Status: edgelatch; hit; ttl=<seconds>`.
+/// The seconds in `Cache-Control: private, max-age=<seconds>` and in `Cache-Status: edgelatch; hit;
+/// ttl=<seconds>`.
 #[track_caller]
 fn freshness(answer: &Answer) -> (i64, i64) {
     let after = |name, prefix: &str| {
@@ -84,7 +85,7 @@ async fn a_hit_says_its_etag_and_for_how_long_it_is_fresh() {
 }
 
 #[tokio::test]
-async fn an_if_none_match_hit_is_304_with_its_headers_and_no_body() {
+async fn an_if_none_match_hit_is_304() {
     let app = App::patient().await;
     let tag = store(&app, r#"{"a":1}"#).await;
     for condition in [
@@ -166,7 +167,7 @@ async fn head_is_as_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn an_entry_without_expiry_of_another_program_is_served_with_no_age() {
+async fn a_foreign_entry_without_expiry_has_no_age() {
     let app = App::patient().await;
     app.redis
         .run::<String>(&["SET", KEY, r#"{"by":"another"}"#])

@@ -106,7 +106,7 @@ async fn perform_action_waits_five_seconds() {
 #[tokio::test]
 async fn redis_has_one_second() {
     let app = App::start().await;
-    app.redis.stop();
+    app.redis.pause();
     let answer = app.get("/readyz").await;
     answer.assert_problem(503, "redis-timeout");
     assert!(answer.took >= Duration::from_secs(1), "{:?}", answer.took);

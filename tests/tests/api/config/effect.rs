@@ -5,7 +5,7 @@ use std::time::Duration;
 use edgelatch_tests::App;
 
 #[tokio::test]
-async fn lock_timeout_is_how_long_an_action_waits_that_does_not_say() {
+async fn lock_timeout_is_the_default_wait() {
     let app = App::builder().var("lock_timeout", "0.3").start().await;
     app.post("/api/v1/users/7/lock?expire=60").await;
     let answer = app.perform("user_id=7").await;
@@ -21,7 +21,7 @@ async fn lock_timeout_is_how_long_an_action_waits_that_does_not_say() {
 }
 
 #[tokio::test]
-async fn lock_expire_is_how_long_a_lock_lives_that_does_not_say() {
+async fn lock_expire_is_the_default_time_to_live() {
     let app = App::builder().var("lock_expire", "2.5").start().await;
     for lock in ["lock", "locks/build"] {
         let path = format!("/api/v1/users/7/{lock}");
@@ -44,7 +44,7 @@ async fn lock_expire_is_how_long_a_lock_lives_that_does_not_say() {
 }
 
 #[tokio::test]
-async fn cache_expire_is_how_long_an_entry_lives_that_does_not_say() {
+async fn cache_expire_is_the_default_time_to_live() {
     let app = App::builder().var("cache_expire", "100").start().await;
     app.put("/api/v1/users/7/cache/profile").json("1").await;
     let ms: i64 = app
@@ -99,7 +99,7 @@ async fn a_redis_db_that_the_server_lacks_is_503() {
 async fn redis_timeout_is_how_long_redis_may_take() {
     let app = App::builder().var("redis_timeout", "0.2").start().await;
     app.perform("user_id=7").await.assert_success();
-    app.redis.stop();
+    app.redis.pause();
     let answer = app.perform("user_id=7").await;
     answer.assert_problem(503, "redis-timeout");
     assert!(

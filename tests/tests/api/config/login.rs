@@ -17,10 +17,7 @@ const USERS: [&str; 4] = ["anna", "an:n@/%41?#ä", "日本\u{1f511}", "{{x}}"];
 async fn a_password_may_hold_any_character() {
     for password in PASSWORDS {
         let mut redis = RedisServer::start().await;
-        redis
-            .run::<()>(&["CONFIG", "SET", "requirepass", password])
-            .await;
-        redis.log_in_with(password);
+        redis.require_password(password).await;
         let app = App::builder()
             .redis(redis)
             .var("redis_pwd", password)

@@ -1,10 +1,12 @@
 //! With a variables provider whose values may change, they take effect without a restart.
 //!
-//! The service reads its variables while a test waits for its start: the Vault answers on another thread.
+//! The service reads its variables while a test waits for its start: the Vault answers on another
+//! thread.
 
 use edgelatch_tests::{App, Call, RedisServer, Vault, until};
 
-/// The service on this Vault, in one instance that goes on for longer than a test: a new one reads its variables in any case.
+/// The service on this Vault, in one instance that goes on for longer than a test: a new one reads
+/// its variables in any case.
 async fn on(vault: &Vault, redis: RedisServer) -> App {
     App::builder()
         .redis(redis)
@@ -52,13 +54,8 @@ async fn a_password_is_rotated_without_a_restart() {
     vault.put("redis_pwd", "first");
     let mut app = on(&vault, redis).await;
     app.perform("user_id=7").await.assert_success();
-    app.redis
-        .run::<()>(&["CONFIG", "SET", "requirepass", "second"])
-        .await;
-    app.redis.log_in_with("second");
-    app.redis
-        .run::<i64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
-        .await;
+    app.redis.require_password("second").await;
+    app.redis.kill_clients().await;
     app.perform("user_id=7")
         .await
         .assert_problem(503, "redis-unavailable");
@@ -70,7 +67,7 @@ async fn a_password_is_rotated_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_provider_that_is_out_of_reach_for_a_while_changes_nothing() {
+async fn an_unreachable_provider_changes_nothing() {
     let mut vault = Vault::start().await;
     vault.put("api_token", "first");
     let app = on(&vault, RedisServer::start().await).await;
@@ -85,7 +82,7 @@ async fn a_provider_that_is_out_of_reach_for_a_while_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_value_that_is_rotated_in_is_refused_until_it_is_put_right() {
+async fn a_rotated_bad_value_is_refused_until_corrected() {
     let vault = Vault::start().await;
     let app = on(&vault, RedisServer::start().await).await;
     app.perform("user_id=7").await.assert_success();

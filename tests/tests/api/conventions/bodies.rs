@@ -78,7 +78,7 @@ async fn a_body_in_chunks_is_413_at_the_first_byte_too_many() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_announced_too_long_is_413_before_it_is_sent() {
+async fn an_announced_oversize_body_is_413_before_it_is_sent() {
     let app = App::start().await;
     for (method, path, content_type) in TAKERS {
         for expect in ["", "Expect: 100-continue\r\n"] {
@@ -244,7 +244,7 @@ async fn a_body_that_ends_early_does_nothing() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_slow_hold_nobody_up_and_are_answered_in_the_end() {
+async fn slow_bodies_block_nobody() {
     const HEAD: &[u8] = b"PUT /api/v1/users/7/cache/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\nConnection: close\r\n\r\n{\"a\"";
     let app = App::start().await;
     let mut slow = Vec::new();
@@ -273,7 +273,7 @@ async fn bodies_that_are_slow_hold_nobody_up_and_are_answered_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_large_body_is_kept_as_it_was_sent_announced_or_in_chunks() {
+async fn a_large_body_is_stored_as_sent() {
     let app = App::start().await;
     let path = "/api/v1/users/7/cache/large";
     let numbers: Vec<String> = (0..60_000).map(|number: u32| number.to_string()).collect();

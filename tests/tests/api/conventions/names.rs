@@ -1,4 +1,5 @@
-//! Lock and cache names: 1 to 128 of `A-Z a-z 0-9 . _ ~ : -`, after percent-decoding; not `.` or `..`.
+//! Lock and cache names: 1 to 128 of `A-Z a-z 0-9 . _ ~ : -`, after percent-decoding; not `.` or
+//! `..`.
 
 use edgelatch_tests::{App, raw};
 

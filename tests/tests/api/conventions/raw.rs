@@ -1,4 +1,5 @@
-//! Input that is not even HTTP, or hardly: it never makes a 5xx, a hang or a trap, and the service goes on.
+//! Input that is not even HTTP, or hardly: it never makes a 5xx, a hang or a trap, and the service
+//! goes on.
 
 use std::time::Duration;
 
@@ -104,7 +105,8 @@ async fn bytes_that_are_no_ascii_are_no_5xx() {
     no_instance_ended(&app);
 }
 
-/// Spin itself answers a header that is not UTF-8 with a 500, before any component sees the request.
+/// Spin itself answers a header that is not UTF-8 with a 500, before any component sees the
+/// request.
 #[tokio::test]
 async fn a_header_that_is_no_ascii_is_no_trap() {
     let app = App::start().await;

@@ -12,7 +12,7 @@ async fn gated() -> (App, Origin) {
 }
 
 #[tokio::test]
-async fn a_concurrent_duplicate_waits_for_the_lock_and_gets_the_replay() {
+async fn a_concurrent_duplicate_gets_the_replay() {
     let (app, origin) = gated().await;
     let perform = || {
         call_with(&app, "perform-action", "user_id=42&timeout=60", "k")
@@ -28,7 +28,7 @@ async fn a_concurrent_duplicate_waits_for_the_lock_and_gets_the_replay() {
     })
     .await;
     assert!(duplicates.iter().all(|duplicate| !duplicate.is_finished()));
-    origin.let_go();
+    origin.release_one();
     let first = first.await.unwrap();
     first.assert_body(200, r#"{"status":"success","result":1}"#);
     assert_eq!(first.header("idempotent-replayed"), None);
@@ -63,7 +63,7 @@ async fn of_duplicates_that_come_together_one_runs() {
 }
 
 #[tokio::test]
-async fn a_concurrent_duplicate_of_an_attempt_gets_the_failed_answer() {
+async fn a_concurrent_duplicate_attempt_is_failed() {
     let (app, origin) = gated().await;
     let first = call(&app, "attempt-action", "k").spawn();
     origin.until_seen(1).await;
@@ -74,7 +74,7 @@ async fn a_concurrent_duplicate_of_an_attempt_gets_the_failed_answer() {
     );
     assert_eq!(duplicate.header("idempotent-replayed"), None);
     assert!(duplicate.number("retry-after") >= 1);
-    origin.let_go();
+    origin.release_one();
     let first = first.await.unwrap();
     first.assert_body(200, r#"{"status":"success","result":1}"#);
     // And the replay from then on.
@@ -92,20 +92,20 @@ async fn a_concurrent_duplicate_that_waits_too_short_is_423() {
     call_with(&app, "perform-action", "user_id=42&timeout=0.05", "k")
         .await
         .assert_problem(423, "lock-held");
-    origin.let_go();
+    origin.release_one();
     assert_eq!(first.await.unwrap().status, 200);
     assert_eq!(origin.seen().len(), 1);
 }
 
 #[tokio::test]
-async fn a_waiting_request_with_the_same_key_and_another_body_is_422() {
+async fn a_waiting_duplicate_with_another_body_is_422() {
     let (app, origin) = gated().await;
     let first = call(&app, "perform-action", "k").json("1").spawn();
     origin.until_seen(1).await;
     let other = call_with(&app, "perform-action", "user_id=42&timeout=60", "k")
         .json("2")
         .spawn();
-    origin.let_go();
+    origin.release_one();
     assert_eq!(first.await.unwrap().status, 200);
     other
         .await
@@ -123,7 +123,7 @@ async fn a_duplicate_that_waited_for_a_failure_runs_itself() {
     origin.until_seen(1).await;
     let duplicate = perform();
     origin.reply_with(Reply::json("2"));
-    origin.let_go();
+    origin.release_one();
     first.await.unwrap().assert_problem(502, "origin-failed");
     let duplicate = duplicate.await.unwrap();
     duplicate.assert_body(200, r#"{"status":"success","result":2}"#);

@@ -124,7 +124,7 @@ async fn a_lock_that_is_lost_keeps_nothing() {
         origin.until_seen(2 * index + 1).await;
         let thief = ["SET", "user:42:lock", "somebody", "XX", "PX", "60000"];
         app.redis.run::<String>(&thief).await;
-        origin.let_go();
+        origin.release_one();
         run.await.unwrap().assert_problem(409, "lock-lost");
         assert_eq!(kept(&app).await.len(), index);
         assert_eq!(
@@ -135,7 +135,7 @@ async fn a_lock_that_is_lost_keeps_nothing() {
         // So the next one with this key runs.
         let run = call_with(&app, action, "user_id=42&expire=600", "k").spawn();
         origin.until_seen(2 * index + 2).await;
-        origin.let_go();
+        origin.release_one();
         let answer = run.await.unwrap();
         answer.assert_body(200, r#"{"status":"success","result":1}"#);
         assert_eq!(answer.header("idempotent-replayed"), None);
@@ -152,7 +152,7 @@ async fn it_is_kept_in_the_step_that_gives_the_lock_back() {
         assert!(app.redis.exists("user:42:lock").await);
         assert_eq!(kept(&app).await.len(), index);
         let mut monitor = app.redis.monitor().await;
-        origin.let_go();
+        origin.release_one();
         assert_eq!(run.await.unwrap().status, 200);
         assert_eq!(kept(&app).await.len(), index + 1);
         assert!(!app.redis.exists("user:42:lock").await);
@@ -188,7 +188,7 @@ async fn a_commit_that_redis_refuses_keeps_nothing() {
     let refused = perform();
     origin.until_seen(1).await;
     memory("1").await;
-    origin.let_go();
+    origin.release_one();
     refused
         .await
         .unwrap()
@@ -197,7 +197,7 @@ async fn a_commit_that_redis_refuses_keeps_nothing() {
     assert!(kept(&app).await.is_empty());
     let again = perform();
     origin.until_seen(2).await;
-    origin.let_go();
+    origin.release_one();
     let again = again.await.unwrap();
     again.assert_body(200, r#"{"status":"success","result":1}"#);
     assert_eq!(again.header("idempotent-replayed"), None);

@@ -18,7 +18,7 @@ fn assert_replay_of(first: &Answer, answer: &Answer) {
 }
 
 #[tokio::test]
-async fn the_first_success_is_replayed_without_running_the_action_again() {
+async fn the_first_success_is_replayed() {
     let (app, origin) = start().await;
     for (index, action) in ACTIONS.into_iter().enumerate() {
         let first = call(&app, action, "k").json(r#"{"n":1}"#).await;
@@ -110,7 +110,7 @@ async fn the_slash_at_the_end_does_not_count() {
 }
 
 #[tokio::test]
-async fn timeout_does_not_count_and_neither_does_a_default_spelled_out() {
+async fn timeout_and_spelled_out_defaults_do_not_count() {
     let (app, origin) = start().await;
     let first = call(&app, "perform-action", "k").await;
     for more in [

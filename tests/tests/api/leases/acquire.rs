@@ -7,7 +7,7 @@ use edgelatch_tests::{App, until};
 use super::{Lease, PLACES};
 
 #[tokio::test]
-async fn acquiring_is_201_with_token_fencing_token_and_expires_in() {
+async fn acquiring_is_201() {
     let app = App::patient().await;
     for place in PLACES {
         let answer = app.post(place.path).await;
@@ -45,7 +45,7 @@ async fn each_acquisition_has_a_token_of_its_own() {
 }
 
 #[tokio::test]
-async fn expires_in_is_what_expire_says_and_lock_expire_by_default() {
+async fn expires_in_is_expire_or_lock_expire() {
     let app = App::builder()
         .patient()
         .var("lock_expire", "21.5")
@@ -70,7 +70,7 @@ async fn expires_in_is_what_expire_says_and_lock_expire_by_default() {
 }
 
 #[tokio::test]
-async fn a_held_lock_is_423_with_retry_after_from_the_holders_remaining_time() {
+async fn retry_after_is_the_holders_remaining_time() {
     let app = App::patient().await;
     for place in PLACES {
         let holder = place.acquire(&app).await;
@@ -145,7 +145,7 @@ async fn a_waiter_gets_the_lock_when_it_expires() {
 }
 
 #[tokio::test]
-async fn fencing_tokens_increase_through_release_and_expiry_and_loss_of_the_fence() {
+async fn fencing_tokens_increase_after_release_expiry_and_lost_fence() {
     let app = App::patient().await;
     for place in PLACES {
         let first = place.acquire(&app).await;

@@ -25,7 +25,7 @@ async fn warm_up(app: &App) {
 }
 
 #[tokio::test]
-async fn a_token_that_the_client_brought_is_not_given_back_when_redis_does_not_answer() {
+async fn an_unanswered_acquisition_keeps_a_client_token() {
     let app = start().await;
     warm_up(&app).await;
     for place in PLACES {
@@ -33,9 +33,9 @@ async fn a_token_that_the_client_brought_is_not_given_back_when_redis_does_not_a
             app.post(&format!("{}?expire=60", place.path))
                 .header("lock-token", TOKEN)
         };
-        app.redis.stop();
+        app.redis.pause();
         let lost = acquire().await;
-        app.redis.go_on();
+        app.redis.resume();
         lost.assert_problem(503, "redis-timeout");
         assert_eq!(lost.header("retry-after"), Some("1"));
         until("Redis has done what it was asked", || async {
@@ -50,14 +50,14 @@ async fn a_token_that_the_client_brought_is_not_given_back_when_redis_does_not_a
 }
 
 #[tokio::test]
-async fn a_lease_that_nobody_can_know_is_given_back_when_redis_does_not_answer() {
+async fn an_unanswered_lease_without_client_token_is_released() {
     let app = start().await;
     for place in PLACES {
         // A connection that has not answered is not used again.
         warm_up(&app).await;
-        app.redis.stop();
+        app.redis.pause();
         let lost = app.post(&format!("{}?expire=60", place.path)).await;
-        app.redis.go_on();
+        app.redis.resume();
         lost.assert_problem(503, "redis-timeout");
         // The fence is the trace of the acquisition.
         until("it was taken and given back", || async {
@@ -72,10 +72,7 @@ async fn a_connection_that_breaks_does_not_show() {
     let app = start().await;
     warm_up(&app).await;
     for place in PLACES {
-        let cut = || async {
-            let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
-            app.redis.run::<i64>(&kill).await
-        };
+        let cut = || app.redis.kill_clients();
         assert!(cut().await > 0);
         let lease = place.acquire(&app).await;
         cut().await;

@@ -1,4 +1,5 @@
-//! Leases: a lock held across requests. The same sentences over the user's own lock and over a named one.
+//! Leases: a lock held across requests. The same sentences over the user's own lock and over a
+//! named one.
 
 mod acquire;
 mod ambiguity;

@@ -5,7 +5,7 @@ use edgelatch_tests::App;
 use super::{Lease, OTHER_TOKEN, PLACES, TOKEN};
 
 #[tokio::test]
-async fn acquiring_again_with_the_same_token_renews_and_keeps_the_fencing_token() {
+async fn acquiring_again_with_the_same_token_renews() {
     let app = App::patient().await;
     for place in PLACES {
         let acquire = |expire: u32| {

@@ -54,7 +54,7 @@ async fn delete_gives_the_lock_back() {
 }
 
 #[tokio::test]
-async fn without_a_token_renewing_and_giving_back_are_428() {
+async fn renewing_and_releasing_need_a_token() {
     let app = App::patient().await;
     for place in PLACES {
         for method in ["PUT", "DELETE"] {
@@ -100,7 +100,7 @@ async fn a_wrong_token_is_409_and_touches_nothing() {
 }
 
 #[tokio::test]
-async fn a_strangers_lock_of_any_type_is_neither_renewed_nor_given_back() {
+async fn a_foreign_lock_is_neither_renewed_nor_released() {
     let app = App::patient().await;
     for place in PLACES {
         app.redis
@@ -117,7 +117,7 @@ async fn a_strangers_lock_of_any_type_is_neither_renewed_nor_given_back() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_409_and_the_next_holder_is_untouched() {
+async fn an_expired_token_is_409() {
     let app = App::patient().await;
     for place in PLACES {
         let first = app.post(&format!("{}?expire=0.05", place.path)).await;

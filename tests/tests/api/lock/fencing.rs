@@ -34,8 +34,8 @@ async fn it_increases_through_expiry_of_the_lock() {
     let later = app.perform("user_id=1&expire=60").spawn();
     let seen = origin.until_seen(2).await;
     assert!(seen[1].fencing_token() > seen[0].fencing_token());
-    origin.let_go();
-    origin.let_go();
+    origin.release_one();
+    origin.release_one();
     expired.await.unwrap().assert_problem(409, "lock-lost");
     let later = later.await.unwrap();
     assert_eq!(later.status, 200);
@@ -55,22 +55,22 @@ async fn it_increases_through_eviction_of_the_fence() {
 }
 
 #[tokio::test]
-async fn an_action_whose_fence_is_evicted_meanwhile_succeeds_with_its_token() {
+async fn an_action_survives_an_evicted_fence() {
     let origin = Origin::start(Reply::nothing().gated()).await;
     let app = App::builder().origin(&origin).start().await;
     let action = app.perform("user_id=1").spawn();
     let seen = origin.until_seen(1).await;
     assert_eq!(app.redis.run::<i64>(&["DEL", FENCE]).await, 1);
-    origin.let_go();
+    origin.release_one();
     let answer = action.await.unwrap();
     answer.assert_body(200, r#"{"status":"success"}"#);
     assert_eq!(answer.number("fencing-token"), seen[0].fencing_token());
-    origin.let_go();
+    origin.release_one();
     assert!(next(&app).await > seen[0].fencing_token());
 }
 
 #[tokio::test]
-async fn it_increases_through_a_restart_of_redis_that_loses_everything() {
+async fn it_increases_through_a_loss_of_data() {
     let mut app = App::start().await;
     let before = next(&app).await;
     app.redis.kill();
@@ -104,7 +104,7 @@ async fn it_increases_over_both_actions_and_leases() {
 }
 
 #[tokio::test]
-async fn it_is_per_user_and_its_key_expires_after_a_week_without_use() {
+async fn it_is_per_user_and_expires_after_an_unused_week() {
     let app = App::start().await;
     app.perform("user_id=1").await;
     app.perform("user_id=2").await;
@@ -126,7 +126,7 @@ async fn it_is_per_user_and_its_key_expires_after_a_week_without_use() {
 }
 
 #[tokio::test]
-async fn it_is_the_same_in_the_answer_in_last_action_and_at_the_origin() {
+async fn answer_last_action_and_origin_see_the_same_token() {
     let origin = Origin::start(Reply::nothing()).await;
     let app = App::builder().origin(&origin).start().await;
     let token = next(&app).await;

@@ -56,7 +56,7 @@ impl UnderWay {
 
     /// Lets the action end, and asserts that it has lost.
     async fn end(self) -> App {
-        self.origin.let_go();
+        self.origin.release_one();
         self.lose().await
     }
 
@@ -69,7 +69,7 @@ impl UnderWay {
 }
 
 #[tokio::test]
-async fn a_lock_that_expired_and_was_taken_is_409_and_stays_the_others() {
+async fn a_commit_after_another_acquired_is_409() {
     let lost = UnderWay::begin("&expire=30").await;
     lost.expire().await;
     lost.take().await;
@@ -96,7 +96,7 @@ async fn a_lock_that_was_deleted_is_409() {
 }
 
 #[tokio::test]
-async fn a_lock_that_another_overwrote_with_another_type_is_409_and_stays_the_others() {
+async fn a_lock_overwritten_with_another_type_is_409() {
     let lost = UnderWay::begin("&expire=30").await;
     lost.app.redis.run::<i64>(&["DEL", LOCK]).await;
     lost.app.redis.run::<i64>(&["RPUSH", LOCK, "another"]).await;
@@ -106,12 +106,12 @@ async fn a_lock_that_another_overwrote_with_another_type_is_409_and_stays_the_ot
 }
 
 #[tokio::test]
-async fn an_action_that_fails_after_its_lock_was_taken_leaves_the_others_lock() {
+async fn a_failed_action_leaves_another_holders_lock() {
     let fails = Reply::Plain(500, "", "".into());
     let lost = UnderWay::begin_with("&expire=30", fails).await;
     lost.expire().await;
     lost.take().await;
-    lost.origin.let_go();
+    lost.origin.release_one();
     lost.action
         .await
         .unwrap()
@@ -122,7 +122,7 @@ async fn an_action_that_fails_after_its_lock_was_taken_leaves_the_others_lock() 
 }
 
 #[tokio::test]
-async fn a_lost_lock_is_found_out_by_the_next_renewal_and_stops_the_action() {
+async fn a_failed_renewal_stops_the_action() {
     let lost = UnderWay::begin("&expire=1.5").await;
     lost.expire().await;
     lost.take().await;
@@ -146,9 +146,9 @@ async fn a_lost_lock_is_found_out_by_the_next_renewal_and_stops_the_action() {
 }
 
 #[tokio::test]
-async fn a_holder_that_redis_does_not_answer_has_lost_its_lock_when_it_may_have_expired() {
+async fn an_unreachable_redis_loses_the_lock_at_its_expiry() {
     let lost = UnderWay::begin("&expire=1.2").await;
-    lost.app.redis.stop();
+    lost.app.redis.pause();
     let UnderWay {
         app,
         action,
@@ -157,7 +157,7 @@ async fn a_holder_that_redis_does_not_answer_has_lost_its_lock_when_it_may_have_
     } = lost;
     // Redis is silent: neither a renewal nor a release is answered, and nothing is let go.
     action.await.unwrap().assert_problem(409, "lock-lost");
-    app.redis.go_on();
+    app.redis.resume();
     assert_eq!(app.redis.get(LAST_ACTION).await, Some(earlier));
     until("the lock is free", || async {
         !app.redis.exists(LOCK).await
@@ -166,13 +166,13 @@ async fn a_holder_that_redis_does_not_answer_has_lost_its_lock_when_it_may_have_
 }
 
 #[tokio::test]
-async fn an_acquisition_that_redis_does_not_answer_is_503_and_is_given_back_afterwards() {
+async fn an_unanswered_acquisition_is_503_and_released() {
     let app = App::start().await;
     assert_eq!(app.perform("user_id=2").await.status, 200);
-    app.redis.stop();
+    app.redis.pause();
     let answer = app.perform("user_id=1&expire=600&timeout=30").await;
     answer.assert_problem(503, "redis-timeout");
-    app.redis.go_on();
+    app.redis.resume();
     // It was carried out: there is a fence, and then no lock.
     until("it has been carried out and given back", || async {
         app.redis.exists("{user:1:lock}:fence").await && !app.redis.exists(LOCK).await

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use edgelatch_tests::{App, Origin, Reply};
 
 #[tokio::test]
-async fn redis_shows_the_users_lock_with_a_random_token_and_an_expiry_while_an_action_runs() {
+async fn a_running_action_holds_a_lock_with_token_and_expiry() {
     let origin = Origin::start(Reply::nothing().gated()).await;
     let app = App::builder().origin(&origin).start().await;
     let mut tokens = HashSet::new();
@@ -28,7 +28,7 @@ async fn redis_shows_the_users_lock_with_a_random_token_and_an_expiry_while_an_a
         );
         let left: i64 = app.redis.run(&["PTTL", &key]).await;
         assert!((1..=10_000).contains(&left), "{left} ms");
-        origin.let_go();
+        origin.release_one();
         assert_eq!(action.await.unwrap().status, 200);
         assert!(!app.redis.exists(&key).await);
         tokens.insert(token);
@@ -37,7 +37,7 @@ async fn redis_shows_the_users_lock_with_a_random_token_and_an_expiry_while_an_a
 }
 
 #[tokio::test]
-async fn ours_excludes_a_foreign_set_nx_and_a_foreign_set_nx_excludes_us() {
+async fn leases_and_foreign_set_nx_exclude_each_other() {
     let origin = Origin::start(Reply::nothing().gated()).await;
     let app = App::builder().origin(&origin).start().await;
     let take = ["SET", "user:1:lock", "foreign", "NX", "PX", "30000"];
@@ -45,7 +45,7 @@ async fn ours_excludes_a_foreign_set_nx_and_a_foreign_set_nx_excludes_us() {
     origin.until_seen(1).await;
     let taken: Option<String> = app.redis.run(&take).await;
     assert_eq!(taken, None, "the lock is ours");
-    origin.let_go();
+    origin.release_one();
     assert_eq!(action.await.unwrap().status, 200);
     let taken: Option<String> = app.redis.run(&take).await;
     assert_eq!(taken.as_deref(), Some("OK"), "the lock is free");
@@ -119,6 +119,6 @@ async fn every_key_written_has_an_expiry() {
         let left: i64 = app.redis.run(&["PTTL", &key]).await;
         assert!(left > 0, "{key} has {left} ms");
     }
-    origin.let_go();
+    origin.release_one();
     assert_eq!(running.await.unwrap().status, 200);
 }

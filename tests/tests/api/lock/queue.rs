@@ -72,7 +72,7 @@ async fn first_come_first_served_across_services() {
 }
 
 #[tokio::test]
-async fn who_comes_while_others_wait_does_not_go_before_them() {
+async fn a_newcomer_does_not_overtake_waiters() {
     let origin = Origin::start(Reply::json("1").gated()).await;
     let app = App::builder().origin(&origin).start().await;
     let first = app.perform("user_id=42").spawn();
@@ -84,8 +84,8 @@ async fn who_comes_while_others_wait_does_not_go_before_them() {
         200,
         r#"{"status":"failed","detail":"Could not acquire lock"}"#,
     );
-    origin.let_go();
-    origin.let_go();
+    origin.release_one();
+    origin.release_one();
     second.await.unwrap().assert_success();
     first.await.unwrap().assert_problem(409, "lock-lost");
 }
@@ -110,16 +110,13 @@ async fn a_waiter_that_died_costs_the_next_a_second() {
 }
 
 #[tokio::test]
-async fn a_signal_that_is_lost_costs_half_a_second_and_not_the_turn() {
+async fn a_lost_signal_costs_half_a_second() {
     let app = App::start().await;
     let lease = Lease::of(&app).await;
     let first = queued(&app, &app.redis, 1).await;
     let second = queued(&app, &app.redis, 2).await;
     // Whoever waits is cut off as the lock is given back.
-    let _: i64 = app
-        .redis
-        .run(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
-        .await;
+    app.redis.kill_clients().await;
     lease.give_back(&app).await;
     let (first, second) = (first.await.unwrap(), second.await.unwrap());
     first.assert_success();
@@ -128,7 +125,7 @@ async fn a_signal_that_is_lost_costs_half_a_second_and_not_the_turn() {
 }
 
 #[tokio::test]
-async fn one_who_has_waited_long_enough_leaves_the_queue() {
+async fn a_waiter_leaves_the_queue_at_its_timeout() {
     let app = App::start().await;
     app.post("/api/v1/users/42/lock?expire=60").await;
     let short = app.perform("user_id=42&timeout=0.4").spawn();
@@ -145,7 +142,7 @@ async fn one_who_has_waited_long_enough_leaves_the_queue() {
 }
 
 #[tokio::test]
-async fn a_waiter_that_finds_the_lock_free_leaves_the_queue_as_it_takes_it() {
+async fn a_waiter_leaves_the_queue_when_it_acquires() {
     let app = App::patient().await;
     let _: String = app.redis.run(&["SET", LOCK, "stranger", "PX", "400"]).await;
     let waiter = queued(&app, &app.redis, 1).await;
@@ -157,7 +154,7 @@ async fn a_waiter_that_finds_the_lock_free_leaves_the_queue_as_it_takes_it() {
 }
 
 #[tokio::test]
-async fn a_stranger_who_gives_the_lock_back_without_a_word_is_noticed() {
+async fn a_silent_foreign_release_is_noticed() {
     let app = App::start().await;
     let set: String = app
         .redis
@@ -228,7 +225,7 @@ async fn waiting_leaves_nothing_behind_that_does_not_expire() {
 }
 
 #[tokio::test]
-async fn a_release_that_is_repeated_after_the_lock_was_handed_on_is_a_success() {
+async fn a_repeated_release_after_the_hand_over_succeeds() {
     let redis = RedisServer::start().await;
     let proxy = Proxy::start(redis.port()).await;
     let app = App::builder()

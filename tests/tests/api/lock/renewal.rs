@@ -8,7 +8,7 @@ const LOCK: &str = "user:1:lock";
 const LAST_ACTION: &str = "{user:1:lock}:cache:last-action";
 
 #[tokio::test]
-async fn an_action_that_takes_thrice_its_expire_keeps_its_lock_and_succeeds() {
+async fn an_action_outlives_its_expire_by_renewal() {
     let origin = Origin::start(Reply::json("1").after(Duration::from_secs(3))).await;
     let app = App::builder().origin(&origin).start().await;
     let action = app.perform("user_id=1&expire=1").spawn();
@@ -44,7 +44,7 @@ async fn it_is_renewed_at_a_third_of_expire() {
         (1_000..=2_010).contains(&last),
         "renewed with {last} ms left"
     );
-    origin.let_go();
+    origin.release_one();
     assert_eq!(action.await.unwrap().status, 200);
 }
 
@@ -80,7 +80,7 @@ async fn max_hold_ends_an_action_with_409_and_its_lock_is_free() {
 }
 
 #[tokio::test]
-async fn an_expire_above_max_hold_is_not_shortened_only_not_renewed() {
+async fn an_expire_above_max_hold_is_not_renewed() {
     let origin = Origin::start(Reply::nothing().after(Duration::from_millis(1_000))).await;
     let app = App::builder()
         .origin(&origin)
@@ -104,7 +104,7 @@ async fn an_expire_above_max_hold_is_not_shortened_only_not_renewed() {
 }
 
 #[tokio::test]
-async fn an_action_that_outlasts_an_expire_above_max_hold_is_409() {
+async fn an_action_longer_than_its_unrenewed_lock_is_409() {
     let origin = Origin::start(Reply::nothing().gated()).await;
     let app = App::builder()
         .origin(&origin)

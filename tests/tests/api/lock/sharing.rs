@@ -5,7 +5,7 @@ use futures::StreamExt as _;
 use futures::stream;
 
 #[tokio::test]
-async fn a_service_waits_for_the_lock_of_another_on_the_same_redis() {
+async fn services_on_one_redis_wait_for_each_other() {
     let origin = Origin::start(Reply::nothing().gated()).await;
     let app = App::builder().origin(&origin).start().await;
     let other = App::builder().origin(&origin).beside(&app.redis);
@@ -15,11 +15,11 @@ async fn a_service_waits_for_the_lock_of_another_on_the_same_redis() {
     answer.assert_problem(423, "lock-held");
     assert_eq!(other.attempt("user_id=1").await.json()["status"], "failed");
     let waiter = other.perform("user_id=1&timeout=20").spawn();
-    origin.let_go();
+    origin.release_one();
     let first = holder.await.unwrap().number("fencing-token");
     origin.until_seen(2).await;
     assert_eq!(app.attempt("user_id=1").await.json()["status"], "failed");
-    origin.let_go();
+    origin.release_one();
     assert!(waiter.await.unwrap().number("fencing-token") > first);
     assert_eq!(origin.overlaps(), 0);
 }

@@ -62,7 +62,7 @@ async fn a_waiter_gets_the_lock_when_the_holders_key_expires() {
 }
 
 #[tokio::test]
-async fn a_call_waits_for_its_timeout_and_never_more_than_250_ms_longer() {
+async fn a_call_waits_250_ms_beyond_its_timeout_at_most() {
     let app = App::start().await;
     app.redis
         .run::<()>(&["SET", "user:1:lock", "somebody"])

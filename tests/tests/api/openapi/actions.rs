@@ -77,7 +77,7 @@ async fn try_losing_the_lock(judge: &mut Judge, app: &App, origin: &Origin, acti
     let running = action.call(app).spawn();
     origin.until_seen(before + 1).await;
     app.redis.run::<i64>(&["DEL", "user:42:lock"]).await;
-    origin.let_go();
+    origin.release_one();
     judge.see(action.id, 409, "lock-lost", &running.await.unwrap());
 }
 

@@ -49,7 +49,8 @@ pub(super) fn methods_of(item: &Value) -> impl Iterator<Item = String> {
         .map(|key| key.to_uppercase())
 }
 
-/// Something that an operation may answer: its id, the status, and the kind of problem, if it is one.
+/// Something that an operation may answer: its id, the status, and the kind of problem, if it is
+/// one.
 type Case = (String, u16, String);
 
 /// Holds answers against the document, and keeps in mind what it has seen.
@@ -75,7 +76,8 @@ impl Judge {
         }
     }
 
-    /// Asserts that the operation `id` may answer this, with this status and, for a problem, of this kind.
+    /// Asserts that the operation `id` may answer this, with this status and, for a problem, of
+    /// this kind.
     #[track_caller]
     pub(super) fn see(&mut self, id: &str, status: u16, kind: &str, answer: &Answer) {
         assert_eq!(answer.status, status, "{id}: {}", answer.text());

@@ -1,5 +1,5 @@
-//! `openapi.json`, held against what the service really answers: every status and every kind of problem that it has for an operation
-//! is brought about, and looks as it says.
+//! `openapi.json`, held against what the service really answers: every status and every kind of
+//! problem that it has for an operation is brought about, and looks as it says.
 
 mod actions;
 mod cache;

@@ -86,7 +86,8 @@ pub(super) async fn try_what_is_refused(judge: &mut Judge, app: &App, all: &[Goo
     }
 }
 
-/// With a setting that is wrong, with a Redis that does not answer, and with one that is gone, in this order.
+/// With a setting that is wrong, with a Redis that does not answer, and with one that is gone, in
+/// this order.
 pub(super) async fn try_what_fails(judge: &mut Judge, app: &mut App, all: &[Good]) {
     let misconfigured = builder().var("lock_expire", "never").start().await;
     for good in all {
@@ -97,7 +98,7 @@ pub(super) async fn try_what_fails(judge: &mut Judge, app: &mut App, all: &[Good
             &good.call(&misconfigured).await,
         );
     }
-    app.redis.stop();
+    app.redis.pause();
     for good in all {
         judge.see(good.id, 503, "redis-timeout", &good.call(app).await);
     }

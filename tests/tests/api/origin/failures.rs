@@ -91,7 +91,7 @@ async fn an_answer_longer_than_max_body_bytes_is_502() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_or_is_garbage_is_502() {
+async fn a_broken_or_malformed_answer_is_502() {
     for bytes in [
         &b""[..],
         b"\0\x01garbage\r\n\r\n",
@@ -183,7 +183,7 @@ async fn a_waiter_runs_at_once_after_a_failure() {
     origin.until_seen(1).await;
     origin.reply_with(Reply::nothing());
     let waits = app.perform("user_id=1&timeout=30").spawn();
-    origin.let_go();
+    origin.release_one();
     fails.await.unwrap().assert_problem(502, "origin-failed");
     waits
         .await

@@ -16,8 +16,8 @@ fn statements() -> Vec<String> {
         .collect()
 }
 
-/// What a backend does for a request with this fencing token: adds to the user's balance, if the token is not too old. Returns
-/// whether it did.
+/// What a backend does for a request with this fencing token: adds to the user's balance, if the
+/// token is not too old. Returns whether it did.
 fn add(store: &Connection, user: i64, amount: i64, fencing_token: i64) -> bool {
     let [_, ensure, update] = statements().try_into().unwrap();
     let run = |sql: &str| {
@@ -48,11 +48,12 @@ fn balance(store: &Connection, user: i64) -> i64 {
 }
 
 #[tokio::test]
-async fn a_late_request_changes_nothing_in_a_store_that_compares_fencing_tokens() {
+async fn a_fenced_store_refuses_a_late_request() {
     let store = sqlite::open(":memory:").unwrap();
     store.execute(&statements()[0]).unwrap();
 
-    // Two actions of one user, whose requests the origin has seen in this order; the first one's work is late.
+    // Two actions of one user, whose requests the origin has seen in this order; the first one's
+    // work is late.
     let origin = Origin::start(Reply::json("{}").gated()).await;
     let app = App::builder().origin(&origin).start().await;
     let first = app.perform("user_id=42").spawn();
@@ -71,8 +72,8 @@ async fn a_late_request_changes_nothing_in_a_store_that_compares_fencing_tokens(
     assert!(add(&store, 43, 7, late));
     assert_eq!((balance(&store, 42), balance(&store, 43)), (10, 7));
 
-    origin.let_go();
-    origin.let_go();
+    origin.release_one();
+    origin.release_one();
     first.await.unwrap().assert_problem(409, "lock-lost");
     second.await.unwrap().assert_success();
 }

@@ -9,7 +9,7 @@ mod unreachable;
 
 use std::time::Duration;
 
-use edgelatch_tests::{App, Origin, Reply, Seen};
+use edgelatch_tests::{App, Origin, OriginRequest, Reply};
 
 const LAST_ACTION: &str = "{user:1:lock}:cache:last-action";
 
@@ -78,7 +78,7 @@ async fn these_headers_are_passed_on() {
 }
 
 #[tokio::test]
-async fn headers_that_the_caller_did_not_send_are_not_made_up_but_for_the_request_id() {
+async fn only_the_request_id_is_made_up() {
     let origin = Origin::start(Reply::nothing()).await;
     let app = App::builder().origin(&origin).start().await;
     let answer = app.perform("user_id=42").await;
@@ -137,7 +137,7 @@ async fn the_caller_can_forge_neither_fencing_token_nor_user() {
 }
 
 /// All values of a header.
-fn all(seen: &Seen, name: &str) -> String {
+fn all(seen: &OriginRequest, name: &str) -> String {
     let values = seen.headers.get_all(name).iter();
     let values: Vec<_> = values.map(|value| value.to_str().unwrap()).collect();
     values.join(",")
@@ -169,7 +169,7 @@ async fn the_bodys_bytes_are_those_that_were_sent() {
 }
 
 /// A gateway to WSGI or CGI has no body where there is no `Content-Length`.
-fn assert_framed_by_length(seen: &Seen) {
+fn assert_framed_by_length(seen: &OriginRequest) {
     let length = seen.body.len().to_string();
     assert_eq!(seen.header("content-length"), Some(&*length));
     assert_eq!(seen.header("transfer-encoding"), None);

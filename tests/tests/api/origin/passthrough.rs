@@ -24,7 +24,7 @@ async fn the_problem_tells_the_origins_status_and_json() {
 }
 
 #[tokio::test]
-async fn of_more_than_2_kb_it_tells_the_beginning_and_of_what_is_not_json_nothing() {
+async fn long_bodies_are_cut_and_other_types_left_out() {
     let origin = Origin::start(Reply::nothing()).await;
     let app = App::builder().origin(&origin).start().await;
     let long = format!("[\"{}\"]", "x".repeat(3000));
@@ -47,14 +47,14 @@ async fn of_more_than_2_kb_it_tells_the_beginning_and_of_what_is_not_json_nothin
 async fn an_origin_that_did_not_answer_has_no_status() {
     let origin = Origin::start(Reply::nothing()).await;
     let app = App::builder().origin(&origin).start().await;
-    origin.unplug().await;
+    origin.stop().await;
     let answer = app.perform("user_id=1").await;
     answer.assert_problem(502, "origin-failed");
     assert_eq!(answer.json().get("origin_status"), None);
 }
 
 #[tokio::test]
-async fn with_passthrough_an_error_is_the_origins_own_and_nothing_is_kept() {
+async fn passthrough_answers_the_origins_error() {
     let origin = Origin::start(Reply::nothing()).await;
     let app = App::builder().origin(&origin);
     let app = app.var("origin_passthrough", "true").start().await;
@@ -81,7 +81,7 @@ async fn with_passthrough_an_error_is_the_origins_own_and_nothing_is_kept() {
 }
 
 #[tokio::test]
-async fn with_passthrough_what_is_no_error_of_the_origins_is_still_a_problem() {
+async fn passthrough_keeps_problems_that_are_not_the_origins() {
     let origin = Origin::start(Reply::nothing()).await;
     let app = App::builder().origin(&origin);
     let app = app.var("origin_passthrough", "true").start().await;

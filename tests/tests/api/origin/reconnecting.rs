@@ -9,19 +9,19 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 #[tokio::test]
-async fn an_origin_that_starts_anew_is_reached_a_moment_later() {
+async fn a_restarted_origin_is_reached() {
     let origin = Origin::start(Reply::json("1")).await;
     let app = App::builder().origin(&origin).start().await;
     // The first request opens the connection that is cut.
     app.perform("user_id=1").await.assert_success();
-    origin.unplug().await;
+    origin.stop().await;
     let (action, read) = (
         app.perform("user_id=1").spawn(),
         app.get("/api/v1/users/7").spawn(),
     );
     // Tried at once, and then after 50, 150, 350 and 750 ms.
     tokio::time::sleep(Duration::from_millis(200)).await;
-    origin.plug_in().await;
+    origin.restart().await;
     action
         .await
         .unwrap()
@@ -31,10 +31,10 @@ async fn an_origin_that_starts_anew_is_reached_a_moment_later() {
 }
 
 #[tokio::test]
-async fn an_origin_that_stays_away_is_told_within_a_second() {
+async fn an_unreachable_origin_is_502_within_a_second() {
     let origin = Origin::start(Reply::json("1")).await;
     let app = App::builder().origin(&origin).start().await;
-    origin.unplug().await;
+    origin.stop().await;
     let answer = app.perform("user_id=1").await;
     answer.assert_problem(502, "origin-failed");
     assert!(

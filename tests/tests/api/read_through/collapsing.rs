@@ -15,7 +15,7 @@ fn collapsed(answer: &Answer) -> bool {
 }
 
 #[tokio::test]
-async fn two_hundred_readers_of_a_cold_user_ask_the_origin_once() {
+async fn concurrent_readers_cause_one_fetch() {
     let origin = Origin::start(Reply::json(r#"{"n":1}"#).gated()).await;
     let app = App::builder().origin(&origin).patient().start().await;
     let readers: Vec<_> = (0..200).map(|_| app.get(USER).spawn()).collect();
@@ -25,7 +25,7 @@ async fn two_hundred_readers_of_a_cold_user_ask_the_origin_once() {
         app.redis.calls("evalsha").await >= 2000
     })
     .await;
-    origin.let_go();
+    origin.release_one();
     let answers: Vec<Answer> = join_all(readers)
         .await
         .into_iter()
@@ -58,7 +58,7 @@ async fn services_on_one_redis_ask_once() {
         app.redis.calls("evalsha").await >= 5
     })
     .await;
-    origin.let_go();
+    origin.release_one();
     first.await.unwrap().assert_body(200, "{}");
     let second = second.await.unwrap();
     second.assert_body(200, "{}");
@@ -75,7 +75,7 @@ async fn users_do_not_wait_for_each_other_nor_for_actions() {
     app.get("/api/v1/users/43").await.assert_body(200, "{}");
     app.perform("user_id=42&timeout=0").await.assert_success();
     app.post("/api/v1/users/42/lock").await;
-    origin.let_go();
+    origin.release_one();
     first.await.unwrap().assert_body(200, "{}");
 }
 
@@ -88,7 +88,7 @@ async fn a_failure_is_shared_by_those_who_waited_for_it() {
         app.redis.calls("evalsha").await >= 200
     })
     .await;
-    origin.let_go();
+    origin.release_one();
     for reader in readers {
         let answer = reader.await.unwrap();
         answer.assert_problem(502, "origin-failed");
@@ -101,7 +101,7 @@ async fn a_failure_is_shared_by_those_who_waited_for_it() {
 }
 
 #[tokio::test]
-async fn answers_that_may_not_be_kept_are_not_waited_for() {
+async fn nobody_waits_for_an_uncacheable_answer() {
     let secret = Reply::json("1").header("cache-control", "no-store");
     let (app, origin) = before(secret.after(Duration::from_millis(300))).await;
     let answers = join_all((0..10).map(|_| app.get(USER).into_future())).await;
@@ -132,7 +132,7 @@ async fn no_cache_waits_for_a_fetch_that_began_after_it() {
     })
     .await;
     origin.reply_with(Reply::json("2"));
-    origin.let_go();
+    origin.release_one();
     first.await.unwrap().assert_body(200, "1");
     for answer in anew {
         answer.await.unwrap().assert_body(200, "2");
@@ -166,7 +166,7 @@ async fn they_wait_for_origin_timeout_at_most() {
 }
 
 #[tokio::test]
-async fn a_reader_that_dies_delays_the_others_by_three_seconds_at_most() {
+async fn a_dead_fetcher_delays_others_by_3_s_at_most() {
     let origin = Origin::start(Reply::json("1").gated()).await;
     let app = App::builder().origin(&origin).start().await;
     let mut other = App::builder().origin(&origin).beside(&app.redis);

@@ -1,4 +1,5 @@
-//! An origin that fails: 502 and 504, and nothing is kept, but for a short while that it knows no such user.
+//! An origin that fails: 502 and 504, and nothing is kept, but for a short while that it knows no
+//! such user.
 
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ async fn a_redirect_to_another_host_is_not_followed() {
 }
 
 #[tokio::test]
-async fn one_that_breaks_off_or_answers_garbage_is_502() {
+async fn a_broken_or_malformed_answer_is_502() {
     for bytes in [
         &b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"a\":"[..],
         b"NONSENSE\r\n\r\n",
@@ -79,7 +80,7 @@ async fn one_that_hangs_is_504() {
 }
 
 #[tokio::test]
-async fn ten_megabytes_are_read_and_kept_where_they_are_allowed() {
+async fn ten_megabytes_are_kept_if_allowed() {
     let long = format!("\"{}\"", "x".repeat(10 << 20));
     let origin = Origin::start(Reply::json(&long)).await;
     let app = App::builder().origin(&origin).patient();
@@ -93,7 +94,7 @@ async fn ten_megabytes_are_read_and_kept_where_they_are_allowed() {
 }
 
 #[tokio::test]
-async fn that_the_origin_knows_no_such_user_is_kept_for_negative_expire() {
+async fn a_404_is_kept_for_negative_expire() {
     let (app, origin) = before(Reply::status(404, r#"{"error":"no such user"}"#)).await;
     for status in [
         "edgelatch; fwd=miss; fwd-status=404; stored; ttl=",
@@ -118,7 +119,7 @@ async fn that_the_origin_knows_no_such_user_is_kept_for_negative_expire() {
 }
 
 #[tokio::test]
-async fn a_404_replaces_what_was_kept_and_is_never_served_stale() {
+async fn a_404_is_never_served_stale() {
     let (app, origin) = before(Reply::json("1")).await;
     app.get(USER).await.assert_body(200, "1");
     origin.reply_with(Reply::status(404, "{}"));

@@ -19,7 +19,7 @@ async fn kept_for(app: &App, origin: &Origin, control: &str, query: &str) -> u64
 }
 
 #[tokio::test]
-async fn expire_is_for_where_the_origin_says_nothing_and_never_exceeded() {
+async fn expire_caps_the_origins_max_age() {
     let (app, origin) = before(Reply::json("{}")).await;
     assert!((3599..=3601).contains(&kept_for(&app, &origin, "public", "").await));
     assert!((59..=61).contains(&kept_for(&app, &origin, "public", "?expire=60").await));
@@ -116,7 +116,7 @@ async fn a_failure_of_what_no_cache_asked_for_is_told() {
     origin.reply_with(Reply::status(503, "{}"));
     let anew = || app.get(USER).header("cache-control", "no-cache");
     anew().await.assert_problem(502, "origin-failed");
-    origin.unplug().await;
+    origin.stop().await;
     anew().await.assert_problem(502, "origin-failed");
     // What is kept goes on being served to the others.
     app.get(USER).await.assert_body(200, "1");

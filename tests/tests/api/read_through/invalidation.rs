@@ -7,7 +7,7 @@ use edgelatch_tests::{App, Origin, Reply, until};
 use super::{ENTRY, USER, age, before};
 
 #[tokio::test]
-async fn an_action_that_succeeds_forgets_what_was_read_in_its_commit() {
+async fn a_commit_invalidates_the_users_entry() {
     let (app, origin) = before(Reply::json("1")).await;
     for action in ["perform-action", "attempt-action"] {
         app.get(USER).await.assert_body(200, "1");
@@ -33,13 +33,13 @@ async fn it_leaves_other_users_alone() {
 }
 
 #[tokio::test]
-async fn what_was_read_before_an_action_is_not_kept_after_it() {
+async fn a_fetch_that_began_before_an_action_is_not_kept() {
     let (app, origin) = before(Reply::json("1").gated()).await;
     let reading = app.get(USER).spawn();
     origin.until_seen(1).await;
     origin.reply_with(Reply::json("2"));
     app.perform("user_id=42").await.assert_success();
-    origin.let_go();
+    origin.release_one();
     let read = reading.await.unwrap();
     assert_eq!(read.status, 200);
     app.get(USER).await.assert_body(200, "2");
@@ -62,8 +62,7 @@ async fn a_variable_turns_it_off() {
 }
 
 #[tokio::test]
-async fn after_an_action_that_failed_the_origin_is_asked_and_what_was_read_is_for_when_it_is_down()
-{
+async fn a_failed_action_makes_the_entry_stale() {
     let (app, origin) = before(Reply::json("1").header("cache-control", "max-age=60")).await;
     app.get(USER).await.assert_body(200, "1");
     origin.reply_with(Reply::status(500, "{}"));
@@ -81,7 +80,7 @@ async fn after_an_action_that_failed_the_origin_is_asked_and_what_was_read_is_fo
 }
 
 #[tokio::test]
-async fn an_action_that_fails_does_not_make_what_is_kept_last_longer() {
+async fn a_failed_action_does_not_extend_the_entry() {
     let (app, origin) = before(Reply::json("1").header("cache-control", "max-age=60")).await;
     app.get(USER).await.assert_body(200, "1");
     age(&app, Duration::from_secs(359)).await;

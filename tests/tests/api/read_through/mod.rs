@@ -35,7 +35,7 @@ async fn age(app: &App, by: Duration) {
 }
 
 #[tokio::test]
-async fn the_first_reading_asks_the_origin_and_the_next_does_not() {
+async fn the_second_read_is_a_hit() {
     let (app, origin) = before(Reply::json(r#"{ "name":  "Ada" }"#)).await;
     let first = app.get(USER).await;
     first.assert_body(200, r#"{ "name":  "Ada" }"#);
@@ -71,7 +71,7 @@ async fn a_hit_is_one_redis_command() {
 }
 
 #[tokio::test]
-async fn the_origin_is_asked_with_get_for_the_user_and_told_who_asks() {
+async fn the_fetch_is_a_get_with_the_users_id() {
     let (app, origin) = before(Reply::json("{}")).await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     app.get("/api/v1/users/-7")
@@ -117,7 +117,7 @@ async fn without_an_origin_it_is_404() {
 }
 
 #[tokio::test]
-async fn faults_of_a_request_are_listed_before_the_origin_is_asked() {
+async fn request_faults_come_before_the_fetch() {
     let (app, origin) = before(Reply::json("{}")).await;
     let bad = app.get("/api/v1/users/007?expire=0&color=red");
     let answer = bad.header("if-match", "x").await;
@@ -194,7 +194,7 @@ async fn a_strangers_value_is_no_entry() {
 #[tokio::test]
 async fn a_redis_that_fails_is_503() {
     let (app, _origin) = before(Reply::json("{}")).await;
-    app.redis.stop();
+    app.redis.pause();
     let answer = app.get(USER).await;
     answer.assert_problem(503, "redis-timeout");
     assert!(

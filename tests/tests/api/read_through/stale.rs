@@ -9,7 +9,8 @@ use super::{ENTRY, USER, age, before, max_age};
 const REFRESH_FAILED: &str =
     r#""outcome":"refresh-failed","cause":"The origin answered with status 500"}"#;
 
-/// A service that has read `1`, which stays fresh for a minute, and has times of grace of 30 and 300 seconds.
+/// A service that has read `1`, which stays fresh for a minute, and has times of grace of 30 and
+/// 300 seconds.
 async fn with_entry() -> (App, Origin) {
     let (app, origin) = before(Reply::json("1").header("cache-control", "max-age=60")).await;
     app.get(USER).await.assert_body(200, "1");
@@ -17,7 +18,7 @@ async fn with_entry() -> (App, Origin) {
 }
 
 #[tokio::test]
-async fn an_old_value_is_served_while_one_request_fetches_it_anew() {
+async fn a_stale_value_is_served_during_the_fetch() {
     let (app, origin) = with_entry().await;
     age(&app, Duration::from_secs(65)).await;
     origin.reply_with(Reply::json("2").gated());
@@ -29,7 +30,7 @@ async fn an_old_value_is_served_while_one_request_fetches_it_anew() {
         assert!((65..=66).contains(&stale.number("age")));
         origin.until_seen(2).await;
     }
-    origin.let_go();
+    origin.release_one();
     until("it is fetched anew", || async {
         app.get(USER).await.text() == "2"
     })
@@ -38,7 +39,7 @@ async fn an_old_value_is_served_while_one_request_fetches_it_anew() {
 }
 
 #[tokio::test]
-async fn beyond_stale_while_revalidate_the_origin_is_waited_for() {
+async fn after_stale_while_revalidate_requests_wait_for_the_origin() {
     let (app, origin) = with_entry().await;
     age(&app, Duration::from_secs(95)).await;
     origin.reply_with(Reply::json("2"));
@@ -52,10 +53,10 @@ async fn beyond_stale_while_revalidate_the_origin_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_old_value_is_served_while_the_origin_is_down_and_then_it_is_502() {
+async fn a_stale_value_is_served_while_the_origin_is_down() {
     let (app, origin) = with_entry().await;
     age(&app, Duration::from_secs(200)).await;
-    origin.unplug().await;
+    origin.stop().await;
     let first = app.get(USER).await;
     first.assert_body(200, "1");
     let status = first.header("cache-status").unwrap();
@@ -68,13 +69,13 @@ async fn an_old_value_is_served_while_the_origin_is_down_and_then_it_is_502() {
     app.get(USER).await.assert_body(200, "1");
     age(&app, Duration::from_secs(2)).await;
     app.get(USER).await.assert_problem(502, "origin-failed");
-    origin.plug_in().await;
+    origin.restart().await;
     origin.reply_with(Reply::json("2"));
     app.get(USER).await.assert_body(200, "2");
 }
 
 #[tokio::test]
-async fn down_is_unreachable_too_slow_or_5xx_and_not_4xx() {
+async fn unreachable_slow_and_5xx_count_as_down() {
     let origin = Origin::start(Reply::json("1")).await;
     let app = App::builder().origin(&origin).var("origin_timeout", "0.3");
     let app = app.start().await;
@@ -103,7 +104,7 @@ async fn down_is_unreachable_too_slow_or_5xx_and_not_4xx() {
 }
 
 #[tokio::test]
-async fn an_origin_that_has_just_failed_is_spared_for_negative_expire() {
+async fn a_failed_origin_is_not_asked_for_negative_expire() {
     let (app, origin) = with_entry().await;
     age(&app, Duration::from_secs(100)).await;
     origin.reply_with(Reply::status(500, "{}"));

@@ -46,10 +46,7 @@ async fn a_password_that_is_missing() {
     let redis = RedisServer::start_with(&["--requirepass", PASSWORD]).await;
     let mut app = App::builder().redis(redis).start().await;
     assert_all_fail(&app, "redis-unavailable").await;
-    app.redis
-        .run::<()>(&["CONFIG", "SET", "requirepass", ""])
-        .await;
-    app.redis.log_in_with("");
+    app.redis.require_password("").await;
     assert_recovers(&app).await;
 }
 
@@ -57,23 +54,15 @@ async fn a_password_that_is_missing() {
 async fn a_password_that_is_required_later() {
     let mut app = App::start().await;
     assert_works(&app).await;
-    app.redis
-        .run::<()>(&["CONFIG", "SET", "requirepass", PASSWORD])
-        .await;
-    app.redis.log_in_with(PASSWORD);
-    app.redis
-        .run::<i64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
-        .await;
+    app.redis.require_password(PASSWORD).await;
+    app.redis.kill_clients().await;
     assert_all_fail(&app, "redis-unavailable").await;
-    app.redis
-        .run::<()>(&["CONFIG", "SET", "requirepass", ""])
-        .await;
-    app.redis.log_in_with("");
+    app.redis.require_password("").await;
     assert_recovers(&app).await;
 }
 
 #[tokio::test]
-async fn a_password_that_is_changed_is_noticed_by_the_next_connection() {
+async fn the_next_connection_notices_a_changed_password() {
     let mut redis = RedisServer::start_with(&["--requirepass", PASSWORD]).await;
     redis.log_in_with(PASSWORD);
     let mut app = App::builder()
@@ -82,13 +71,8 @@ async fn a_password_that_is_changed_is_noticed_by_the_next_connection() {
         .start()
         .await;
     assert_works(&app).await;
-    app.redis
-        .run::<()>(&["CONFIG", "SET", "requirepass", "another"])
-        .await;
-    app.redis.log_in_with("another");
-    app.redis
-        .run::<i64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
-        .await;
+    app.redis.require_password("another").await;
+    app.redis.kill_clients().await;
     assert_all_fail(&app, "redis-unavailable").await;
     assert_unlogged(&app, &[PASSWORD, "another"]).await;
 }
@@ -153,7 +137,8 @@ async fn a_user_that_may_not_touch_the_keys() {
 
 const FIRST_ACQUISITION: (&str, &str) = ("POST", "/api/v1/users/10/lock");
 
-/// This reads `ERR The user executing the script can't run this command`, without any code of its own.
+/// This reads `ERR The user executing the script can't run this command`, without any code of its
+/// own.
 #[tokio::test]
 async fn a_user_that_may_not_run_a_command_inside_a_script() {
     let setting = [WRITES[0], WRITES[1], FIRST_ACQUISITION];

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use edgelatch_tests::{App, Behaviour, FakeRedis, Loss, RedisServer, until, within};
+use edgelatch_tests::{App, Loss, Proxy, RedisServer, until, within};
 
 /// The service behind a link that loses answers when it is told to; its scripts are known to Redis.
-async fn behind_a_link() -> (App, FakeRedis) {
+async fn behind_a_link() -> (App, Proxy) {
     let redis = RedisServer::start().await;
-    let link = FakeRedis::start(Behaviour::Forward(redis.port())).await;
+    let link = Proxy::start(redis.port()).await;
     let app = App::builder()
         .redis(redis)
         .var("redis_port", &link.port().to_string())
@@ -35,12 +35,12 @@ async fn assert_free_soon(app: &App, key: &str) {
 }
 
 #[tokio::test]
-async fn an_acquisition_whose_connection_breaks_is_found_again() {
+async fn a_cut_acquisition_succeeds() {
     let (app, link) = behind_a_link().await;
     link.lose_answer_to("user:7:lock", Loss::Cut);
     let answer = app.perform("user_id=7&expire=30").await;
     answer.assert_body(200, r#"{"status":"success"}"#);
-    assert!(link.has_lost());
+    assert!(link.is_spent());
     assert!(!app.redis.exists("user:7:lock").await);
 
     link.lose_answer_to("user:8:lock", Loss::Cut);
@@ -51,7 +51,7 @@ async fn an_acquisition_whose_connection_breaks_is_found_again() {
 }
 
 #[tokio::test]
-async fn an_acquisition_whose_answer_is_lost_is_given_back() {
+async fn an_unanswered_acquisition_is_released() {
     let (app, link) = behind_a_link().await;
     for (user, call) in [
         (7, app.perform("user_id=7&expire=600")),
@@ -62,7 +62,7 @@ async fn an_acquisition_whose_answer_is_lost_is_given_back() {
         link.lose_answer_to(&key, Loss::Swallow);
         let answer = call.await;
         answer.assert_problem(503, "redis-timeout");
-        assert!(link.has_lost());
+        assert!(link.is_spent());
         assert_free_soon(&app, &key).await;
         let next = app.attempt(&format!("user_id={user}")).await;
         next.assert_body(200, r#"{"status":"success"}"#);
@@ -70,12 +70,12 @@ async fn an_acquisition_whose_answer_is_lost_is_given_back() {
 }
 
 #[tokio::test]
-async fn an_acquisition_that_a_stopped_redis_makes_later_is_given_back() {
+async fn an_acquisition_on_a_paused_redis_is_released() {
     let (app, _link) = behind_a_link().await;
-    app.redis.stop();
+    app.redis.pause();
     let answer = app.perform("user_id=7&expire=600").await;
     answer.assert_problem(503, "redis-timeout");
-    app.redis.go_on();
+    app.redis.resume();
     until("Redis has seen it", || {
         app.redis.exists("{user:7:lock}:fence")
     })
@@ -84,7 +84,7 @@ async fn an_acquisition_that_a_stopped_redis_makes_later_is_given_back() {
 }
 
 #[tokio::test]
-async fn a_lease_with_a_token_that_the_client_brought_stays_for_its_next_try() {
+async fn an_unanswered_lease_with_a_client_token_stays() {
     let (app, link) = behind_a_link().await;
     let path = "/api/v1/users/7/lock?expire=600";
     let call = || app.post(path).header("lock-token", "another-token-of-mine");
@@ -97,25 +97,25 @@ async fn a_lease_with_a_token_that_the_client_brought_stays_for_its_next_try() {
 }
 
 #[tokio::test]
-async fn a_commit_whose_connection_breaks_is_a_success() {
+async fn a_cut_commit_succeeds() {
     let (app, link) = behind_a_link().await;
     link.lose_answer_to("cache:last-action", Loss::Cut);
     let answer = app.perform("user_id=7&expire=30").await;
     answer.assert_body(200, r#"{"status":"success"}"#);
-    assert!(link.has_lost());
+    assert!(link.is_spent());
     let kept = app.get("/api/v1/users/7/cache/last-action").await;
     assert_eq!(kept.json()["fencing_token"], answer.number("fencing-token"));
     assert!(!app.redis.exists("user:7:lock").await);
 }
 
 #[tokio::test]
-async fn an_idempotent_commit_whose_connection_breaks_is_a_success_and_replayed() {
+async fn a_cut_idempotent_commit_succeeds_and_is_replayed() {
     let (app, link) = behind_a_link().await;
     let call = || app.perform("user_id=7").header("idempotency-key", "k");
     link.lose_answer_to("cache:last-action", Loss::Cut);
     let first = call().await;
     first.assert_body(200, r#"{"status":"success"}"#);
-    assert!(link.has_lost());
+    assert!(link.is_spent());
     let second = call().await;
     assert_eq!(second.header("idempotent-replayed"), Some("true"));
     assert_eq!(
@@ -125,7 +125,7 @@ async fn an_idempotent_commit_whose_connection_breaks_is_a_success_and_replayed(
 }
 
 #[tokio::test]
-async fn a_commit_whose_answer_is_lost_leaves_no_lock_and_can_be_repeated() {
+async fn an_unanswered_commit_can_be_repeated() {
     let (app, link) = behind_a_link().await;
     let call = || {
         app.perform("user_id=7&expire=600")
@@ -141,7 +141,7 @@ async fn a_commit_whose_answer_is_lost_leaves_no_lock_and_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn a_renewal_or_release_whose_connection_breaks_is_a_success() {
+async fn a_cut_renewal_or_release_succeeds() {
     let (app, link) = behind_a_link().await;
     let path = "/api/v1/users/7/lock";
     let call = |method| {
@@ -152,14 +152,14 @@ async fn a_renewal_or_release_whose_connection_breaks_is_a_success() {
     for (method, status) in [("PUT", 200), ("DELETE", 204)] {
         link.lose_answer_to("user:7:lock", Loss::Cut);
         assert_eq!(call(method).await.status, status, "{method}");
-        assert!(link.has_lost());
+        assert!(link.is_spent());
     }
     assert!(!app.redis.exists("user:7:lock").await);
 }
 
 /// What the write did is not known, so it is told and not repeated.
 #[tokio::test]
-async fn a_cache_write_whose_connection_breaks_is_503_and_happens_once() {
+async fn a_cut_cache_write_is_503_and_not_repeated() {
     let (app, link) = behind_a_link().await;
     let path = "/api/v1/users/7/cache/counter";
     app.put(path).json("1").await.assert_success();
@@ -167,18 +167,18 @@ async fn a_cache_write_whose_connection_breaks_is_503_and_happens_once() {
     link.lose_answer_to("cache:counter", Loss::Cut);
     let answer = app.put(path).json("2").await;
     answer.assert_problem(503, "redis-unavailable");
-    assert!(link.has_lost());
+    assert!(link.is_spent());
     assert_eq!(app.redis.calls("set").await, sets + 1);
     app.get(path).await.assert_body(200, "2");
 }
 
 #[tokio::test]
-async fn a_read_whose_connection_breaks_is_repeated() {
+async fn a_cut_read_is_repeated() {
     let (app, link) = behind_a_link().await;
     let path = "/api/v1/users/7/cache/profile";
     app.put(path).json("1").await.assert_success();
     app.get(path).await.assert_body(200, "1");
     link.lose_answer_to("cache:profile", Loss::Cut);
     app.get(path).await.assert_body(200, "1");
-    assert!(link.has_lost());
+    assert!(link.is_spent());
 }

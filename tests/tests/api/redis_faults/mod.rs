@@ -1,4 +1,5 @@
-//! Every failure of Redis, provoked on real servers: the right 503, in bounded time, and recovery without a restart.
+//! Every failure of Redis, provoked on real servers: the right 503, in bounded time, and recovery
+//! without a restart.
 
 mod absent;
 mod connections;
@@ -76,7 +77,8 @@ async fn assert_fails(app: &App, calls: &[(&str, &str)], slug: &str) {
     }
 }
 
-/// Asserts that everything that asks Redis fails as `slug`, and tells so twice, on an old and on a new connection.
+/// Asserts that everything that asks Redis fails as `slug`, and tells so twice, on an old and on a
+/// new connection.
 async fn assert_all_fail(app: &App, slug: &str) {
     let all = [&READS[..], &WRITES[..]].concat();
     assert_fails(app, &all, slug).await;
@@ -84,8 +86,8 @@ async fn assert_all_fail(app: &App, slug: &str) {
     assert_eq!(app.get("/healthz").await.status, 200);
 }
 
-/// Waits until it works again, and asserts that then all of it does. Each instance learns by a refusal that its connection is of no more
-/// use, so they are all asked.
+/// Waits until it works again, and asserts that then all of it does. Each instance learns by a
+/// refusal that its connection is of no more use, so they are all asked.
 async fn assert_recovers(app: &App) {
     until("it is ready again", || async {
         let asked = (0..48).map(|_| app.get("/readyz").into_future());

@@ -45,7 +45,7 @@ async fn a_replica_that_has_lost_its_master() {
 
 /// After a failover, the service finds the new master behind the same address by itself.
 #[tokio::test]
-async fn a_master_that_becomes_a_replica_and_a_master_again_under_load() {
+async fn a_failover_under_load() {
     let app = App::start().await;
     let master = RedisServer::start().await;
     let port = master.port().to_string();

@@ -1,4 +1,5 @@
-//! A server that does not answer: it costs a request `redis_timeout` once, whatever it had in mind to send.
+//! A server that does not answer: it costs a request `redis_timeout` once, whatever it had in mind
+//! to send.
 
 use std::time::Duration;
 
@@ -12,22 +13,22 @@ use super::{
 async fn stopped() {
     let app = App::start().await;
     assert_works(&app).await;
-    app.redis.stop();
+    app.redis.pause();
     let all = [&READS[..], &WRITES[..]].concat();
     // The first time on a connection that works, the second time on one that is never made.
     assert_fails(&app, &all, "redis-timeout").await;
     assert_fails(&app, &all, "redis-timeout").await;
     assert_eq!(app.get("/healthz").await.status, 200);
-    app.redis.go_on();
+    app.redis.resume();
     assert_recovers(&app).await;
 }
 
 #[tokio::test]
 async fn stopped_before_the_first_request() {
     let app = App::start().await;
-    app.redis.stop();
+    app.redis.pause();
     assert_fails(&app, &WRITES, "redis-timeout").await;
-    app.redis.go_on();
+    app.redis.resume();
     assert_recovers(&app).await;
 }
 
@@ -51,11 +52,11 @@ fn assert_waited_once(app: &App, answer: &Answer) {
 }
 
 #[tokio::test]
-async fn a_stopped_redis_costs_every_request_its_time_once() {
+async fn a_paused_redis_costs_each_request_one_timeout() {
     let app = App::start().await;
     app.put("/api/v1/users/7/cache/profile").json("{}").await;
     app.redis.run::<()>(&["SCRIPT", "FLUSH"]).await;
-    app.redis.stop();
+    app.redis.pause();
     let patient = app.perform("user_id=7&timeout=30").spawn();
     let idempotent = app
         .perform("user_id=8&timeout=30")
@@ -72,7 +73,7 @@ async fn a_stopped_redis_costs_every_request_its_time_once() {
 }
 
 #[tokio::test]
-async fn a_redis_that_stops_while_somebody_waits_for_a_lock_is_told_at_once() {
+async fn a_waiter_notices_a_paused_redis() {
     let app = App::start().await;
     app.post("/api/v1/users/7/lock?expire=60").await;
     let waiting = app.perform("user_id=7&timeout=30").spawn();
@@ -81,7 +82,7 @@ async fn a_redis_that_stops_while_somebody_waits_for_a_lock_is_told_at_once() {
         app.redis.calls("evalsha").await > tries + 2
     })
     .await;
-    app.redis.stop();
+    app.redis.pause();
     let (answer, took) = edgelatch_tests::within(Duration::from_millis(1600), waiting).await;
     assert_eq!(answer.unwrap().status, 503);
     assert!(took >= Duration::from_millis(900), "{took:?}");
@@ -90,14 +91,14 @@ async fn a_redis_that_stops_while_somebody_waits_for_a_lock_is_told_at_once() {
 #[tokio::test]
 async fn many_requests_at_once_wait_as_long_as_one() {
     let app = App::start().await;
-    app.redis.stop();
+    app.redis.pause();
     let calls: Vec<_> = (0..40)
         .map(|user| app.perform(&format!("user_id={user}")).spawn())
         .collect();
     for call in calls {
         assert_waited_once(&app, &call.await.unwrap());
     }
-    app.redis.go_on();
+    app.redis.resume();
     assert_recovers(&app).await;
 }
 
@@ -114,15 +115,15 @@ async fn is_free(app: &App) -> bool {
 }
 
 #[tokio::test]
-async fn a_redis_that_stops_mid_action_costs_the_commit_its_time_once() {
+async fn a_paused_redis_costs_the_commit_one_timeout() {
     let (app, origin, acting) = gated_action(Reply::json("1")).await;
-    app.redis.stop();
-    origin.let_go();
+    app.redis.pause();
+    origin.release_one();
     let answer = acting.await.unwrap();
     answer.assert_problem(503, "redis-timeout");
     let after_action = answer.took.as_secs_f64() * 1000.0 - answer.timing("action");
     assert!(after_action < 1500.0, "{answer:?}");
-    app.redis.go_on();
+    app.redis.resume();
     let (_, took) = edgelatch_tests::within(
         Duration::from_secs(5),
         until("the lock is free", || is_free(&app)),
@@ -132,15 +133,15 @@ async fn a_redis_that_stops_mid_action_costs_the_commit_its_time_once() {
 }
 
 #[tokio::test]
-async fn a_redis_that_stops_while_an_action_fails_leaves_no_lock_behind() {
+async fn a_failed_action_on_a_paused_redis_leaves_no_lock() {
     let (app, origin, acting) = gated_action(Reply::Plain(500, "", bytes::Bytes::new())).await;
-    app.redis.stop();
-    origin.let_go();
+    app.redis.pause();
+    origin.release_one();
     let answer = acting.await.unwrap();
     answer.assert_problem(502, "origin-failed");
     let after_action = answer.took.as_secs_f64() * 1000.0 - answer.timing("action");
     assert!(after_action < 1500.0, "{answer:?}");
-    app.redis.go_on();
+    app.redis.resume();
     edgelatch_tests::within(
         Duration::from_secs(5),
         until("the lock is free", || is_free(&app)),
@@ -149,21 +150,21 @@ async fn a_redis_that_stops_while_an_action_fails_leaves_no_lock_behind() {
 }
 
 #[tokio::test]
-async fn a_redis_that_goes_on_in_time_is_not_noticed_by_an_action() {
+async fn a_short_pause_of_redis_goes_unnoticed() {
     let origin = Origin::start(Reply::Gated(Box::new(Reply::json("1")))).await;
     let app = App::builder().origin(&origin).start().await;
     let acting = app.perform("user_id=7&expire=6").spawn();
     origin.until_seen(1).await;
-    app.redis.stop();
+    app.redis.pause();
     // The first renewal comes after 2 s and gets no answer; there is time for another.
     tokio::time::sleep(Duration::from_millis(2500)).await;
-    app.redis.go_on();
+    app.redis.resume();
     let renewals = app.redis.calls("pexpire").await;
     until("it is renewed", || async {
         app.redis.calls("pexpire").await > renewals
     })
     .await;
-    origin.let_go();
+    origin.release_one();
     let answer = acting.await.unwrap();
     answer.assert_body(200, r#"{"status":"success","result":1}"#);
 }

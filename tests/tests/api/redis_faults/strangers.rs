@@ -7,7 +7,7 @@ async fn put_list(app: &App, key: &str) {
 }
 
 #[tokio::test]
-async fn a_list_at_the_locks_key_is_a_lock_held_by_someone_else() {
+async fn a_list_at_the_lock_key_is_a_foreign_lock() {
     let app = App::start().await;
     put_list(&app, "user:7:lock").await;
     let answer = app.perform("user_id=7&timeout=0").await;
@@ -44,7 +44,7 @@ async fn a_list_at_the_fences_key_is_503() {
 }
 
 #[tokio::test]
-async fn nonsense_at_the_fences_key_is_a_fence_that_was_lost() {
+async fn a_malformed_fence_counts_as_lost() {
     let app = App::start().await;
     let before = app.perform("user_id=7").await.number("fencing-token");
     for nonsense in ["", "x", "1", "1 2", "-1 x y", "1e99 x y", "nan x y"] {

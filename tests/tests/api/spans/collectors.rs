@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use edgelatch_tests::{App, Collector, manifest_with_spans, on_spin, refusal, within};
+use edgelatch_tests::{App, AppBuilder, Collector, manifest_with_spans, on_spin, refusal, within};
 use tokio::net::TcpListener;
 
 use super::{in_trace, of_component, trace, traced};
@@ -19,15 +19,9 @@ async fn assert_serves(app: &App) {
     assert!(took > Duration::ZERO);
 }
 
-fn exporting_to(port: u16) -> edgelatch_tests::AppBuilder {
-    App::builder()
-        .patient()
-        .with_spans()
-        .environment(
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-            &format!("http://127.0.0.1:{port}"),
-        )
-        .environment("OTEL_BSP_SCHEDULE_DELAY", "20")
+fn exporting_to(port: u16) -> AppBuilder {
+    let url = format!("http://127.0.0.1:{port}");
+    App::builder().patient().with_spans().exporting_to(&url)
 }
 
 #[tokio::test]
@@ -57,7 +51,7 @@ async fn a_collector_that_does_not_answer_delays_nothing() {
 }
 
 #[tokio::test]
-async fn without_a_collector_there_are_no_spans_and_everything_else() {
+async fn the_service_works_without_a_collector() {
     let app = App::builder().patient().with_spans().start().await;
     assert_serves(&app).await;
 }

@@ -3,9 +3,10 @@
 use edgelatch_tests::{App, Collector, Origin, Reply, Span, on_spin, root};
 use serde_json::{Value, json};
 
-use super::{in_trace, is_component_s, named, names, of_component, outcome, trace, traced};
+use super::{
+    PERFORM, in_trace, is_component_s, named, names, of_component, outcome, trace, traced,
+};
 
-const PERFORM: &str = "POST /api/v1/users/perform-action";
 const ATTEMPT: &str = "POST /api/v1/users/attempt-action";
 const LEASE: &str = "POST /api/v1/users/{user_id}/lock";
 
@@ -27,7 +28,11 @@ async fn spans_of_an_action_that_succeeds() {
     let expected = [
         (
             "lock wait",
-            json!({"edgelatch.lock.acquired": true, "edgelatch.fencing_token": token, "edgelatch.outcome": "success"}),
+            json!({
+                "edgelatch.lock.acquired": true,
+                "edgelatch.fencing_token": token,
+                "edgelatch.outcome": "success",
+            }),
         ),
         (
             "action",
@@ -57,7 +62,7 @@ async fn spans_of_an_action_that_succeeds() {
 }
 
 #[tokio::test]
-async fn the_status_is_the_one_that_was_answered_also_where_it_is_the_origins() {
+async fn the_span_has_the_answered_status() {
     let collector = Collector::start().await;
     let origin = Origin::start(Reply::status(404, r#"{"error":"no such order"}"#)).await;
     let app = traced(&collector).var("origin_passthrough", "true");
@@ -72,7 +77,7 @@ async fn the_status_is_the_one_that_was_answered_also_where_it_is_the_origins() 
 }
 
 #[tokio::test]
-async fn a_lock_that_was_not_had_is_an_error_of_the_wait_and_not_of_the_request() {
+async fn a_held_lock_fails_the_wait_span_only() {
     let collector = Collector::start().await;
     let app = traced(&collector).start().await;
     app.post("/api/v1/users/7/lock?expire=60").await;
@@ -159,7 +164,7 @@ async fn a_lock_that_was_lost_is_an_error_of_the_commit() {
     let call = in_trace(app.perform("user_id=7&expire=60"), &trace(1)).spawn();
     origin.until_seen(1).await;
     let _: i64 = app.redis.run(&["DEL", "user:7:lock"]).await;
-    origin.let_go();
+    origin.release_one();
     assert_eq!(call.await.unwrap().status, 409);
     let spans = of_component(&collector, &trace(1)).await;
     assert_eq!(named(&spans, "action").error, None);
@@ -189,7 +194,7 @@ async fn an_action_that_is_stopped_ends_its_span() {
 }
 
 #[tokio::test]
-async fn a_redis_that_fails_is_an_error_of_the_wait_and_of_the_request() {
+async fn a_redis_failure_fails_wait_and_request_spans() {
     let collector = Collector::start().await;
     let mut app = traced(&collector).start().await;
     app.redis.kill();
@@ -202,7 +207,7 @@ async fn a_redis_that_fails_is_an_error_of_the_wait_and_of_the_request() {
 }
 
 #[tokio::test]
-async fn requests_that_have_no_route_or_no_settings_have_a_span() {
+async fn every_request_has_a_span() {
     let collector = Collector::start().await;
     let app = traced(&collector).start().await;
     for (number, method, path, name, outcome_is) in [
@@ -316,11 +321,11 @@ async fn spans_have_the_documented_names_and_attributes() {
 }
 
 #[tokio::test]
-async fn without_the_feature_the_host_s_span_is_the_only_one() {
+async fn without_the_feature_only_the_host_makes_a_span() {
     let collector = Collector::start().await;
     let app = App::builder()
         .patient()
-        .exporting_to(&collector)
+        .exporting_to(&collector.url())
         .start()
         .await;
     in_trace(app.perform("user_id=7"), &trace(1)).await;

@@ -1,13 +1,16 @@
 //! Spans: the component that makes some of its own, and a collector that gets them.
 //!
-//! On Spin the host's spans are others, and a component of WASI 0.3 is not told which of them it is in: there, the component's spans
-//! belong below the caller's.
+//! On Spin the host's spans are others, and a component of WASI 0.3 is not told which of them it is
+//! in: there, the component's spans belong below the caller's.
 
 mod collectors;
 mod contents;
 mod tree;
 
 use edgelatch_tests::{App, AppBuilder, Call, Collector, Span};
+
+/// The route of an action, which names its span.
+const PERFORM: &str = "POST /api/v1/users/perform-action";
 
 /// The caller's span.
 const CALLER: &str = "00f067aa0ba902b7";
@@ -17,7 +20,7 @@ fn traced(collector: &Collector) -> AppBuilder {
     App::builder()
         .patient()
         .with_spans()
-        .exporting_to(collector)
+        .exporting_to(&collector.url())
 }
 
 /// A trace id that ends like this.
@@ -31,7 +34,8 @@ fn in_trace(call: Call, trace_id: &str) -> Call {
     call.header("traceparent", &format!("00-{trace_id}-{CALLER}-01"))
 }
 
-/// The component's spans of a trace, once the request's own is among them, which is the last to end.
+/// The component's spans of a trace, once the request's own is among them, which is the last to
+/// end.
 async fn of_component(collector: &Collector, trace_id: &str) -> Vec<Span> {
     let ended = |spans: &[Span]| spans.iter().any(is_request);
     let mut spans = collector.trace(trace_id, ended).await;

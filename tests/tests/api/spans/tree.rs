@@ -2,9 +2,9 @@
 
 use edgelatch_tests::{Collector, Origin, Reply, Span, on_spin, until};
 
-use super::{CALLER, in_trace, is_request, named, names, of_component, trace, traced, with_id};
-
-const PERFORM: &str = "POST /api/v1/users/perform-action";
+use super::{
+    CALLER, PERFORM, in_trace, is_request, named, names, of_component, trace, traced, with_id,
+};
 
 /// Asserts that the request's span is below the host's, and that below the caller's.
 fn assert_below_caller(all: &[Span], request: &Span) {
@@ -76,7 +76,7 @@ async fn the_origin_is_told_of_the_action_s_span() {
 }
 
 #[tokio::test]
-async fn a_fetch_is_below_the_request_and_the_origin_is_told_of_it() {
+async fn the_fetch_span_is_the_requests_child() {
     let collector = Collector::start().await;
     let origin = Origin::start(Reply::json("{}")).await;
     let app = traced(&collector).origin(&origin).start().await;
@@ -121,7 +121,7 @@ async fn without_a_caller_s_trace_there_is_one_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_trace_that_the_caller_does_not_record_is_not_recorded() {
+async fn an_unsampled_trace_stays_unsampled() {
     let collector = Collector::start().await;
     let origin = Origin::start(Reply::json("{}")).await;
     let app = traced(&collector).origin(&origin).start().await;
@@ -150,7 +150,7 @@ async fn requests_at_once_in_one_instance_do_not_mix() {
         .collect();
     origin.until_seen(calls.len()).await;
     for call in calls {
-        origin.let_go();
+        origin.release_one();
         drop(call);
     }
     for number in 10..20 {

@@ -1,28 +1,29 @@
-//! The storm: carries out the faults, one after the other, and in the end looks at what is left.
+//! The nemesis (Jepsen's word): injects the faults, one after the other, and at the end looks for
+//! leftovers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::history::{Happened, Operation, Verb};
-use super::plan::{self, Fault, Kind};
+use super::history::{InjectedFault, Operation, Verb};
+use super::plan::{self, Fault, FaultKind};
 use super::{Run, USERS};
-use crate::{Proxy, RedisServer, Service, Weather};
+use crate::{Network, Proxy, RedisServer, Service};
 
-/// How long something that happens once waits for something to happen to.
+/// How long a fault that affects one command waits for a command.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// By then every lock has expired: the longest time to live, and what a cleaning up may take.
+/// By then every lock has expired: the longest time to live, and the time of a cleanup.
 const LAST_EXPIRY: Duration = Duration::from_secs(5);
 
-pub(super) struct Storm {
+pub(super) struct Nemesis {
     run: Arc<Run>,
     redis: RedisServer,
     proxies: [Proxy; 2],
     services: [Service; 2],
 }
 
-impl Storm {
+impl Nemesis {
     pub(super) fn new(
         run: Arc<Run>,
         redis: RedisServer,
@@ -37,19 +38,19 @@ impl Storm {
         }
     }
 
-    /// All faults of the plan, each when its time has come, until the run is over.
-    pub(super) async fn rage(mut self) -> Self {
+    /// Injects all faults of the plan until the run is over.
+    pub(super) async fn run(mut self) -> Self {
         let options = self.run.options;
         for fault in plan::faults(options.seed, options.faults, options.actions) {
             while self.run.answered.load(Ordering::Relaxed) < fault.after_actions {
-                if !self.run.goes_on() {
+                if !self.run.is_running() {
                     return self;
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             let from = self.run.recorder.now();
-            self.strike(fault).await;
-            let happened = Happened {
+            self.inject(fault).await;
+            let injected = InjectedFault {
                 kind: fault.kind,
                 service: fault.service,
                 from,
@@ -57,92 +58,72 @@ impl Storm {
             };
             self.run
                 .recorder
-                .note(|history| history.faults.push(happened));
+                .note(|history| history.faults.push(injected));
         }
         self
     }
 
-    async fn strike(&mut self, fault: Fault) {
+    async fn inject(&mut self, fault: Fault) {
         let proxy = &self.proxies[fault.service];
+        let mut network = Network::default();
         match fault.kind {
-            Kind::KillRedis => {
+            FaultKind::KillRedis => {
                 self.redis.kill();
-                tokio::time::sleep(fault.lasts).await;
+                tokio::time::sleep(fault.duration).await;
                 self.redis.restart().await;
             }
-            Kind::StopRedis => {
-                self.redis.stop();
-                tokio::time::sleep(fault.lasts).await;
-                self.redis.go_on();
+            FaultKind::StopRedis => {
+                self.redis.pause();
+                tokio::time::sleep(fault.duration).await;
+                self.redis.resume();
             }
-            Kind::CutAll => proxy.cut_all(),
-            Kind::CutCommand => {
+            FaultKind::CutAll => proxy.cut_all(),
+            FaultKind::CutCommand => {
                 proxy.cut_next_command();
                 self.until_spent(fault).await;
             }
-            Kind::CutReply => {
+            FaultKind::CutReply => {
                 proxy.cut_next_reply();
                 self.until_spent(fault).await;
             }
-            Kind::LateCommand => {
+            FaultKind::LateCommand => {
                 let held = proxy.hold_next_command(&lock(fault.user));
                 self.until_spent(fault).await;
-                tokio::time::sleep(fault.lasts).await;
+                tokio::time::sleep(fault.duration).await;
                 held.deliver();
             }
-            Kind::Delay => {
-                let delay = fault.lasts / 5;
-                self.weather(
-                    fault,
-                    Weather {
-                        delay,
-                        ..Weather::default()
-                    },
-                )
-                .await;
+            FaultKind::Delay => {
+                network.delay = fault.duration / 5;
+                self.with_network(fault, network).await;
             }
-            Kind::Blackhole => {
-                let blackhole = true;
-                self.weather(
-                    fault,
-                    Weather {
-                        blackhole,
-                        ..Weather::default()
-                    },
-                )
-                .await;
+            FaultKind::Blackhole => {
+                network.blackhole = true;
+                self.with_network(fault, network).await;
             }
-            Kind::Halves => {
-                let halves = true;
-                self.weather(
-                    fault,
-                    Weather {
-                        halves,
-                        ..Weather::default()
-                    },
-                )
-                .await;
+            FaultKind::Halves => {
+                network.halves = true;
+                self.with_network(fault, network).await;
             }
-            Kind::FlushScripts => self.run_on_redis(&["SCRIPT", "FLUSH"]).await,
-            Kind::KillClients => {
+            FaultKind::FlushScripts => self.run_on_redis(&["SCRIPT", "FLUSH"]).await,
+            FaultKind::KillClients => {
                 self.run_on_redis(&["CLIENT", "KILL", "TYPE", "normal"])
                     .await;
             }
-            Kind::DeleteLock => self.run_on_redis(&["DEL", &lock(fault.user)]).await,
-            Kind::KillService => {
+            FaultKind::DeleteLock => self.run_on_redis(&["DEL", &lock(fault.user)]).await,
+            FaultKind::KillService => {
                 let service = &mut self.services[fault.service];
                 service.kill();
-                tokio::time::sleep(fault.lasts).await;
+                tokio::time::sleep(fault.duration).await;
                 tokio::task::block_in_place(|| service.restart());
             }
         }
     }
 
-    async fn weather(&self, fault: Fault, weather: Weather) {
+    async fn with_network(&self, fault: Fault, network: Network) {
         let proxy = &self.proxies[fault.service];
-        proxy.set_weather(weather);
-        tokio::time::sleep(fault.lasts).await;
-        proxy.set_weather(Weather::default());
+        proxy.set_network(network);
+        tokio::time::sleep(fault.duration).await;
+        proxy.set_network(Network::default());
     }
 
     async fn until_spent(&self, fault: Fault) {
@@ -158,17 +139,15 @@ impl Storm {
         self.redis.run::<redis::Value>(words).await;
     }
 
-    /// Waits until every lock must be free, then looks at what is left, and at each user's last action.
-    pub(super) async fn calm(&mut self) {
+    /// Waits until every lock must be free. Then it records leftovers and each user's last action.
+    pub(super) async fn settle(&mut self) {
         let began = self.run.recorder.now();
         while !self.held_locks().await.is_empty() && self.run.recorder.now() < began + LAST_EXPIRY {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let mut leftovers = self.held_locks().await;
-        for key in self.redis.run::<Vec<String>>(&["KEYS", "*"]).await {
-            if self.redis.run::<i64>(&["PTTL", &key]).await == -1 {
-                leftovers.push(format!("{key} has no expiry"));
-            }
+        for key in self.redis.keys_without_expiry().await {
+            leftovers.push(format!("{key} has no expiry"));
         }
         self.run
             .recorder
