@@ -1,9 +1,10 @@
 //! The command line: `edgelatch-host up`, with the flags of `spin up` that make sense here.
 //!
-//! A flag of `spin up` that this host does not have (`--tls-cert`, `--key-value`, `--build`, ...) is refused by name,
-//! as clap does with any unknown one.
+//! A flag of `spin up` that this host lacks (`--tls-cert`, `--key-value`, `--build`, ...) is
+//! refused by name, like any flag that clap does not know.
 //!
-//! Follows Spin's `src/commands/up.rs`, `crates/trigger/src/cli.rs` and `crates/trigger-http/src/lib.rs`.
+//! Follows Spin's `src/commands/up.rs`, `crates/trigger/src/cli.rs` and
+//! `crates/trigger-http/src/lib.rs`.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
@@ -13,9 +14,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 
-use crate::ranges::{Choice, parse_count, parse_time};
+use crate::config::ranges::{ValueOrRange, parse_count, parse_time};
 
-/// Runs a Spin HTTP application where the `spin` command is absent.
+/// Runs a Spin HTTP application without the `spin` command.
 #[derive(Parser)]
 #[command(name = "edgelatch-host", version)]
 pub(crate) struct Cli {
@@ -23,7 +24,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Starts the application and serves it until Ctrl-C or SIGTERM.
@@ -33,15 +34,26 @@ pub(crate) enum Command {
 /// The flags of `up`, named as in `spin up`.
 #[derive(Args)]
 pub(crate) struct Up {
-    /// The manifest, or the folder it is in
-    #[arg(short = 'f', long = "from", aliases = ["from-file", "file"], default_value = "spin.toml", value_name = "APPLICATION")]
+    /// The manifest, or its folder
+    #[arg(
+        short = 'f',
+        long = "from",
+        aliases = ["from-file", "file"],
+        default_value = "spin.toml",
+        value_name = "APPLICATION"
+    )]
     pub(crate) from: PathBuf,
 
     /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, env = "SPIN_HTTP_LISTEN_ADDR", default_value = "127.0.0.1:3000", value_parser = parse_listen_addr)]
+    #[arg(
+        long,
+        env = "SPIN_HTTP_LISTEN_ADDR",
+        default_value = "127.0.0.1:3000",
+        value_parser = parse_listen_addr
+    )]
     pub(crate) listen: SocketAddr,
 
-    /// If the port is taken, try the next ones, ten in all
+    /// If the port is taken, try the next nine
     #[arg(long)]
     pub(crate) find_free_port: bool,
 
@@ -49,8 +61,12 @@ pub(crate) struct Up {
     #[arg(long, env = "RUNTIME_CONFIG_FILE", value_name = "FILE")]
     pub(crate) runtime_config_file: Option<PathBuf>,
 
-    /// Value of a variable; may be repeated, the last one of a name counts
-    #[arg(long, value_name = "KEY=VALUE | KEY=@FILE | @FILE.json | @FILE.toml", value_parser = parse_variable)]
+    /// Value of a variable; may be repeated, the last value of a name counts
+    #[arg(
+        long,
+        value_name = "KEY=VALUE | KEY=@FILE | @FILE.json | @FILE.toml",
+        value_parser = parse_variable
+    )]
     variable: Vec<VariableSource>,
 
     /// Environment variable for all components
@@ -61,36 +77,47 @@ pub(crate) struct Up {
     #[arg(short = 'c', long = "component-id", value_name = "ID")]
     pub(crate) component_ids: Vec<String>,
 
-    /// Requests to send to one instance before it is dropped; a number or a range such as 64..128
+    /// Requests to one instance before it is dropped; a number or a range such as 64..128
     #[arg(long, default_value = "128", value_parser = parse_count)]
-    pub(crate) max_instance_reuse_count: Choice<usize>,
+    pub(crate) max_instance_reuse_count: ValueOrRange<usize>,
 
-    /// Requests to send to one instance at the same time; a number or a range
+    /// Requests to one instance at the same time; a number or a range
     #[arg(long, default_value = "16", value_parser = parse_count)]
-    pub(crate) max_instance_concurrent_reuse_count: Choice<usize>,
+    pub(crate) max_instance_concurrent_reuse_count: ValueOrRange<usize>,
 
-    /// How long an idle instance waits for another request; seconds, or with a unit (s, ms, us, ns), or a range
+    /// How long an idle instance waits for another request; a number (unit s, ms, us or ns; default
+    /// s) or a range
     #[arg(long, default_value = "1s", value_parser = parse_time)]
-    pub(crate) idle_instance_timeout: Choice<Duration>,
+    pub(crate) idle_instance_timeout: ValueOrRange<Duration>,
 
-    /// How long a request may take; none unless given
+    /// How long a request may take; no limit by default
     #[arg(long, value_parser = parse_time)]
-    pub(crate) request_timeout: Option<Choice<Duration>>,
+    pub(crate) request_timeout: Option<ValueOrRange<Duration>>,
 
     /// Bytes of memory that an instance may grow to
     #[arg(long, env = "SPIN_MAX_INSTANCE_MEMORY")]
     pub(crate) max_instance_memory: Option<usize>,
 
     /// Size of the buffer of an HTTP/1 connection, in bytes, at least 8192
-    #[arg(long, env = "SPIN_HTTP1_MAX_BUF_SIZE", value_parser = clap::value_parser!(u64).range(8192..))]
+    #[arg(
+        long,
+        env = "SPIN_HTTP1_MAX_BUF_SIZE",
+        value_parser = clap::value_parser!(u64).range(8192..)
+    )]
     pub(crate) http1_max_buf_size: Option<u64>,
 
-    /// Let components make spans (wasi:otel, which is experimental); OTEL_EXPORTER_OTLP_ENDPOINT says where they go
+    /// Let components make spans (wasi:otel, which is experimental); OTEL_EXPORTER_OTLP_ENDPOINT
+    /// names the collector
     #[arg(long)]
     pub(crate) experimental_wasi_otel: bool,
 
     /// Do not keep compiled components for the next start
-    #[arg(long, env = "DISABLE_WASMTIME_CACHE", value_parser = clap::builder::BoolishValueParser::new(), conflicts_with = "cache")]
+    #[arg(
+        long,
+        env = "DISABLE_WASMTIME_CACHE",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        conflicts_with = "cache"
+    )]
     pub(crate) disable_cache: bool,
 
     /// Configuration file of the cache of compiled components
@@ -109,17 +136,17 @@ pub(crate) struct Up {
     #[arg(short, long, aliases = ["sh", "shush"])]
     pub(crate) quiet: bool,
 
-    /// Taken for the sake of `spin up`'s callers: this host keeps no state
+    /// Accepted without effect, as this host keeps no state
     #[arg(long, value_name = "DIR")]
     state_dir: Option<String>,
 
-    /// Only the empty value is taken: this host writes no log files
+    /// Only the empty value is accepted, as this host writes no log files
     #[arg(short = 'L', long, env = "SPIN_LOG_DIR", value_name = "DIR")]
     log_dir: Option<String>,
 }
 
 impl Up {
-    /// Refuses what cannot be seen from a single flag.
+    /// Checks what clap cannot check.
     pub(crate) fn check(&self) -> Result<()> {
         ensure!(
             self.log_dir.as_deref().unwrap_or("").is_empty(),
@@ -128,13 +155,14 @@ impl Up {
         for name in ["SPIN_TLS_CERT", "SPIN_TLS_KEY", "SPIN_ALWAYS_BUILD"] {
             ensure!(
                 std::env::var_os(name).is_none(),
-                "environment variable {name} is set, but its feature is not supported by this host"
+                "environment variable {name} is set, \
+                 but its feature is not supported by this host"
             );
         }
         Ok(())
     }
 
-    /// All `--variable`s in one table.
+    /// The values of all `--variable` flags, by name.
     pub(crate) fn variables(&self) -> Result<HashMap<String, String>> {
         let mut variables = HashMap::new();
         for source in &self.variable {
@@ -143,13 +171,13 @@ impl Up {
         Ok(variables)
     }
 
-    /// Whether a component's output is shown.
-    pub(crate) fn shows(&self, component: &str) -> bool {
+    /// Whether a component's stdout and stderr are shown.
+    pub(crate) fn shows_output_of(&self, component: &str) -> bool {
         !self.quiet && (self.follow.is_empty() || self.follow.iter().any(|id| id == component))
     }
 }
 
-/// Where the values of a `--variable` are.
+/// The value of one `--variable` flag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum VariableSource {
     Literal(String, String),
@@ -164,7 +192,7 @@ impl VariableSource {
             std::fs::read_to_string(path)
                 .with_context(|| format!("--variable: cannot read {}", path.display()))
         };
-        // The parsers' messages are left out: they show the text, which may hold secrets.
+        // The parsers' messages are not shown: they have parts of the text, which may be secret.
         let malformed =
             |path: &Path| format!("--variable: {} is not a table of strings", path.display());
         match self {
@@ -210,7 +238,7 @@ fn parse_key_value(text: &str) -> Result<(String, String)> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// A name may stand for several addresses: 127.0.0.1 is preferred, as in Spin.
+/// Of the addresses of a name, 127.0.0.1 is preferred, as in Spin.
 fn parse_listen_addr(text: &str) -> Result<SocketAddr> {
     let addresses: Vec<SocketAddr> = text.to_socket_addrs()?.collect();
     let loopback = addresses
@@ -235,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_is_consistent() {
+    fn the_flags_are_consistent() {
         <Cli as clap::CommandFactory>::command().debug_assert();
     }
 
@@ -271,9 +299,9 @@ mod tests {
 
     #[test]
     fn followed_components() {
-        assert!(up(&[]).shows("a"));
-        assert!(!up(&["--quiet"]).shows("a"));
-        assert!(!up(&["--follow", "b"]).shows("a"));
+        assert!(up(&[]).shows_output_of("a"));
+        assert!(!up(&["--quiet"]).shows_output_of("a"));
+        assert!(!up(&["--follow", "b"]).shows_output_of("a"));
     }
 
     #[test]

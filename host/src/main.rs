@@ -1,34 +1,35 @@
-//! `edgelatch-host`: runs a Spin HTTP application where the `spin` command is absent, in tests for one.
+//! `edgelatch-host`: runs a Spin HTTP application without the `spin` command, for tests and first
+//! tries. It is not for production.
 //!
-//! It is an embedding of the crates that Spin 4.1 is made of, and behaves like it towards the component and its
-//! clients; what it cannot do, it refuses by name at the start. The modules say which file of Spin each follows.
+//! It embeds the crates that Spin 4.1 is made of. Components and clients see the behaviour of Spin.
+//! Features of Spin that it lacks are refused by name at the start. Each module names the file of
+//! Spin that it follows.
+//!
+//! The modules are layers, and imports only point down (`tests/layers.rs` checks it):
+//!
+//! - `up`: the command; puts everything together
+//! - `cli`: its flags
+//! - `server`: receives requests and routes them to components
+//! - `runtime`: compiles components, and makes, reuses and drops their instances
+//! - `imports`: the interfaces that a component imports: Redis, HTTP, variables, spans
+//! - `config`: `spin.toml`, `runtime-config.toml`, variables, allowed hosts
+//! - `telemetry`: exports spans
+//! - `net`: the HTTP client, and the cap on connections
 
-mod allowed_hosts;
-mod bindings;
 mod cli;
-mod engine;
-mod files;
-mod guest;
-mod instances;
-mod logs;
-mod manifest;
-mod outbound;
-mod outbound_http;
-mod ranges;
-mod redis;
-mod request;
-mod routes;
-mod runtime_config;
+mod config;
+mod imports;
+mod net;
+mod runtime;
 mod server;
 mod telemetry;
 mod up;
-mod variables;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command};
+use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let Command::Up(arguments) = Cli::parse().command;

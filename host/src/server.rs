@@ -1,11 +1,17 @@
-//! The HTTP server: HTTP/1.1 and HTTP/2 without TLS on one port, the host's own paths, and the way from a request to
-//! what answers it.
+//! The HTTP server: HTTP/1.1 and HTTP/2 without TLS on one port. It routes each request to a
+//! component, and answers the host's own paths.
 //!
-//! A request that is not even addressed to the application (no `Host`) ends its connection without an answer, a
-//! component that fails is a 500 without a body, and a client that goes away does not stop the component: all as in
-//! Spin. TLS is left out on purpose.
+//! As in Spin:
+//! - A request without `Host` ends its connection without a response.
+//! - A component that fails is a 500 without a body.
+//! - A client that disconnects does not stop the component.
+//!
+//! TLS is left out on purpose.
 //!
 //! Follows Spin's `crates/trigger-http/src/server.rs`.
+
+mod request;
+pub(crate) mod routes;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -27,29 +33,28 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 
-use crate::instances::Handler;
-use crate::manifest::{StaticResponse, Target};
-use crate::request;
-use crate::routes::{Routes, WELL_KNOWN};
+use crate::config::manifest::{StaticResponse, Target};
+use crate::runtime::instances::Handler;
 use crate::telemetry::{RequestSpan, Telemetry};
+use routes::{HOST_PATHS, Routes};
 
 /// Ports that `--find-free-port` tries.
 const PORTS_TO_TRY: u16 = 10;
 
-/// How long requests that are under way when the host is told to stop may still take.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long running requests may still take once the host has been told to stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-type Body = UnsyncBoxBody<Bytes, wasmtime::Error>;
+type ResponseBody = UnsyncBoxBody<Bytes, wasmtime::Error>;
 
-/// The application, ready to answer.
+/// The application, ready to serve.
 pub(crate) struct Server {
-    /// What is served where.
+    /// The application's routes.
     pub(crate) routes: Routes,
     /// By component id.
     pub(crate) handlers: BTreeMap<String, Handler>,
-    /// Where the spans of requests go.
+    /// The exporter of the spans of requests.
     pub(crate) telemetry: Telemetry,
-    /// Bytes; hyper's own choice unless given.
+    /// In bytes; `None` is hyper's default.
     pub(crate) http1_max_buf_size: Option<usize>,
 }
 
@@ -71,12 +76,13 @@ pub(crate) async fn listen(address: SocketAddr, find_free_port: bool) -> Result<
         bail!("{address} is already in use, and so are the ports after it");
     }
     bail!(
-        "{address} is already in use; take another with --listen, or the next free one with --find-free-port"
+        "{address} is already in use; take another with --listen, \
+         or the next free one with --find-free-port"
     );
 }
 
 impl Server {
-    /// Serves until `stop` is done, then lets requests under way end, for a short time.
+    /// Serves until `stop` resolves, then waits a short time for running requests to end.
     pub(crate) async fn serve(
         self: Arc<Self>,
         listener: TcpListener,
@@ -97,14 +103,14 @@ impl Server {
                     );
                 }
                 Err(error) => {
-                    // Out of file descriptors, say: it passes when connections end. Spin gives up here.
+                    // For instance out of file descriptors, until connections end. Spin stops here.
                     eprintln!("Cannot accept a connection: {error}");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
         }
         drop(listener);
-        let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+        let _ = tokio::time::timeout(SHUTDOWN_GRACE, graceful.shutdown()).await;
     }
 
     async fn serve_connection(
@@ -113,8 +119,8 @@ impl Server {
         client: SocketAddr,
         watcher: Watcher,
     ) {
-        // On purpose unlike Spin: without it, an answer whose body is not ready with its head waits for the client's
-        // delayed ACK, some 40 ms. Nothing else that a client can observe changes.
+        // On purpose unlike Spin. Without it, a body that is not ready together with its head
+        // waits about 40 ms for the client's delayed ACK. A client sees no other difference.
         let _ = stream.set_nodelay(true);
         let mut builder = Builder::new(TokioExecutor::new());
         if let Some(size) = self.http1_max_buf_size {
@@ -122,23 +128,23 @@ impl Server {
         }
         let service = service_fn(|request| {
             let server = self.clone();
-            async move { server.answer(request, client).await }
+            async move { server.respond(request, client).await }
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        // How a connection ends, a client that hangs up for one, is not worth a line.
+        // Errors of a connection, such as a client that hangs up, are not logged.
         let _ = watcher.watch(connection).await;
     }
 
-    /// An error ends the connection.
-    async fn answer(
+    /// Responds to a request. An error ends the connection.
+    async fn respond(
         &self,
         request: Request<Incoming>,
         client: SocketAddr,
-    ) -> Result<Response<Body>> {
-        let mut span = self.telemetry.request(&request);
-        let answer = self.dispatch(request, client, &mut span).await;
-        span.answered(&answer);
-        answer
+    ) -> Result<Response<ResponseBody>> {
+        let mut span = self.telemetry.start_request(&request);
+        let response = self.dispatch(request, client, &mut span).await;
+        span.set_response(&response);
+        response
     }
 
     async fn dispatch(
@@ -146,36 +152,36 @@ impl Server {
         request: Request<Incoming>,
         client: SocketAddr,
         span: &mut RequestSpan,
-    ) -> Result<Response<Body>> {
+    ) -> Result<Response<ResponseBody>> {
         let mut request =
             request.map(|body| body.map_err(|error| incoming_error(&error)).boxed_unsync());
         request::strip_headers(&mut request);
         let path = request.uri().path().to_owned();
-        if let Some(own) = path.strip_prefix(WELL_KNOWN) {
+        if let Some(own) = path.strip_prefix(HOST_PATHS) {
             return Ok(match own {
-                "health" => Response::new(full("OK")),
-                // Spin's `info` describes the application to its own tools.
-                _ => status(StatusCode::NOT_FOUND),
+                "health" => Response::new(full_body("OK")),
+                // Spin's `info`, which describes the application to its tools, is left out.
+                _ => empty_response(StatusCode::NOT_FOUND),
             });
         }
         let Some(route) = self.routes.find(&path) else {
-            return Ok(status(StatusCode::NOT_FOUND));
+            return Ok(empty_response(StatusCode::NOT_FOUND));
         };
-        span.routed(route.raw_route());
+        span.set_route(route.raw_route());
         request::set_full_uri(&mut request)?;
         match route.target() {
-            Target::Static(response) => fixed(response),
+            Target::Static(response) => static_response(response),
             Target::Component(id) => {
-                let answer = async {
+                let response = async {
                     let handler = self.handlers.get(id).context("no such component")?;
                     request::add_headers(&mut request, &route, client)?;
                     Ok::<_, anyhow::Error>(handler.handle(request, span.context()).await?)
                 };
-                Ok(match answer.await {
-                    Ok(answer) => answer,
+                Ok(match response.await {
+                    Ok(response) => response,
                     Err(error) => {
-                        eprintln!("Component {id:?} did not answer {path:?}: {error:#}");
-                        status(StatusCode::INTERNAL_SERVER_ERROR)
+                        eprintln!("Component {id:?} did not respond to {path:?}: {error:#}");
+                        empty_response(StatusCode::INTERNAL_SERVER_ERROR)
                     }
                 })
             }
@@ -183,27 +189,28 @@ impl Server {
     }
 }
 
-fn status(status: StatusCode) -> Response<Body> {
-    let mut answer = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
-    *answer.status_mut() = status;
-    answer
+fn empty_response(status: StatusCode) -> Response<ResponseBody> {
+    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
 }
 
-fn full(text: impl Into<Bytes>) -> Body {
+fn full_body(text: impl Into<Bytes>) -> ResponseBody {
     Full::new(text.into())
         .map_err(|never| match never {})
         .boxed_unsync()
 }
 
-fn fixed(response: &StaticResponse) -> Result<Response<Body>> {
+fn static_response(response: &StaticResponse) -> Result<Response<ResponseBody>> {
     let mut builder = Response::builder().status(response.status());
     for (name, value) in &response.headers {
         builder = builder.header(name, value);
     }
-    Ok(builder.body(full(response.body.clone().unwrap_or_default()))?)
+    Ok(builder.body(full_body(response.body.clone().unwrap_or_default()))?)
 }
 
-/// What a component is told when a client's body ends in the middle.
+/// The error that a component gets when a client's body breaks off.
 fn incoming_error(error: &hyper::Error) -> ErrorCode {
     if error.is_timeout() {
         ErrorCode::HttpResponseTimeout

@@ -1,14 +1,16 @@
-//! Traces: a span for every request, and the spans that components make (`wasi:otel/tracing`).
+//! Traces: where spans go, and the host's own span of each request.
 //!
-//! As with Spin they go to an OpenTelemetry collector, in OTLP over HTTP with protobuf, if `OTEL_EXPORTER_OTLP_ENDPOINT` or
-//! `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` names one; `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_EXPORTER_OTLP_HEADERS`,
-//! `OTEL_TRACES_SAMPLER` and `OTEL_BSP_*` are what OpenTelemetry says. Left out on purpose: metrics and logs, gRPC, the spans of what a
-//! component does outside, and the path and query of a request, which name users.
+//! As in Spin, spans go to an OpenTelemetry collector, in OTLP over HTTP with protobuf, if
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` names one.
+//! `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_EXPORTER_OTLP_HEADERS`,
+//! `OTEL_TRACES_SAMPLER` and `OTEL_BSP_*` have their meaning in OpenTelemetry. Left out on purpose:
+//! metrics and logs, gRPC, spans of a component's outbound calls, and the path and query of a
+//! request, which name users.
 //!
-//! Follows Spin's `crates/telemetry` and `http_span` in `crates/trigger-http/src/instrument.rs`.
+//! Follows Spin's `crates/telemetry` and `http_span` in
+//! `crates/trigger-http/src/instrument.rs`.
 
 mod exporter;
-mod guest;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,14 +26,14 @@ use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span, SpanProcessor as _};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span, SpanData, SpanProcessor as _};
 
-pub(crate) use guest::{HasSpans, Spans};
+use crate::net::http_client::HttpClient;
 
-/// How long the last spans may take to be sent when the host stops.
-const FLUSH: Duration = Duration::from_secs(1);
+/// How long the host waits for the last spans to be sent when it stops.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where spans go, if they go anywhere. Clones are of the same.
+/// The exporter of spans, if the environment names a collector. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Telemetry(Option<Arc<Export>>);
 
@@ -41,16 +43,16 @@ struct Export {
 }
 
 impl Telemetry {
-    /// As the environment says.
+    /// Reads the environment. Spans are sent with `client`.
     ///
     /// # Errors
-    /// If it asks for what this host does not have, by name.
-    pub(crate) fn from_environment() -> Result<Self> {
-        if !is_wanted(|name| std::env::var(name).ok())? {
+    /// If the environment asks for a feature that this host does not have; the error names it.
+    pub(crate) fn from_environment(client: HttpClient) -> Result<Self> {
+        if !has_collector(|name| std::env::var(name).ok())? {
             return Ok(Self(None));
         }
         let resource = resource();
-        let queue = exporter::Queue::new(&resource)?;
+        let queue = exporter::Queue::new(&resource, client)?;
         let provider = SdkTracerProvider::builder()
             .with_resource(resource)
             .with_span_processor(queue.clone())
@@ -59,9 +61,9 @@ impl Telemetry {
         Ok(Self(Some(Arc::new(Export { tracer, queue }))))
     }
 
-    /// Begins the span of a request, below the caller's (`traceparent`).
-    pub(crate) fn request<B>(&self, request: &Request<B>) -> RequestSpan {
-        let begin = |export: &Arc<Export>| {
+    /// Starts the span of a request, as a child of the caller's (`traceparent`).
+    pub(crate) fn start_request<B>(&self, request: &Request<B>) -> RequestSpan {
+        let start = |export: &Arc<Export>| {
             let headers = HeaderExtractor(request.headers());
             let caller = TraceContextPropagator::new();
             let caller = caller.extract_with_context(&Context::new(), &headers);
@@ -71,26 +73,38 @@ impl Telemetry {
                 .span_builder(method.clone())
                 .with_kind(SpanKind::Server)
                 .with_attributes([KeyValue::new("http.request.method", method.clone())]);
-            Begun {
+            NamedSpan {
                 span: builder.start_with_context(&export.tracer, &caller),
                 method,
             }
         };
-        RequestSpan(self.0.as_ref().map(begin))
+        RequestSpan(self.0.as_ref().map(start))
     }
 
-    /// Sends what is left, for a short time.
+    /// Whether spans are exported.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Exports a span that has ended.
+    pub(crate) fn export(&self, span: SpanData) {
+        if let Some(export) = &self.0 {
+            export.queue.on_end(span);
+        }
+    }
+
+    /// Sends the spans that are still in the queue, for a short time.
     pub(crate) async fn flush(&self) {
         let Some(export) = self.0.clone() else {
             return;
         };
         let flush = tokio::task::spawn_blocking(move || export.queue.force_flush());
-        let _ = tokio::time::timeout(FLUSH, flush).await;
+        let _ = tokio::time::timeout(FLUSH_TIMEOUT, flush).await;
     }
 }
 
-/// Whether this environment names a collector. An empty value is none, as in Spin.
-fn is_wanted(environment: impl Fn(&str) -> Option<String>) -> Result<bool> {
+/// Whether the environment names a collector. An empty value counts as unset, as in Spin.
+fn has_collector(environment: impl Fn(&str) -> Option<String>) -> Result<bool> {
     let set = |name: &str| environment(name).filter(|value| !value.is_empty());
     if set("OTEL_SDK_DISABLED").is_some() {
         return Ok(false);
@@ -114,13 +128,14 @@ fn is_wanted(environment: impl Fn(&str) -> Option<String>) -> Result<bool> {
     let protocol = set("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL");
     match protocol.or_else(|| set("OTEL_EXPORTER_OTLP_PROTOCOL")) {
         Some(other) if other != "http/protobuf" => bail!(
-            "the environment asks for OTLP over {other:?}, but this host only speaks \"http/protobuf\""
+            "the environment asks for OTLP over {other:?}, \
+             but this host only speaks \"http/protobuf\""
         ),
         _ => Ok(true),
     }
 }
 
-/// What is said of this process; where the environment gives it no name, it has Spin's.
+/// The attributes of this process. Its default name is Spin's.
 fn resource() -> Resource {
     Resource::builder_empty()
         .with_attribute(KeyValue::new("service.name", "spin"))
@@ -137,36 +152,37 @@ fn resource() -> Resource {
 }
 
 /// The span of a request, if there is one. Dropping it ends it.
-pub(crate) struct RequestSpan(Option<Begun>);
+pub(crate) struct RequestSpan(Option<NamedSpan>);
 
-struct Begun {
+struct NamedSpan {
     span: Span,
+    /// The start of its name.
     method: String,
 }
 
 impl RequestSpan {
-    /// Where it is in its trace.
+    /// The ids of the span, for its children.
     pub(crate) fn context(&self) -> Option<SpanContext> {
-        let begun = self.0.as_ref()?;
-        Some(begun.span.span_context().clone())
+        let named = self.0.as_ref()?;
+        Some(named.span.span_context().clone())
     }
 
-    /// Notes which route of the manifest answers.
-    pub(crate) fn routed(&mut self, route: &str) {
-        if let Some(Begun { span, method }) = &mut self.0 {
+    /// Adds the matched route of the manifest.
+    pub(crate) fn set_route(&mut self, route: &str) {
+        if let Some(NamedSpan { span, method }) = &mut self.0 {
             span.update_name(format!("{method} {route}"));
             span.set_attribute(KeyValue::new("http.route", route.to_owned()));
         }
     }
 
-    /// Notes how it ended.
-    pub(crate) fn answered<B>(&mut self, answer: &Result<Response<B>>) {
-        let Some(Begun { span, .. }) = &mut self.0 else {
+    /// Adds the status of the response; an error counts as a 500.
+    pub(crate) fn set_response<B>(&mut self, response: &Result<Response<B>>) {
+        let Some(NamedSpan { span, .. }) = &mut self.0 else {
             return;
         };
-        let status = answer
+        let status = response
             .as_ref()
-            .map_or(500, |answer| answer.status().as_u16());
+            .map_or(500, |response| response.status().as_u16());
         let attribute = KeyValue::new("http.response.status_code", i64::from(status));
         span.set_attribute(attribute);
         if status >= 500 {
@@ -181,15 +197,15 @@ mod tests {
 
     use super::*;
 
-    fn wanted(variables: &[(&str, &str)]) -> Result<bool> {
-        is_wanted(|name| {
+    fn collector(variables: &[(&str, &str)]) -> Result<bool> {
+        has_collector(|name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         })
     }
 
     #[test]
-    fn a_collector_is_wanted_where_one_is_named() {
+    fn spans_go_to_the_collector_that_the_environment_names() {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4318");
         let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://h/v1/traces");
         let protocol = ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
@@ -202,14 +218,14 @@ mod tests {
             (&[protocol], false),
             (&[], false),
         ] {
-            assert_eq!(wanted(variables).unwrap(), expected, "{variables:?}");
+            assert_eq!(collector(variables).unwrap(), expected, "{variables:?}");
         }
     }
 
     #[test]
-    fn what_this_host_does_not_export_is_refused_by_name() {
+    fn unsupported_settings_are_refused_by_name() {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4318");
-        for (name, value, said) in [
+        for (name, value, expected) in [
             (
                 "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
                 "http://h",
@@ -219,8 +235,8 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "grpc"),
             ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "json"),
         ] {
-            let refused = wanted(&[endpoint, (name, value)]).unwrap_err();
-            assert!(refused.to_string().contains(said), "{refused}");
+            let error = collector(&[endpoint, (name, value)]).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `edgelatch-host up`: from the command line to an application that is served, and its end.
+//! `edgelatch-host up`: reads the configuration, serves the application, and stops on a signal.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -8,26 +8,27 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 
-use crate::allowed_hosts::AllowedHosts;
 use crate::cli::Up;
-use crate::engine::{CacheChoice, Runtime};
-use crate::files;
-use crate::guest::Template;
-use crate::instances::{Handler, Reuse};
-use crate::manifest::App;
-use crate::outbound_http::Shared;
-use crate::routes::Routes;
-use crate::runtime_config::RuntimeConfig;
+use crate::config::allowed_hosts::AllowedHosts;
+use crate::config::manifest::App;
+use crate::config::runtime_config::RuntimeConfig;
+use crate::config::variables::{Provider, Variables};
+use crate::imports::outbound_http::SharedHttpClient;
+use crate::net::connection_cap::ConnectionCap;
+use crate::net::http_client::HttpClient;
+use crate::runtime::engine::{CompilationCache, Runtime};
+use crate::runtime::files;
+use crate::runtime::guest::ComponentContext;
+use crate::runtime::instances::{Handler, Reuse};
+use crate::server::routes::Routes;
 use crate::server::{self, Server};
 use crate::telemetry::Telemetry;
-use crate::variables::{Provider, Variables};
 
-/// Serves until a signal ends it.
+/// Serves until a signal stops it.
 pub(crate) fn run(arguments: &Up) -> Result<()> {
     arguments.check()?;
-    // Of the TLS implementations that rustls may find in the program, this one.
+    // Rustls needs the choice, since several TLS implementations may be linked.
     if rustls::crypto::ring::default_provider()
         .install_default()
         .is_err()
@@ -38,16 +39,17 @@ pub(crate) fn run(arguments: &Up) -> Result<()> {
         .enable_all()
         .build()?;
     let result = runtime.block_on(serve(arguments));
-    // Instances may still be at work after their answers; as in Spin, nothing waits for them. They are not dropped
-    // either, which would look like a failure of each: the process ends with them.
+    // Instances may still run after their responses. As in Spin, the host does not wait for them.
+    // They are not dropped either, which would log an error for each: they end with the process.
     std::mem::forget(runtime);
     result
 }
 
 async fn serve(arguments: &Up) -> Result<()> {
     let own_address = Arc::new(OnceLock::new());
-    let telemetry = Telemetry::from_environment()?;
-    let (server, folders) = prepare(arguments, &own_address, &telemetry)?;
+    let client = HttpClient::new(true);
+    let telemetry = Telemetry::from_environment(client.clone())?;
+    let (server, folders) = prepare(arguments, &own_address, &client, &telemetry)?;
     let listener = server::listen(arguments.listen, arguments.find_free_port).await?;
     let address = listener.local_addr()?;
     let _ = own_address.set(address);
@@ -59,10 +61,12 @@ async fn serve(arguments: &Up) -> Result<()> {
     Ok(())
 }
 
-/// Everything that can be found wrong before the first request is found here.
+/// Reads the configuration and compiles the components, so that errors show at the start. `client`
+/// is for requests that no component sends. The folders must be kept while the server runs.
 fn prepare(
     arguments: &Up,
     own_address: &Arc<OnceLock<SocketAddr>>,
+    client: &HttpClient,
     telemetry: &Telemetry,
 ) -> Result<(Server, Vec<TempDir>)> {
     let mut app = App::load(&arguments.from)?;
@@ -75,30 +79,28 @@ fn prepare(
             "--follow {id:?} is not a component of the application"
         );
     }
-    let mut config = RuntimeConfig::load(arguments.runtime_config_file.as_deref())?;
+    let mut config = RuntimeConfig::load(arguments.runtime_config_file.as_deref(), client)?;
     let mut providers = vec![Provider::Static(arguments.variables()?)];
     providers.append(&mut config.providers);
     let variables = Arc::new(Variables::new(&app, providers)?);
 
     let cache = match (&arguments.cache, arguments.disable_cache) {
-        (_, true) => CacheChoice::Off,
-        (Some(file), false) => CacheChoice::Configured(file),
-        (None, false) => CacheChoice::Default,
+        (_, true) => CompilationCache::Off,
+        (Some(file), false) => CompilationCache::Configured(file),
+        (None, false) => CompilationCache::Default,
     };
     let runtime = Runtime::new(
         &cache,
         !arguments.disable_pooling,
         arguments.experimental_wasi_otel,
     )?;
-    let http = Shared::new(config.http, own_address.clone());
-    let redis_permits = config
-        .max_redis_connections
-        .map(|most| Arc::new(Semaphore::new(most)));
+    let http = SharedHttpClient::new(config.http, own_address.clone());
+    let redis_cap = ConnectionCap::new(config.max_redis_connections);
     let reuse = Reuse {
         count: arguments.max_instance_reuse_count,
         concurrent: arguments.max_instance_concurrent_reuse_count,
-        idle: arguments.idle_instance_timeout,
-        request: arguments.request_timeout,
+        idle_timeout: arguments.idle_instance_timeout,
+        request_timeout: arguments.request_timeout,
     };
 
     let mut handlers = BTreeMap::new();
@@ -109,21 +111,21 @@ fn prepare(
         let folder = files::mount(component, &app.root).with_context(named)?;
         let mut environment = component.environment.clone();
         environment.extend(arguments.env.iter().cloned());
-        let template = Template {
+        let context = ComponentContext {
             component: id.clone(),
             variables: variables.clone(),
             allowed_hosts: component.allowed_outbound_hosts.clone().into(),
-            redis_permits: redis_permits.clone(),
+            redis_cap: redis_cap.clone(),
             http: http.clone(),
             telemetry: telemetry.clone(),
             environment: environment.into_iter().collect(),
             files: folder.as_ref().map(|folder| folder.path().to_owned()),
             max_memory: arguments.max_instance_memory.or(config.max_instance_memory),
-            shows_output: arguments.shows(id),
+            shows_output: arguments.shows_output_of(id),
         };
         folders.extend(folder);
         let pre = runtime.load(component).with_context(named)?;
-        handlers.insert(id.clone(), Handler::new(pre, template, reuse));
+        handlers.insert(id.clone(), Handler::new(pre, context, reuse));
     }
     let http1_max_buf_size = arguments
         .http1_max_buf_size
@@ -140,7 +142,7 @@ fn prepare(
     ))
 }
 
-/// The line that callers wait for, as Spin has it; whoever started the host may read it through a pipe.
+/// Prints the line that callers wait for, which is Spin's. It is flushed for callers with a pipe.
 fn announce(address: SocketAddr) -> Result<()> {
     let mut stdout = std::io::stdout();
     writeln!(stdout, "Serving http://{address}")?;
@@ -148,7 +150,7 @@ fn announce(address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// Done at the first Ctrl-C or SIGTERM; the second one ends the process at once.
+/// Resolves at the first Ctrl-C or SIGTERM. The second one ends the process at once.
 fn stop_signal() -> Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

@@ -1,6 +1,7 @@
-//! How the host ends: requests under way are finished first. That is this host's own; Spin ends at once.
+//! How the host stops: it waits a short time for running requests. Spin does not wait.
 //!
-//! Runs the project's component, which must have been built (`cargo xtask build`); no request here gets as far as Redis.
+//! The tests run the project's component, which `cargo xtask build` must have built. No request
+//! here gets as far as Redis.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// A host that serves; killed on drop.
+/// A running host. It is killed on drop.
 struct Host {
     process: Child,
     address: String,
@@ -21,7 +22,8 @@ struct Host {
 
 impl Host {
     fn start() -> Self {
-        // As cargo says now: what was compiled in another clone that shares the target folder counts as fresh.
+        // Read at run time: at compile time it may have been the folder of another clone with the
+        // same target folder.
         let member = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
         let root = Path::new(&member).parent().unwrap();
         let host = std::env::var_os("CARGO_BIN_EXE_edgelatch-host")
@@ -49,33 +51,37 @@ impl Host {
     }
 
     fn wait(&mut self) -> ExitStatus {
-        let began = Instant::now();
+        let start = Instant::now();
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status;
             }
-            assert!(began.elapsed() < Duration::from_secs(20), "it goes on");
+            assert!(start.elapsed() < Duration::from_secs(20), "it still runs");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    fn until_it_refuses_connections(&self) {
-        let began = Instant::now();
+    fn wait_until_connections_are_refused(&self) {
+        let start = Instant::now();
         while TcpStream::connect(&self.address).is_ok() {
-            assert!(began.elapsed() < Duration::from_secs(20), "it goes on");
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "it still accepts"
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Sends a request but for the last byte of its body, and waits until the component has it.
+    /// Sends a request except for the last byte of its body, and waits until the component has it.
     fn begin_request(&self) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        let head = "POST /api/v1/users/perform-action?user_id=7 HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+        let head = "POST /api/v1/users/perform-action?user_id=7 HTTP/1.1\r\n\
+                    Host: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
         stream.write_all(head.as_bytes()).unwrap();
-        // It is asked for the body once the component reads it.
-        let mut go_on = [0; 25];
-        stream.read_exact(&mut go_on).unwrap();
-        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        // The host sends this once the component reads the body.
+        let mut continues = [0; 25];
+        stream.read_exact(&mut continues).unwrap();
+        assert_eq!(&continues, b"HTTP/1.1 100 Continue\r\n\r\n");
         stream.write_all(b"{").unwrap();
         stream
     }
@@ -89,43 +95,43 @@ impl Drop for Host {
 }
 
 #[test]
-fn a_signal_ends_it_cleanly_once_requests_under_way_are_finished() {
+fn a_signal_stops_the_host_once_running_requests_are_finished() {
     for signal in ["INT", "TERM"] {
         let mut host = Host::start();
         let mut request = host.begin_request();
         host.signal(signal);
-        host.until_it_refuses_connections();
+        host.wait_until_connections_are_refused();
         request.write_all(b"x").unwrap();
-        let mut answer = String::new();
-        request.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-        assert!(answer.contains("malformed-json"), "{answer}");
+        let mut response = String::new();
+        request.read_to_string(&mut response).unwrap();
+        assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+        assert!(response.contains("malformed-json"), "{response}");
         assert!(host.wait().success(), "{signal}");
     }
 }
 
 #[test]
-fn a_request_that_never_ends_is_not_waited_for() {
+fn the_host_does_not_wait_for_a_request_that_never_ends() {
     let mut host = Host::start();
     let _request = host.begin_request();
-    let began = Instant::now();
+    let start = Instant::now();
     host.signal("TERM");
     assert!(host.wait().success());
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(10));
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_stops_the_host_at_once() {
     let mut host = Host::start();
     let _request = host.begin_request();
     host.signal("TERM");
-    host.until_it_refuses_connections();
+    host.wait_until_connections_are_refused();
     host.signal("TERM");
     assert_eq!(host.wait().code(), Some(143));
 }
 
 #[test]
-fn a_host_that_nobody_asks_ends_at_once() {
+fn a_signal_stops_an_idle_host_at_once() {
     for signal in ["INT", "TERM"] {
         let mut host = Host::start();
         host.signal(signal);

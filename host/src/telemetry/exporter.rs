@@ -1,4 +1,5 @@
-//! Gathers spans and sends them: OpenTelemetry's own queue and format, and this host's HTTP client.
+//! Queues spans and sends them in batches, with OpenTelemetry's queue and format and the host's
+//! HTTP client.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use http::{Request, Response};
 use opentelemetry::Context;
-use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_http::HttpError;
 use opentelemetry_otlp::{SpanExporter, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -17,24 +18,28 @@ use opentelemetry_sdk::runtime::Tokio;
 use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use crate::outbound_http::HostClient;
+use crate::net::http_client::HttpClient;
 
-/// For one batch: OpenTelemetry's default.
-const LIMIT: Duration = Duration::from_secs(10);
+/// The time limit for one batch: OpenTelemetry's default.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest answer of a collector, in bytes.
-const LONGEST: usize = 1 << 20;
+/// The longest response of a collector, in bytes.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// Spans that are waiting to be sent. Clones are of the same. A full queue drops spans; nobody waits for it.
+/// The spans that wait to be sent. Clones share the queue. A full queue drops new spans; no request
+/// waits for it.
 #[derive(Clone, Debug)]
 pub(super) struct Queue(Arc<BatchSpanProcessor<Tokio>>);
 
 impl Queue {
-    /// A queue for spans of `resource`, sent to where the environment says.
-    pub(super) fn new(resource: &Resource) -> Result<Self> {
+    /// A queue for spans of `resource`. The environment says where they are sent.
+    pub(super) fn new(resource: &Resource, client: HttpClient) -> Result<Self> {
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Client::default())
+            .with_http_client(ExporterClient {
+                client,
+                failure_reported: AtomicBool::new(false),
+            })
             .build()?;
         let mut processor = BatchSpanProcessor::builder(exporter, Tokio).build();
         processor.set_resource(resource);
@@ -60,35 +65,31 @@ impl SpanProcessor for Queue {
     }
 }
 
-/// Sends batches.
-#[derive(Default)]
-struct Client {
-    client: HostClient,
-    told: AtomicBool,
+/// Sends the batches, and reports the first failure on stderr.
+struct ExporterClient {
+    client: HttpClient,
+    failure_reported: AtomicBool,
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for ExporterClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Client")
+        f.write_str("ExporterClient")
     }
 }
 
 #[async_trait::async_trait]
-impl HttpClient for Client {
+impl opentelemetry_http::HttpClient for ExporterClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        match self.client.send(request, LIMIT, LONGEST).await {
-            Ok((status, body)) => {
-                let mut response = Response::new(body);
-                *response.status_mut() = status;
-                Ok(response)
+        let response = self
+            .client
+            .fetch(request, EXPORT_TIMEOUT, MAX_RESPONSE_BYTES)
+            .await;
+        response.map_err(|error| {
+            // Once: with the collector down, every batch fails.
+            if !self.failure_reported.swap(true, Ordering::Relaxed) {
+                eprintln!("Spans cannot be sent: {error:#}");
             }
-            Err(error) => {
-                // Once: a collector that is away would otherwise have a line for every batch.
-                if !self.told.swap(true, Ordering::Relaxed) {
-                    eprintln!("Spans cannot be sent: {error:#}");
-                }
-                Err(error.into())
-            }
-        }
+            error.into()
+        })
     }
 }
