@@ -305,7 +305,9 @@ impl Worker {
     /// A script whose child does the work, and which waits for it.
     fn script(&self) -> String {
         let file = self.file();
-        format!("(trap '' TERM; while :; do echo beat >> {file}; sleep 0.02; done) & echo begun; wait")
+        format!(
+            "(trap '' TERM; while :; do echo beat >> {file}; sleep 0.02; done) & echo begun; wait"
+        )
     }
 
     fn beats(&self) -> usize {
@@ -366,7 +368,10 @@ async fn the_command_does_not_get_the_api_token() {
 
 #[test]
 fn a_password_of_the_address_is_in_no_error() {
-    for url in ["http://anna:passw0rd@127.0.0.1:1", "htp://anna:passw0rd@127.0.0.1"] {
+    for url in [
+        "http://anna:passw0rd@127.0.0.1:1",
+        "htp://anna:passw0rd@127.0.0.1",
+    ] {
         let output = xtask(url, "--user 42 -- true").output().unwrap();
         assert!(!output.status.success());
         let said = String::from_utf8(output.stderr).unwrap();
