@@ -74,5 +74,6 @@ async fn take_and_give_back(locks: &Locks, keys: &Keys) -> Result<(), LockError>
         value: value.as_bytes(),
         ttl: Ttl::of_millis(RESULT_MS),
     };
-    lease.commit(&[record], &[]).await
+    // Nothing is left behind: the fence, too, is removed with the commit.
+    lease.commit(&[record], &[lock.fence()]).await
 }

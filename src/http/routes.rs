@@ -161,6 +161,8 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
 
     #[test]
     fn a_path_has_its_route_and_parameters() {
@@ -221,6 +223,16 @@ mod tests {
         assert_eq!(normalized("/%ää"), "/%25ää");
         for path in ["/", "/healthz/x", "/healthz//", "//healthz", ""] {
             assert_eq!(found(path), None, "{path:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn normalizing_changes_no_meaning(path in "(/|%|%25|%41|%2f|%c3|[0-9A-Fa-f]|\\PC){0,40}") {
+            let normal = normalized(&path);
+            let decoded = |path: &str| percent_decode_str(path).collect::<Vec<u8>>();
+            prop_assert_eq!(decoded(&normal), decoded(&path));
+            prop_assert_eq!(normalized(&normal), normal.clone());
         }
     }
 }
