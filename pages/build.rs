@@ -6,10 +6,11 @@ use std::io::{Cursor, Read as _, Write as _};
 use std::path::Path;
 use std::{env, fs};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha1::{Digest as _, Sha1};
+use sha2::Sha256;
 use zip::ZipArchive;
 
 /// Path, media type, and where the bytes are.
@@ -46,6 +47,11 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
+/// The SHA-256 of Swagger UI's archive. Its code runs where users type their tokens, so another
+/// archive than the one that was looked at does not get in: when it is updated, read what has
+/// changed, then put the new digest here.
+const SWAGGER_UI_SHA256: &str = "b3c07e091559b59a833f66547eb1fc18f2896f96e3f1f953e2f1efb328aa3394";
+
 enum Source {
     /// A file of this repository, seen from this crate.
     Own(&'static str),
@@ -55,8 +61,13 @@ enum Source {
 
 fn main() -> Result<()> {
     let out = env::var("OUT_DIR")?;
-    let mut swagger_ui =
-        ZipArchive::new(Cursor::new(utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED))?;
+    let archive = utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
+    let digest = format!("{:x}", Sha256::digest(archive));
+    ensure!(
+        digest == SWAGGER_UI_SHA256,
+        "the archive of Swagger UI has the SHA-256 {digest}, and not the one in pages/build.rs"
+    );
+    let mut swagger_ui = ZipArchive::new(Cursor::new(archive))?;
     let mut table = String::from("[\n");
     for (index, (path, media_type, source)) in FILES.iter().enumerate() {
         let bytes = match source {
@@ -69,8 +80,9 @@ fn main() -> Result<()> {
         let tag: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         writeln!(
             table,
-            "Asset {{ path: {path:?}, media_type: {media_type:?}, tag: \"{tag}\", length: {}, \
-             gzip: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{packed}\")) }},",
+            "Asset {{ path: {path:?}, media_type: {media_type:?}, page: {}, tag: \"{tag}\", \
+             length: {}, gzip: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{packed}\")) }},",
+            *media_type == HTML,
             bytes.len(),
         )?;
     }

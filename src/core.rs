@@ -6,3 +6,4 @@ pub mod cache;
 pub(crate) mod idempotency;
 pub mod lock;
 pub(crate) mod read_through;
+pub(crate) mod readiness;

@@ -49,7 +49,11 @@ fn a_query_is_read_or_all_its_faults_are_listed() {
                 assert!(timeout.is_none_or(|timeout| timeout.as_secs() <= 60));
                 assert!(expire.is_none_or(|expire| (1..=MAX_TTL_MS).contains(&expire.as_millis())));
             }
-            Err(problem) => assert!(!problem.errors.is_empty()),
+            Err(problem) => {
+                assert!((1..=20).contains(&problem.errors.len()));
+                // What repeats what the caller sent is cut.
+                assert!(problem.body(uri.path()).len() < 64 << 10);
+            }
         }
     });
 }

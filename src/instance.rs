@@ -6,15 +6,17 @@
 //! through a variables provider takes effect without a restart, also in an instance that is never
 //! idle.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::core::actions::Actions;
 use crate::core::cache::JsonCache;
 use crate::core::lock::Locks;
+use crate::core::readiness::Readiness;
 use crate::platform::config::{Config, Variables};
 use crate::platform::redis::{Link, Redis};
-use crate::platform::telemetry::Telemetry;
+use crate::platform::telemetry::{Telemetry, log};
 use crate::types::keys::Keys;
 
 /// How long variables count as current.
@@ -26,6 +28,8 @@ pub(crate) struct Instance {
     pub(crate) config: Config,
     /// The keys of this service.
     pub(crate) keys: Keys,
+    /// Whether actions can be carried out.
+    pub(crate) readiness: Readiness,
     link: Arc<Link>,
     variables: Variables,
 }
@@ -36,6 +40,13 @@ struct Loaded {
 }
 
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
+
+/// Whether this instance has had an `api_token`: then it never serves without one again. A secret
+/// that vanished from its provider must not open the API.
+static HAD_TOKEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether this instance has said that the API is open.
+static SAID_OPEN: AtomicBool = AtomicBool::new(false);
 
 fn loaded() -> MutexGuard<'static, Option<Loaded>> {
     LOADED.lock().unwrap_or_else(PoisonError::into_inner)
@@ -77,6 +88,15 @@ impl Instance {
             let sentences: Vec<_> = faults.iter().map(ToString::to_string).collect();
             sentences.join("; ")
         })?;
+        if config.api_token.is_some() {
+            HAD_TOKEN.store(true, Ordering::Relaxed);
+        } else if HAD_TOKEN.load(Ordering::Relaxed) {
+            return Err("variable `api_token` was set and is now empty: \
+                set it, or restart to open the API"
+                .to_owned());
+        } else if !SAID_OPEN.swap(true, Ordering::Relaxed) {
+            log::warning("the API is open: without api_token, whoever reaches it may use it");
+        }
         // Requests that came together each read the variables; the first of them brings the link.
         let link = match before {
             Some(before) if before.instance.config.redis_address == config.redis_address => {
@@ -87,6 +107,7 @@ impl Instance {
         Ok(Self {
             keys: Keys::new(config.key_prefix.clone()),
             config,
+            readiness: Readiness::default(),
             link,
             variables,
         })

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::resource::{Resource, getrlimit};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,7 +23,7 @@ use crate::runtime::files;
 use crate::runtime::guest::ComponentContext;
 use crate::runtime::instances::{Handler, Reuse};
 use crate::server::routes::Routes;
-use crate::server::{self, Server};
+use crate::server::{self, Limits, Server};
 use crate::telemetry::Telemetry;
 
 /// Serves until a signal stops it.
@@ -137,9 +138,16 @@ fn prepare(
             handlers,
             telemetry: telemetry.clone(),
             http1_max_buf_size,
+            limits: Limits::for_files(open_files()),
         },
         folders,
     ))
+}
+
+/// How many files this process may have open.
+fn open_files() -> u64 {
+    // It can always be read; if not, what is usual.
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft)
 }
 
 /// Prints the line that callers wait for, which is Spin's. It is flushed for callers with a pipe.

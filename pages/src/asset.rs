@@ -1,13 +1,12 @@
 //! A file that this component serves.
 
-use std::io::Read as _;
-
 use edgelatch::http::problem::Problem;
 use edgelatch::http::request::conditions;
-use edgelatch::http::response::{Body, Response, empty};
+use edgelatch::http::response::{Response, empty};
 use edgelatch::types::etag::ETag;
-use flate2::read::GzDecoder;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use crate::body::Body;
 
 /// A page may run, show and request what this service has, and nothing else. Swagger UI needs style
 /// attributes.
@@ -25,6 +24,8 @@ const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 pub(crate) struct Asset {
     path: &'static str,
     media_type: &'static str,
+    /// Whether it is a page, and not part of one.
+    page: bool,
     /// The SHA-1 of the file's bytes.
     tag: &'static str,
     /// The length of the file in bytes, uncompressed.
@@ -41,15 +42,16 @@ pub(crate) fn find(path: &str) -> Option<&'static Asset> {
 }
 
 impl Asset {
-    /// 200 with the file, or 304 where the client has it (RFC 9110, section 13.1.2).
+    /// 200 with the file, or 304 if the client has it (RFC 9110, section 13.1.2). [`Asset::body`]
+    /// has the bytes of the file.
     ///
     /// # Errors
-    /// 422 where a condition is malformed.
-    pub(crate) fn answer(&self, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
+    /// 422 if a condition is malformed.
+    pub(crate) fn answer(&self, headers: &HeaderMap) -> Result<Response, Problem> {
         let conditions = conditions::parse(headers).map_err(Problem::invalid_request)?;
         let tag = ETag::of_digits(self.tag);
         let mut response = if conditions.none_match_holds(tag.as_ref()) {
-            self.full(method, headers)
+            self.full(headers)
         } else {
             empty(StatusCode::NOT_MODIFIED)
         };
@@ -57,35 +59,34 @@ impl Asset {
         Ok(response)
     }
 
-    fn full(&self, method: &Method, headers: &HeaderMap) -> Response {
-        let mut response = Response::default();
+    /// What is sent after a head that [`Asset::answer`] has made for a GET.
+    pub(crate) fn body(&self, head: &Response) -> Body {
+        if head.status() != StatusCode::OK {
+            Body::default()
+        } else if head.headers().contains_key(header::CONTENT_ENCODING) {
+            Body::stored(self.gzip)
+        } else {
+            Body::unpacked(self.gzip)
+        }
+    }
+
+    fn full(&self, headers: &HeaderMap) -> Response {
+        let mut response = empty(StatusCode::OK);
         let compressed = accepts_gzip(headers);
         let length = if compressed {
-            let gzip = HeaderValue::from_static("gzip");
-            response
-                .headers_mut()
-                .insert(header::CONTENT_ENCODING, gzip);
             self.gzip.len()
         } else {
             self.length
         };
-        if *method != Method::HEAD {
-            *response.body_mut() = if compressed {
-                Body::from(self.gzip)
-            } else {
-                Body::from(self.unpacked())
-            };
-        }
         let headers = response.headers_mut();
+        if compressed {
+            let gzip = HeaderValue::from_static("gzip");
+            headers.insert(header::CONTENT_ENCODING, gzip);
+        }
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static(self.media_type),
-        );
-        headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
         );
         headers.insert(
             header::REFERRER_POLICY,
@@ -94,22 +95,19 @@ impl Asset {
         response
     }
 
-    /// Adds the headers that a 304 has too.
+    /// Adds the headers that a 304 has too. The policy is one of them: it replaces that of the
+    /// stored page (RFC 9111, section 4.3.4).
     fn describe(&self, headers: &mut HeaderMap) {
         // Weak: one tag for the plain and the compressed file (RFC 9110, section 8.8.1).
         if let Ok(tag) = HeaderValue::try_from(format!("W/\"{}\"", self.tag)) {
             headers.insert(header::ETAG, tag);
         }
+        if self.page {
+            headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+        }
         headers.insert(header::CACHE_CONTROL, REVALIDATE);
         let vary: HeaderName = header::ACCEPT_ENCODING;
         headers.insert(header::VARY, HeaderValue::from(vary));
-    }
-
-    fn unpacked(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.length);
-        // `build.rs` compressed these bytes, so they can be unpacked.
-        let _ = GzDecoder::new(self.gzip).read_to_end(&mut bytes);
-        bytes
     }
 }
 
@@ -166,7 +164,7 @@ mod tests {
     #[test]
     fn what_was_compressed_can_be_read_again() {
         for asset in ASSETS {
-            let bytes = asset.unpacked();
+            let bytes = Body::unpacked(asset.gzip).whole();
             assert_eq!(bytes.len(), asset.length, "{}", asset.path);
             let digits = ETag::of(&bytes).to_string();
             assert_eq!(digits.trim_matches('"'), asset.tag, "{}", asset.path);

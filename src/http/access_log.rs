@@ -3,11 +3,16 @@
 //! Owns what stands in a line, and what may not: no path, since it names users, no header, no body,
 //! no parameter. A user is a keyed hash, and left out without a key: there are so few ids that
 //! anybody could try them all on a hash without one.
+//!
+//! A refused caller (401, 403) has a line too, so that guesses at a token can be seen, but few of
+//! them have: nobody fills a disk by being refused.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hmac::{Hmac, Mac as _};
 use http::Uri;
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use sha1::Sha1;
 
@@ -15,10 +20,17 @@ use crate::platform::telemetry::{Timings, log};
 use crate::types::digest::hex;
 use crate::types::user_id::UserId;
 
+/// The longest method that a line repeats, in characters: longer than any that is registered.
+const MAX_METHOD: usize = 32;
+
+/// How many refused requests of an instance have a line in one second, where requests are not
+/// logged.
+const REFUSALS_PER_SECOND: u32 = 3;
+
 /// What is logged of a request.
 #[derive(Clone, Copy)]
 pub struct AccessLog<'a> {
-    /// Whether each request has a line, or only one whose failure has a cause to tell.
+    /// Whether each request has a line, or only one that was refused or whose failure has a cause.
     pub(super) requests: bool,
     /// The key that users are hashed with; without it they are left out.
     pub(super) key: Option<&'a str>,
@@ -86,14 +98,16 @@ pub(super) struct Answered<'a> {
 impl AccessLog<'_> {
     /// Writes the line of a request, if it has one.
     pub(super) fn write(&self, request: &Answered<'_>) {
-        if !self.requests && request.cause.is_none() {
+        let refused = matches!(request.status, 401 | 403);
+        let wanted = self.requests || request.cause.is_some();
+        if !wanted && !(refused && may_log_refusal(Instant::now())) {
             return;
         }
         log::write(&Line {
             time: log::now(),
             request_id: request.request_id,
             trace_id: request.trace_id,
-            method: request.method,
+            method: shown_method(request.method),
             route: self.route,
             user: self.user(request.uri),
             status: request.status,
@@ -107,10 +121,50 @@ impl AccessLog<'_> {
     }
 }
 
+/// Whether this refused request is one of the few that have a line.
+fn may_log_refusal(now: Instant) -> bool {
+    static WRITTEN: Mutex<Option<Refusals>> = Mutex::new(None);
+    let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (allowed, after) = Refusals::next(*written, now);
+    *written = Some(after);
+    allowed
+}
+
+/// The refused requests of the current second that have a line.
+#[derive(Clone, Copy)]
+struct Refusals {
+    since: Instant,
+    count: u32,
+}
+
+impl Refusals {
+    /// Whether one more may be written at `now`, and what has been written then.
+    fn next(before: Option<Self>, now: Instant) -> (bool, Self) {
+        match before {
+            Some(before) if now.duration_since(before.since) < Duration::from_secs(1) => {
+                let count = before.count.saturating_add(1);
+                (count <= REFUSALS_PER_SECOND, Self { count, ..before })
+            }
+            _ => (
+                true,
+                Self {
+                    since: now,
+                    count: 1,
+                },
+            ),
+        }
+    }
+}
+
+/// A method, cut after [`MAX_METHOD`] characters, all of which are ASCII.
+fn shown_method(method: &str) -> &str {
+    method.get(..MAX_METHOD).unwrap_or(method)
+}
+
 /// The user that a request is about, as its path or its query says.
 fn user_of(in_path: Option<&str>, uri: &Uri) -> Option<UserId> {
     if let Some(user) = in_path {
-        return UserId::parse(user);
+        return UserId::parse(&percent_decode_str(user).decode_utf8_lossy());
     }
     let mut parameters = form_urlencoded::parse(uri.query()?.as_bytes());
     let (_, user) = parameters.find(|(name, _)| name == "user_id")?;
@@ -144,10 +198,33 @@ mod tests {
         };
         let lock = "/api/v1/users/-7/lock";
         assert_eq!(user(Some("-7"), lock).as_deref(), Some("-7"));
-        assert_eq!(user(Some("x"), "/api/v1/users/x/lock"), None);
+        assert_eq!(user(Some("%2D7"), lock).as_deref(), Some("-7"));
+        assert_eq!(user(Some("%zz"), lock), None);
         assert_eq!(user(None, "/a?x=1&user_id=%37").as_deref(), Some("7"));
         assert_eq!(user(None, "/a?user_id=07"), None);
         assert_eq!(user(None, "/a"), None);
+    }
+
+    #[test]
+    fn few_refusals_have_a_line_in_one_second() {
+        let began = Instant::now();
+        let mut before = None;
+        let mut at = |ms| {
+            let (allowed, after) = Refusals::next(before, began + Duration::from_millis(ms));
+            before = Some(after);
+            allowed
+        };
+        assert_eq!(
+            [at(0), at(1), at(2), at(3), at(999)],
+            [true, true, true, false, false]
+        );
+        assert_eq!([at(1000), at(1001)], [true, true]);
+    }
+
+    #[test]
+    fn a_long_method_is_cut() {
+        assert_eq!(shown_method("BASELINE-CONTROL"), "BASELINE-CONTROL");
+        assert_eq!(shown_method(&"M".repeat(60_000)).len(), MAX_METHOD);
     }
 
     #[test]

@@ -1,21 +1,102 @@
-//! Authentication: the bearer token (RFC 6750, section 2.1).
+//! Who may do what: bearer tokens (RFC 6750, section 2.1), and requests that pages of other sites
+//! send with a visitor's browser.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 use subtle::ConstantTimeEq;
 
 use super::problem::Problem;
+use super::wasi;
 use crate::platform::config::Config;
 
-/// With an `api_token`, everything under `/api` needs it.
+/// With an `api_token`, everything under `/api` needs it, or `api_token_previous`, or
+/// `admin_token`. `path` is normalized.
 ///
 /// # Errors
 /// 401.
 pub(super) fn authorize(config: &Config, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
     let guarded = path == "/api" || path.starts_with("/api/");
-    match &config.api_token {
-        Some(token) if guarded && !presents(headers, token) => Err(Problem::unauthorized()),
-        _ => Ok(()),
+    let Some(token) = config.api_token.as_deref() else {
+        return Ok(());
+    };
+    if !guarded {
+        return Ok(());
     }
+    let tokens = [
+        Some(token),
+        config.api_token_previous.as_deref(),
+        config.admin_token.as_deref(),
+    ];
+    // All of them are compared, so the time does not tell which one it was.
+    let right = tokens
+        .into_iter()
+        .flatten()
+        .fold(false, |right, token| right | presents(headers, token));
+    if right {
+        Ok(())
+    } else {
+        Err(Problem::unauthorized())
+    }
+}
+
+/// Whether a request carries the `admin_token`. Without one set, none does.
+#[expect(
+    dead_code,
+    reason = "the routes that need it come with their own change"
+)]
+pub(super) fn is_admin(config: &Config, headers: &HeaderMap) -> bool {
+    let token = config.admin_token.as_deref();
+    token.is_some_and(|token| presents(headers, token))
+}
+
+/// Without an `api_token`, a page of another site could act through a visitor's browser: whoever
+/// reaches the port may. What only reads is let through, since without CORS headers the page does
+/// not see the answer.
+///
+/// # Errors
+/// 403 `cross-site`.
+pub(super) fn refuse_cross_site(config: &Config, request: &wasi::Request) -> Result<(), Problem> {
+    let reads = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    let host = || request.body().authority();
+    if config.api_token.is_none() && !reads && is_cross_site(request.headers(), host) {
+        return Err(Problem::cross_site());
+    }
+    Ok(())
+}
+
+/// Whether a browser says that a page of another site sent this. Browsers say so in
+/// `Sec-Fetch-Site` (<https://www.w3.org/TR/fetch-metadata/>); older ones only send the page's
+/// `Origin`.
+fn is_cross_site(headers: &HeaderMap, host: impl FnOnce() -> Option<String>) -> bool {
+    let mut sites = headers.get_all("sec-fetch-site").iter().peekable();
+    if sites.peek().is_some() {
+        return !sites.all(|site| site == "same-origin" || site == "none");
+    }
+    let mut origins = headers.get_all(header::ORIGIN).iter().peekable();
+    if origins.peek().is_none() {
+        return false;
+    }
+    let host = host().unwrap_or_default();
+    !origins.all(|origin| {
+        let origin = origin.to_str().unwrap_or_default();
+        is_origin_of(origin, &host)
+    })
+}
+
+/// Whether `scheme://host[:port]` is at this host. A port that is the scheme's own may be left out.
+fn is_origin_of(origin: &str, host: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else {
+        return false;
+    };
+    let port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return false,
+    };
+    let bare = |text: &str| text.strip_suffix(port).unwrap_or(text).to_ascii_lowercase();
+    bare(authority) == bare(host)
 }
 
 fn presents(headers: &HeaderMap, token: &str) -> bool {
@@ -76,5 +157,41 @@ mod tests {
             HeaderValue::from_static("Bearer other"),
         );
         assert!(!presents(&headers, "s3cret"));
+    }
+
+    #[test]
+    fn a_browser_tells_which_site_a_request_is_from() {
+        let is_cross = |name: &'static str, values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            is_cross_site(&headers, || Some("Locks.example:9001".to_owned()))
+        };
+        for (site, cross) in [
+            ("same-origin", false),
+            ("none", false),
+            ("same-site", true),
+            ("cross-site", true),
+            ("", true),
+        ] {
+            assert_eq!(is_cross("sec-fetch-site", &[site]), cross, "{site}");
+        }
+        assert!(is_cross("sec-fetch-site", &["none", "cross-site"]));
+        for (origin, cross) in [
+            ("http://locks.example:9001", false),
+            ("https://locks.example:9001", false),
+            ("http://locks.example", true),
+            ("https://evil.example", true),
+            ("http://locks.example:9001.evil.example", true),
+            ("null", true),
+            ("", true),
+        ] {
+            assert_eq!(is_cross("origin", &[origin]), cross, "{origin}");
+        }
+        assert!(!is_cross("origin", &[]));
+        assert!(is_origin_of("http://a", "a:80"));
+        assert!(is_origin_of("https://a:443", "A"));
+        assert!(!is_origin_of("https://a", "a:80"));
     }
 }

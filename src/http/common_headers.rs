@@ -8,6 +8,9 @@ use crate::platform::telemetry::Timings;
 use crate::types::header_names::X_REQUEST_ID;
 use crate::types::request_id::RequestId;
 
+/// What is answered outside the pages is no page: nothing in it may run or be framed.
+const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
 /// How long the parts of a request took (<https://www.w3.org/TR/server-timing/>).
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -22,6 +25,14 @@ pub(super) fn add(response: &mut Response, id: &RequestId, timings: Timings) {
         _ => {
             headers.insert(header::CONTENT_LENGTH, length.into());
         }
+    }
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    for (name, default) in [
+        (header::CONTENT_SECURITY_POLICY, NOTHING),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ] {
+        headers.entry(name).or_insert(default);
     }
     headers.insert(X_REQUEST_ID, id.header().clone());
     if let Ok(timings) = HeaderValue::try_from(server_timing(timings)) {

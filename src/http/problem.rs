@@ -164,11 +164,25 @@ impl Problem {
 
     /// 422: parameters that break their rules, all of them.
     pub fn invalid_request(errors: Vec<InputFault>) -> Self {
-        let detail = errors
+        let total = errors.len();
+        Self::invalid_request_of(errors, total)
+    }
+
+    /// 422: `total` parameters break their rules. `errors` has all of them or the first ones.
+    pub(crate) fn invalid_request_of(errors: Vec<InputFault>, total: usize) -> Self {
+        let sentences: Vec<_> = errors
             .iter()
             .map(|fault| format!("{} {}: {}", fault.loc[0], fault.loc[1], fault.msg))
-            .collect::<Vec<_>>()
-            .join("; ");
+            .collect();
+        let sentences = sentences.join("; ");
+        let detail = if total > errors.len() {
+            format!(
+                "{total} faults, of which {} are listed: {sentences}",
+                errors.len()
+            )
+        } else {
+            sentences
+        };
         Self {
             errors,
             ..Self::new(
@@ -178,6 +192,16 @@ impl Problem {
                 detail,
             )
         }
+    }
+
+    /// 403: a page of another site sent this, in a browser that can reach the service.
+    pub fn cross_site() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross-site",
+            "Cross-site request",
+            "A page of another site sent this, and the service has no api_token; nothing was done",
+        )
     }
 
     /// 413: the body is longer than `max_body_bytes`.

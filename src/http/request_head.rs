@@ -1,6 +1,7 @@
 //! What is left of a request when its answer is finished: its line in the log, its span, and the
 //! headers that name it.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use http::{Method, Request, Uri};
@@ -10,6 +11,7 @@ use super::common_headers;
 use super::problem::Problem;
 use super::request::headers;
 use super::response::{Answer, Body, Response};
+use super::routes;
 use crate::platform::telemetry::{RequestEnd, Span, Timings, trace_id};
 use crate::types::request_id::RequestId;
 
@@ -48,6 +50,11 @@ impl RequestHead {
     /// The path, as it was sent.
     pub fn path(&self) -> &str {
         self.uri.path()
+    }
+
+    /// The path, with its unreserved characters decoded.
+    pub fn normalized_path(&self) -> Cow<'_, str> {
+        routes::normalized(self.path())
     }
 
     /// The id.

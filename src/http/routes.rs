@@ -1,5 +1,6 @@
 //! Every route on one screen.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::OnceLock;
 
@@ -54,7 +55,47 @@ pub(crate) static ROUTES: &[Route] = &[
     Route { template: "/readyz", methods: &[(Method::GET, to!(health::ready))] },
 ];
 
-/// The route of a path, and what is variable in it.
+/// A path with its unreserved characters decoded, so that two spellings of one path are one path
+/// (RFC 3986, section 6.2.2.2). What else is encoded stays so, and a `%` that encodes nothing
+/// becomes `%25`: decoding the result gives what decoding the path itself gives.
+pub(super) fn normalized(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let mut pieces = path.split('%');
+    let mut normal = String::with_capacity(path.len());
+    normal.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        let digits = piece.get(..2).filter(|digits| is_hexadecimal(digits));
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte {
+            Some(byte) if is_unreserved(byte) => {
+                normal.push(char::from(byte));
+                normal.push_str(&piece[2..]);
+            }
+            Some(_) => {
+                normal.push('%');
+                normal.push_str(piece);
+            }
+            None => {
+                normal.push_str("%25");
+                normal.push_str(piece);
+            }
+        }
+    }
+    Cow::Owned(normal)
+}
+
+fn is_hexadecimal(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// RFC 3986, section 2.3.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// The route of a normalized path, and what is variable in it.
 pub(super) fn find(path: &str) -> Option<(&'static Route, PathParameters)> {
     static ROUTER: OnceLock<Router<&'static Route>> = OnceLock::new();
     // A test excludes that two routes are the same.
@@ -120,6 +161,8 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
 
     #[test]
     fn a_path_has_its_route_and_parameters() {
@@ -171,8 +214,25 @@ mod tests {
         ] {
             assert_eq!(found(path), Some((template, user_id, name)), "{path}");
         }
+        assert_eq!(normalized("/%6Cock%2f%41%c3%A4"), "/lock%2fA%c3%A4");
+        assert_eq!(normalized("/a%"), "/a%25");
+        assert_eq!(normalized("/a%4"), "/a%254");
+        assert_eq!(normalized("/a%+4"), "/a%25+4");
+        assert_eq!(normalized("/%%34%31"), "/%2541");
+        assert_eq!(normalized("/%2534"), "/%2534");
+        assert_eq!(normalized("/%ää"), "/%25ää");
         for path in ["/", "/healthz/x", "/healthz//", "//healthz", ""] {
             assert_eq!(found(path), None, "{path:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn normalizing_changes_no_meaning(path in "(/|%|%25|%41|%2f|%c3|[0-9A-Fa-f]|\\PC){0,40}") {
+            let normal = normalized(&path);
+            let decoded = |path: &str| percent_decode_str(path).collect::<Vec<u8>>();
+            prop_assert_eq!(decoded(&normal), decoded(&path));
+            prop_assert_eq!(normalized(&normal), normal.clone());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Where requests come in and answers go out: what holds for all of them, whatever their route.
 
 use super::access_log::AccessLog;
-use super::auth::authorize;
+use super::auth::{authorize, refuse_cross_site};
 use super::handlers::health;
 use super::problem::Problem;
 use super::request::{PathParameters, Request, RequestContext};
@@ -20,7 +20,8 @@ pub(crate) async fn serve(request: wasi::Request) -> Response {
         Ok(instance) => instance,
         Err(cause) => return misconfigured(&head, span, cause),
     };
-    let (route, path) = routes::find(head.path()).unzip();
+    let normalized = head.normalized_path();
+    let (route, path) = routes::find(&normalized).unzip();
     let path = path.unwrap_or_default();
     let context = RequestContext::new(
         instance,
@@ -30,7 +31,7 @@ pub(crate) async fn serve(request: wasi::Request) -> Response {
             stopwatches: Stopwatches::default(),
         },
     );
-    let result = answer(&context, &head, route, path.clone(), request).await;
+    let result = answer(&context, &normalized, route, path.clone(), request).await;
     let config = &context.instance.config;
     let log = AccessLog {
         requests: config.log_requests,
@@ -43,12 +44,14 @@ pub(crate) async fn serve(request: wasi::Request) -> Response {
 
 async fn answer(
     context: &RequestContext,
-    head: &RequestHead,
+    normalized: &str,
     route: Option<&'static Route>,
     path: PathParameters,
     request: wasi::Request,
 ) -> Result<Answer, Problem> {
-    authorize(&context.instance.config, head.path(), request.headers())?;
+    let config = &context.instance.config;
+    authorize(config, normalized, request.headers())?;
+    refuse_cross_site(config, &request)?;
     let route = route.ok_or_else(Problem::not_found)?;
     let (parts, body) = request.into_parts();
     let request = Request {
@@ -63,7 +66,8 @@ async fn answer(
 
 /// Without settings there is nothing but a sign of life, which has nothing to do with them.
 fn misconfigured(head: &RequestHead, span: Span, cause: String) -> Response {
-    let result = if health::is_liveness(head.method(), head.path()) {
+    let path = head.normalized_path();
+    let result = if health::is_liveness(head.method(), &path) {
         health::alive(head.uri())
     } else {
         Err(Problem::misconfigured().caused_by(cause))

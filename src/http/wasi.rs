@@ -36,6 +36,11 @@ pub enum ReadBodyError {
 const FIRST_ROOM: usize = 128 << 10;
 
 impl RequestBody {
+    /// The `Host` of the request, or the authority that stood for it.
+    pub(super) fn authority(&self) -> Option<String> {
+        self.0.get_authority()
+    }
+
     /// Reads the body, to its announced `Content-Length` or to its end. A length of 0 costs no host
     /// call.
     ///

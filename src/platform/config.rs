@@ -42,6 +42,10 @@ pub struct Config {
     pub idempotency_expire: Ttl,
     /// What callers must present as bearer token, if anything.
     pub api_token: Option<String>,
+    /// What they may present instead, while `api_token` is being changed.
+    pub api_token_previous: Option<String>,
+    /// What they may present instead, and must for what is an administrator's.
+    pub admin_token: Option<String>,
     /// The backend that actions are forwarded to and that users are read from, if any.
     pub origin: Option<Arc<Origin>>,
     /// Whether each request has a line in the log.
@@ -100,6 +104,7 @@ impl Config {
         lookup: impl Fn(&'static str) -> Option<String>,
     ) -> Result<Self, Vec<Fault>> {
         let mut reader = Reader::new(lookup);
+        let tokens = reader.tokens();
         let config = Self {
             redis_address: reader.redis_address(),
             redis_timeout: reader.seconds("redis_timeout", 10, 60_000),
@@ -110,16 +115,12 @@ impl Config {
             cache_expire: reader.ttl("cache_expire"),
             max_body_bytes: reader.integer("max_body_bytes", 1, 64 << 20) as usize,
             idempotency_expire: reader.ttl("idempotency_expire"),
-            api_token: reader.secret(
-                "api_token",
-                "at most 1024 visible ASCII characters, or empty for no authentication",
-            ),
+            api_token: tokens.api,
+            api_token_previous: tokens.api_previous,
+            admin_token: tokens.admin,
             origin: reader.origin().map(Arc::new),
             log_requests: reader.boolean("log_requests"),
-            log_key: reader.secret(
-                "log_key",
-                "at most 1024 visible ASCII characters, or empty for no users in the log",
-            ),
+            log_key: reader.log_key(),
         };
         reader.finish(config)
     }
@@ -134,9 +135,10 @@ mod tests {
         let value = match variable {
             "redis_host" => "127.0.0.1",
             "redis_port" => "6379",
-            "redis_user" | "redis_pwd" | "key_prefix" | "api_token" | "log_key" => "",
+            "redis_user" | "redis_pwd" | "key_prefix" | "log_key" => "",
+            "api_token" | "api_token_previous" | "admin_token" => "",
             "redis_db" => "0",
-            "redis_tls" | "log_requests" => "false",
+            "redis_tls" | "log_requests" | "require_token" => "false",
             "redis_timeout" => "1",
             "lock_timeout" => "5",
             "lock_expire" => "10",
@@ -213,6 +215,8 @@ mod tests {
             ("cache_expire", "2592001"),
             ("max_body_bytes", "0"),
             ("api_token", "se cret"),
+            ("api_token", "fifteen-letters"),
+            ("require_token", "yes"),
             ("log_requests", "1"),
             ("log_key", "se cret"),
             ("origin", "ftp://x"),
@@ -239,6 +243,33 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_long_and_differ_and_need_the_first() {
+        const A: &str = "sixteen-letters-";
+        const B: &str = "sixteen-letters.";
+        let refused = |changes: &[(&str, &str)]| {
+            let faults = with(changes).err().unwrap_or_default();
+            faults.first().map(|fault| fault.variable)
+        };
+        for other in ["api_token_previous", "admin_token"] {
+            assert_eq!(refused(&[("api_token", A), (other, B)]), None);
+            assert_eq!(refused(&[("api_token", A), (other, A)]), Some(other));
+            assert_eq!(refused(&[("api_token", A), (other, "short")]), Some(other));
+            assert_eq!(refused(&[(other, B)]), Some(other));
+        }
+        let same = [
+            ("api_token", A),
+            ("api_token_previous", B),
+            ("admin_token", B),
+        ];
+        assert_eq!(refused(&same), Some("admin_token"));
+        assert_eq!(refused(&[("require_token", "true")]), Some("api_token"));
+        assert_eq!(
+            refused(&[("require_token", "true"), ("api_token", A)]),
+            None
+        );
+    }
+
+    #[test]
     fn all_faults_are_listed_at_once_and_once_each() {
         let faults = with(&[("redis_port", "x"), ("lock_expire", "x")]).err();
         assert_eq!(faults.map(|faults| faults.len()), Some(2));
@@ -254,6 +285,7 @@ mod tests {
             .and_then(|config| config.origin)
             .map(|origin| origin.base.clone());
         assert_eq!(base.as_deref(), Some("http://127.0.0.1:8000"));
+        assert!(with(&[("origin", "HTTP://Origin.Invalid")]).is_ok_and(|c| c.origin.is_none()));
     }
 
     proptest! {

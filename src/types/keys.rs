@@ -20,6 +20,7 @@
 //! | `{lock}:staged:{id}` | a long value on its way to its entry |
 //! | `{lock}:compute:{name}` and what begins with it and a slash | the lock of its computing |
 //! | `{lock}:idem:{hash}` | the stored answer to an idempotent request |
+//! | `user::lock` | the lock of no user, for `/readyz` |
 //! | `{lock}:origin` and what begins with it | a reading from the origin, its outcome and its lock |
 //!
 //! `{lock}` stands for the lock's key in braces. What the values look like is said where they are
@@ -177,6 +178,21 @@ impl Keys {
         LockKey::under(format!("{tag}:lock"), &tag)
     }
 
+    /// The lock that is taken to see whether one can be. Its user has the empty id, which no
+    /// request can name.
+    pub(crate) fn probe_lock(&self) -> LockKey {
+        LockKey::new(self.probe_lock_key())
+    }
+
+    /// The result that is written under [`Keys::probe_lock`].
+    pub(crate) fn probe_result(&self) -> String {
+        format!("{{{}}}:cache:{LAST_ACTION}", self.probe_lock_key())
+    }
+
+    fn probe_lock_key(&self) -> String {
+        format!("{}user::lock", self.prefix)
+    }
+
     fn user_lock_key(&self, user: UserId) -> String {
         format!("{}user:{user}:lock", self.prefix)
     }
@@ -195,6 +211,8 @@ mod tests {
         assert_eq!(lock.lock(), "p-user:42:lock");
         assert_eq!(lock.fence(), "{p-user:42:lock}:fence");
         assert_eq!(keys.last_action(user), "{p-user:42:lock}:cache:last-action");
+        assert_eq!(keys.probe_lock().lock(), "p-user::lock");
+        assert_eq!(keys.probe_result(), "{p-user::lock}:cache:last-action");
         let named = Name::parse("build").map(|name| keys.named_lock(user, &name));
         assert_eq!(
             named.as_ref().map(LockKey::lock),

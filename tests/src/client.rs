@@ -128,6 +128,11 @@ impl Answer {
     fn check(&self) {
         let id = self.header("x-request-id").unwrap_or_default();
         assert!(!id.is_empty(), "no X-Request-Id: {self:?}");
+        let nosniff = self.header("x-content-type-options");
+        assert_eq!(nosniff, Some("nosniff"), "{self:?}");
+        for name in ["content-security-policy", "cache-control"] {
+            assert!(self.header(name).is_some(), "no {name}: {self:?}");
+        }
         let timing = self.header("server-timing").unwrap_or_default();
         for part in ["redis", "wait", "action"] {
             assert!(
@@ -160,7 +165,9 @@ impl Answer {
                 .is_some_and(|detail| !detail.is_empty())
         );
         assert_eq!(problem["status"], self.status, "{problem}");
-        assert_eq!(problem["instance"], self.path.as_str(), "{problem}");
+        // A long path is cut.
+        let path = &self.path[..self.path.len().min(2048)];
+        assert_eq!(problem["instance"], path, "{problem}");
         let text = self.text();
         for leak in [
             "Error {",

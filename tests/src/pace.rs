@@ -11,7 +11,7 @@ use crate::service::Service;
 /// The pause between two requests.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Asks the service for its readiness again and again, which costs one round trip to Redis.
+/// Asks the service for a lock's state again and again, which costs one round trip to Redis.
 ///
 /// The service promises to be ready "within 150 ms", but on a busy machine every answer takes
 /// longer, this one too. A test of a time limit adds the time of the slowest of these answers.
@@ -28,7 +28,7 @@ impl Pace {
         let task = tokio::spawn(async move {
             let mut slowest = Duration::ZERO;
             loop {
-                let answer = Call::new(&address, "GET", "/readyz").await;
+                let answer = Call::new(&address, "GET", "/api/v1/users/0/lock").await;
                 slowest = slowest.max(answer.took);
                 if tokio::time::timeout(PAUSE, &mut stop).await.is_ok() {
                     return slowest;

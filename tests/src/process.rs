@@ -55,6 +55,18 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// The processor time that its threads have used; `None` where the system does not tell.
+    pub(crate) fn processor_time(&self) -> Option<Duration> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", pid_of(&self.child))).ok()?;
+        let used = threads.map(|thread| {
+            // In nanoseconds, and then how long it waited, and how often.
+            let times = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            times.split(' ').next()?.parse().ok()
+        });
+        let used: Option<Vec<u64>> = used.collect();
+        Some(Duration::from_nanos(used?.iter().sum()))
+    }
+
     /// The resident memory of it and of its children, in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.family().iter().map(|process| process.resident).sum()

@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::client::Call;
 use crate::launch::{Launch, Manifest, manifest_with_spans};
@@ -136,6 +137,11 @@ impl Service {
     /// The memory that its processes have in use, in bytes.
     pub fn resident_bytes(&self) -> u64 {
         self.process.resident_bytes()
+    }
+
+    /// The processor time that it has used, on Linux.
+    pub fn processor_time(&self) -> Option<Duration> {
+        self.process.processor_time()
     }
 
     /// SIGKILL: the service ends without cleaning up.

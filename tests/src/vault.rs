@@ -42,6 +42,11 @@ impl Vault {
         secrets.insert(variable.to_owned(), value.to_owned());
     }
 
+    /// Deletes the value of a variable.
+    pub fn remove(&self, variable: &str) {
+        self.secrets.lock().unwrap().remove(variable);
+    }
+
     /// Stops it.
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {

@@ -79,6 +79,8 @@ enum Command {
     // Documented where its arguments are. A comment here would replace that text and its exit
     // codes.
     Lock(lock::Lock),
+    #[command(hide = true)]
+    LockGuardian(lock::LockGuardian),
     /// Write openapi.json from the code
     Openapi,
 }
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Lock(lock) => return lock.run(),
+        Command::LockGuardian(guardian) => return guardian.run(),
         Command::Up(up) => up.run(),
         Command::Test { arguments } => test(&arguments),
         Command::CacheTests => cache_judge::run(),

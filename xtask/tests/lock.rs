@@ -239,15 +239,20 @@ async fn a_signal_ends_the_wait() {
 async fn the_api_token_is_sent() {
     let app = App::builder()
         .patient()
-        .var("api_token", "s3cret")
+        .var("api_token", "a-s3cret-of-the-test")
         .start()
         .await;
     assert_eq!(run(&app, "--user 42", "true").0, Some(77));
     assert_eq!(run(&app, "--user 42 --token wrong", "true").0, Some(77));
-    assert_eq!(run(&app, "--user 42 --token s3cret", "exit 4").0, Some(4));
+    assert_eq!(
+        run(&app, "--user 42 --token a-s3cret-of-the-test", "exit 4").0,
+        Some(4)
+    );
     let url = format!("http://{}", app.address());
     let mut command = xtask(&url, "--user 42 -- true");
-    let status = command.env("EDGELATCH_API_TOKEN", "s3cret").status();
+    let status = command
+        .env("EDGELATCH_API_TOKEN", "a-s3cret-of-the-test")
+        .status();
     assert!(status.unwrap().success());
 }
 
@@ -279,4 +284,97 @@ async fn failures_before_the_command_have_exit_codes() {
     assert!(!is_held(&app).await);
     let nobody = Locked::start_at("http://127.0.0.1:1", "--user 42", "echo never");
     assert_eq!(nobody.wait().0, Some(69));
+}
+
+/// What is left of a process that writes its id and then a line every 20 ms.
+struct Worker {
+    folder: tempfile::TempDir,
+}
+
+impl Worker {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn file(&self) -> String {
+        self.folder.path().join("beats").display().to_string()
+    }
+
+    /// A script whose child does the work, and which waits for it.
+    fn script(&self) -> String {
+        let file = self.file();
+        format!(
+            "(trap '' TERM; while :; do echo beat >> {file}; sleep 0.02; done) & echo begun; wait"
+        )
+    }
+
+    fn beats(&self) -> usize {
+        std::fs::read_to_string(self.file()).map_or(0, |text| text.len())
+    }
+
+    /// Asserts that it works no more.
+    fn assert_ended(&self) {
+        let before = self.beats();
+        assert!(before > 0);
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(self.beats(), before, "it works on");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_of_the_command_ends_too_when_the_lock_is_lost() {
+    let app = App::patient().await;
+    let worker = Worker::new();
+    let arguments = "--user 42 --expire 1.5 --kill-after 0.2";
+    let mut command = Locked::start(&app, arguments, &worker.script());
+    assert_eq!(command.line(), "begun");
+    let taken = ["SET", "user:42:lock", "another", "EX", "60"];
+    app.redis.run::<()>(&taken).await;
+    assert_eq!(command.wait().0, Some(74));
+    worker.assert_ended();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_and_its_child_end_when_the_keeper_is_killed() {
+    let app = App::patient().await;
+    let worker = Worker::new();
+    let arguments = "--user 42 --expire 600 --kill-after 0.2";
+    let mut command = Locked::start(&app, arguments, &worker.script());
+    assert_eq!(command.line(), "begun");
+    command.signal("KILL");
+    command.status();
+    // The pipe to the command's output ends with its last process.
+    let mut rest = String::new();
+    command.output.read_to_string(&mut rest).unwrap();
+    worker.assert_ended();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_does_not_get_the_api_token() {
+    let token = "a-s3cret-of-the-test";
+    let app = App::builder().patient().var("api_token", token);
+    let app = app.start().await;
+    let url = format!("http://anna:passw0rd@{}", app.address());
+    let mut command = xtask(&url, "--user 42 -- env");
+    let output = command.env("EDGELATCH_API_TOKEN", token).output().unwrap();
+    let environment = String::from_utf8(output.stdout).unwrap();
+    assert!(environment.contains("EDGELATCH_FENCING_TOKEN="));
+    for secret in [token, "passw0rd"] {
+        assert!(!environment.contains(secret), "{environment}");
+    }
+}
+
+#[test]
+fn a_password_of_the_address_is_in_no_error() {
+    for url in [
+        "http://anna:passw0rd@127.0.0.1:1",
+        "htp://anna:passw0rd@127.0.0.1",
+    ] {
+        let output = xtask(url, "--user 42 -- true").output().unwrap();
+        assert!(!output.status.success());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!said.is_empty() && !said.contains("passw0rd"), "{said}");
+    }
 }

@@ -124,6 +124,9 @@ impl Entry {
         let (scheme, rest) = trimmed.split_once("://").with_context(|| {
             format!("{text:?} in allowed_outbound_hosts is not <scheme>://<host>[:<port>]")
         })?;
+        // On purpose unlike Spin: schemes are the same in either case (RFC 3986, section 3.1).
+        let scheme = scheme.to_ascii_lowercase();
+        let scheme = scheme.as_str();
         ensure!(
             scheme == "*" || (!scheme.starts_with('{') && scheme.chars().all(char::is_alphabetic)),
             "{text:?} in allowed_outbound_hosts: {scheme:?} is not a scheme"

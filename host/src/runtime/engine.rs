@@ -213,7 +213,9 @@ fn pool() -> PoolingAllocationConfig {
         .max_tables_per_module(2)
         .max_memories_per_module(2)
         .max_memory_size(4 * GIB)
-        .linear_memory_keep_resident(2 * MIB)
+        // On purpose unlike Spin, which keeps 2 MiB: a burst of requests starts hundreds of
+        // instances, and would cost that much for each of them for good.
+        .linear_memory_keep_resident(0)
         .table_keep_resident(512 * KIB);
     pool
 }

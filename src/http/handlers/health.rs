@@ -1,10 +1,9 @@
 //! `/healthz`: is the component running. `/readyz`: can it do its work.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{Method, Uri};
 use serde::Serialize;
-use spin_sdk::redis::RedisResult;
 
 use crate::http::problem::Problem;
 use crate::http::replies;
@@ -12,7 +11,6 @@ use crate::http::request::{Request, refuse_parameters};
 use crate::http::response::Answer;
 #[cfg(not(target_family = "wasm"))]
 use crate::http::schemas;
-use crate::platform::redis::{RedisError, Repeat};
 
 /// The component is running.
 #[derive(Serialize)]
@@ -32,7 +30,7 @@ impl Live {
 pub(crate) struct Ready {
     #[cfg_attr(not(target_family = "wasm"), schema(schema_with = schemas::ok))]
     redis: &'static str,
-    /// How long Redis took to answer, in milliseconds.
+    /// How long it took to take a lock and give it back, in milliseconds.
     #[cfg_attr(not(target_family = "wasm"), schema(minimum = 0))]
     latency_ms: f64,
 }
@@ -63,14 +61,12 @@ pub(crate) fn alive(uri: &Uri) -> Result<Answer, Problem> {
     Ok(replies::json(&Live::ANSWER)?.into())
 }
 
-/// `GET /readyz`: 200 once Redis has answered a PING, else 503.
+/// `GET /readyz`: 200 where an action could be carried out, else 503.
 pub(crate) async fn ready(request: Request) -> Result<Answer, Problem> {
     refuse_parameters(&request.uri)?;
-    let began = Instant::now();
-    let redis = &request.context.redis;
-    let reply = redis.command("PING", &[], Repeat::Safe).await?;
-    match reply.as_slice() {
-        [RedisResult::Status(_)] => Ok(replies::json(&Ready::after(began.elapsed()))?.into()),
-        _ => Err(RedisError::unexpected("not a reply of PING").into()),
-    }
+    let context = request.context;
+    let instance = &context.instance;
+    let locks = instance.locks(&context.redis);
+    let latency = instance.readiness.check(&locks, &instance.keys).await?;
+    Ok(replies::json(&Ready::after(latency))?.into())
 }

@@ -9,7 +9,7 @@ use crate::core::lock::{FencingToken, Grant, OwnerToken};
 use crate::http::problem::{Problem, not_lock_owner};
 use crate::http::replies;
 use crate::http::request::query::{self, Query};
-use crate::http::request::{Request, headers};
+use crate::http::request::{Request, body, headers};
 use crate::http::response::{Answer, Response, Undelivered, empty};
 #[cfg(not(target_family = "wasm"))]
 use crate::http::schemas;
@@ -74,6 +74,8 @@ pub(crate) async fn acquire(request: Request) -> Result<Answer, Problem> {
     let expire = query.optional("expire", query::expire);
     let key = lock_key(&mut query, &request);
     let key = query.finish(key)?;
+    let max_body_bytes = request.context.instance.config.max_body_bytes;
+    body::unused(&request.headers, request.body, max_body_bytes).await?;
     let brought = headers::brought_lock_token(&request.headers)?;
     let is_ours = brought.is_none();
     let token = brought.unwrap_or_else(OwnerToken::random);
@@ -106,6 +108,8 @@ pub(crate) async fn renew(request: Request) -> Result<Answer, Problem> {
     let expire = query.optional("expire", query::expire);
     let key = lock_key(&mut query, &request);
     let key = query.finish(key)?;
+    let max_body_bytes = request.context.instance.config.max_body_bytes;
+    body::unused(&request.headers, request.body, max_body_bytes).await?;
     let token = headers::lock_token(&request.headers)?;
     let context = request.context;
     let expire = expire.unwrap_or(context.instance.config.lock_expire);

@@ -93,6 +93,13 @@ impl Draft {
             .problem(Problem::body_too_large(1 << 20))
     }
 
+    /// Adds the problems of a body that nobody uses.
+    pub(super) fn unused_body(self) -> Self {
+        self.problem(malformed_json())
+            .problem(Problem::body_too_large(1 << 20))
+            .problem(Problem::unsupported_media_type())
+    }
+
     pub(super) fn reply(self, status: u16, response: ResponseBuilder) -> Self {
         self.operation(|operation| operation.response(status.to_string(), response))
     }
@@ -117,14 +124,19 @@ impl Draft {
     pub(super) fn guarded(self) -> Self {
         let token = SecurityRequirement::new(API_TOKEN, Vec::<String>::new());
         let invalid = invalid_request(&self.parameters);
-        self.operation(|operation| {
+        let changes = self.method != HttpMethod::Get;
+        let mut draft = self.operation(|operation| {
             operation
                 .security(SecurityRequirement::default())
                 .security(token)
-        })
-        .problem(Problem::unauthorized())
-        .problem(invalid)
-        .uses_redis()
+        });
+        if changes {
+            draft = draft.problem(Problem::cross_site());
+        }
+        draft
+            .problem(Problem::unauthorized())
+            .problem(invalid)
+            .uses_redis()
     }
 
     /// Writes the problems down.

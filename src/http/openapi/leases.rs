@@ -87,6 +87,7 @@ fn acquire(lock: Lock) -> Described {
         remaining: Some(Duration::from_secs(9)),
     })
     .problem(Problem::lock_token_invalid())
+    .unused_body()
     .guarded()
     .finish()
 }
@@ -98,6 +99,7 @@ fn renew(lock: Lock) -> Described {
     );
     lock.draft(HttpMethod::Put, "renew", "Renew the lock")
         .parameters(&["LockExpire", "LockToken"])
+        .unused_body()
         .reply(200, renewed.content("application/json", granted()))
         .owners()
 }

@@ -33,9 +33,13 @@ fn live() -> Described {
 
 fn ready() -> Described {
     let examples = [("ok", shown(&Ready::after(Duration::from_micros(412))))];
-    let ready =
-        answer("Redis answered", &[]).content("application/json", content_of::<Ready>(&examples));
+    let ready = answer("An action could be carried out", &[])
+        .content("application/json", content_of::<Ready>(&examples));
     draft("/readyz", "readyz", "Whether the service can do its work")
+        .describe(
+            "Takes a lock in Redis, writes a result and gives the lock back, with the scripts that \
+             actions use. Each instance asks Redis once a second at most.",
+        )
         .reply(200, ready)
         .problem(extra_input())
         .uses_redis()

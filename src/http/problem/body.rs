@@ -9,6 +9,10 @@ use crate::http::response::{Body, Response, empty};
 #[cfg(not(target_family = "wasm"))]
 use crate::http::schemas;
 
+/// The longest path that a problem repeats, in bytes: longer than that of any resource. A longer
+/// one is cut.
+const MAX_SHOWN_PATH: usize = 2048;
+
 /// The members of `application/problem+json` (RFC 9457, section 3.1).
 #[derive(Serialize)]
 #[cfg_attr(not(target_family = "wasm"), derive(utoipa::ToSchema))]
@@ -27,7 +31,7 @@ pub(crate) struct Members<'a> {
     status: u16,
     /// About this one.
     detail: &'a str,
-    /// The request's path.
+    /// The request's path; of one longer than 2048 bytes the beginning.
     instance: &'a str,
     /// All faults of an invalid request.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -71,7 +75,7 @@ impl Problem {
             title: self.title,
             status: self.status.as_u16(),
             detail: &self.detail,
-            instance: path,
+            instance: &path[..path.floor_char_boundary(MAX_SHOWN_PATH)],
             errors: &self.errors,
             origin_status,
             origin_body,

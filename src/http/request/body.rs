@@ -33,6 +33,23 @@ pub(crate) async fn json(
     Ok(Some(bytes))
 }
 
+/// Checks a body that nobody uses as [`json`] does: a client that sends its parameters as a form
+/// should learn that they are not read. What is announced by no header is left unread.
+///
+/// # Errors
+/// As [`json`].
+pub(crate) async fn unused(
+    headers: &HeaderMap,
+    body: RequestBody,
+    limit: usize,
+) -> Result<(), Problem> {
+    let announced = [header::CONTENT_TYPE, header::CONTENT_LENGTH];
+    if announced.iter().any(|name| headers.contains_key(name)) {
+        json(headers, body, limit).await?;
+    }
+    Ok(())
+}
+
 /// Reads a merge patch of at most `limit` bytes (RFC 7396).
 ///
 /// # Errors

@@ -1,9 +1,13 @@
 //! Query parameters, read strictly and all at once.
 //!
-//! A handler asks for each of its parameters and then for the end; every fault on the way is kept,
-//! so that the answer lists them all. Types and messages follow those of pydantic, which clients of
-//! FastAPI know.
+//! A handler asks for each of its parameters and then for the end. Every fault on the way is
+//! counted, and the first [`MAX_FAULTS`] are listed. Types and messages follow those of pydantic,
+//! which clients of FastAPI know.
+//!
+//! Anybody may send a query of 64 KB, without a token too. So reading one takes time in proportion
+//! to its length, and the answer has a bounded length.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use http::Uri;
@@ -18,11 +22,34 @@ use crate::types::user_id::UserId;
 /// What is wrong with a value: a message for a person and a type for a program.
 pub(crate) type ValueFault = (String, &'static str);
 
+/// The most faults that an answer lists.
+pub(crate) const MAX_FAULTS: usize = 20;
+
+/// The longest name of a parameter that an answer repeats, in characters. A longer one is cut.
+const MAX_SHOWN_NAME: usize = 64;
+
 /// The parameters of one request.
 pub(crate) struct Query {
     pairs: Vec<(String, String)>,
     asked: Vec<&'static str>,
-    faults: Vec<InputFault>,
+    faults: Faults,
+}
+
+/// The faults of one request: the first of them, and how many there are.
+#[derive(Default)]
+struct Faults {
+    listed: Vec<InputFault>,
+    total: usize,
+}
+
+impl Faults {
+    /// Counts a fault, and makes it if there is room to list it.
+    fn add(&mut self, fault: impl FnOnce() -> InputFault) {
+        self.total += 1;
+        if self.listed.len() < MAX_FAULTS {
+            self.listed.push(fault());
+        }
+    }
 }
 
 impl Query {
@@ -34,7 +61,7 @@ impl Query {
                 .into_owned()
                 .collect(),
             asked: Vec::new(),
-            faults: Vec::new(),
+            faults: Faults::default(),
         }
     }
 
@@ -79,7 +106,9 @@ impl Query {
 
     /// Faults found elsewhere, to be listed with the others.
     pub(crate) fn also(&mut self, faults: Vec<InputFault>) {
-        self.faults.extend(faults);
+        for fault in faults {
+            self.faults.add(|| fault);
+        }
     }
 
     /// A parameter that must be there. `None` if it is faulty; [`Query::finish`] takes it from
@@ -109,32 +138,44 @@ impl Query {
     /// # Errors
     /// 422 with all faults, if there is any or `required` is `None`.
     pub(crate) fn finish<T>(mut self, required: Option<T>) -> Result<T, Problem> {
-        let mut unknown: Vec<String> = Vec::new();
+        let known = match self.asked.as_slice() {
+            [] => "none".to_owned(),
+            asked => asked.join(", "),
+        };
+        let mut unknown = HashSet::new();
         for (name, _) in &self.pairs {
-            if !self.asked.contains(&name.as_str()) && !unknown.contains(name) {
-                unknown.push(name.clone());
+            if self.asked.contains(&name.as_str()) || !unknown.insert(name.as_str()) {
+                continue;
             }
+            let msg = || format!("Extra inputs are not permitted; this route has: {known}");
+            self.faults
+                .add(|| input_fault("query", name, (msg(), "extra_forbidden")));
         }
-        for name in unknown {
-            let known = match self.asked.as_slice() {
-                [] => "none".to_owned(),
-                asked => asked.join(", "),
-            };
-            let msg = format!("Extra inputs are not permitted; this route has: {known}");
-            self.fault("query", &name, (msg, "extra_forbidden"));
-        }
+        let Faults { listed, total } = self.faults;
         match required {
-            Some(value) if self.faults.is_empty() => Ok(value),
-            _ => Err(Problem::invalid_request(self.faults)),
+            Some(value) if total == 0 => Ok(value),
+            _ => Err(Problem::invalid_request_of(listed, total)),
         }
     }
 
-    fn fault(&mut self, place: &str, name: &str, (msg, r#type): ValueFault) {
-        self.faults.push(InputFault {
-            loc: [place.to_owned(), name.to_owned()],
-            msg,
-            r#type,
-        });
+    fn fault(&mut self, place: &str, name: &str, fault: ValueFault) {
+        self.faults.add(|| input_fault(place, name, fault));
+    }
+}
+
+fn input_fault(place: &str, name: &str, (msg, r#type): ValueFault) -> InputFault {
+    InputFault {
+        loc: [place.to_owned(), shown(name)],
+        msg,
+        r#type,
+    }
+}
+
+/// A name, cut after [`MAX_SHOWN_NAME`] characters.
+fn shown(name: &str) -> String {
+    match name.char_indices().nth(MAX_SHOWN_NAME) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
     }
 }
 
@@ -274,6 +315,32 @@ mod tests {
             faults("user_id=%2B7"),
             [("user_id".to_owned(), "int_parsing")]
         );
+    }
+
+    fn problem(query: &str) -> Problem {
+        let uri = format!("/x?{query}").parse::<Uri>().unwrap_or_default();
+        let finished = Query::new(&uri).finish(Some(()));
+        finished.err().unwrap_or_else(Problem::not_found)
+    }
+
+    #[test]
+    fn twenty_faults_are_listed_and_the_others_counted() {
+        let names = |count| (0..count).map(|name: u32| name.to_string());
+        let query = |count| names(count).collect::<Vec<_>>().join("&");
+        assert_eq!(problem(&query(20)).errors.len(), 20);
+        let many = problem(&query(21));
+        assert_eq!(many.errors.len(), 20);
+        assert!(many.detail.starts_with("21 faults"), "{}", many.detail);
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let name = "ä".repeat(65);
+        let encoded = "%C3%A4".repeat(65);
+        let shown = &problem(&encoded).errors[0].loc[1];
+        assert_eq!(shown.strip_suffix('…'), name.strip_suffix('ä'));
+        let whole = "a".repeat(64);
+        assert_eq!(problem(&whole).errors[0].loc[1], whole);
     }
 
     proptest! {

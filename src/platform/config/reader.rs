@@ -15,6 +15,16 @@ const ACTION_PATH: &str = "a path that begins with `/`, in visible ASCII without
 const USER_PATH: &str = "a path that begins with `/`, in visible ASCII without `?` and `#`, whose only braces are {user_id}";
 const ORIGIN: &str = "`http://host[:port]` or `https://host[:port]` without a path (`http://origin.invalid` means none)";
 
+const TOKEN: &str = "16 to 1024 visible ASCII characters, or empty for none";
+const LOG_KEY: &str = "at most 1024 visible ASCII characters, or empty for no users in the log";
+
+/// What callers present. `None` where the variable is empty.
+pub(super) struct Tokens {
+    pub(super) api: Option<String>,
+    pub(super) api_previous: Option<String>,
+    pub(super) admin: Option<String>,
+}
+
 /// Reads variable after variable and collects the faults. A refused variable yields a stand-in that
 /// is never used, since any fault refuses the whole.
 pub(super) struct Reader<F> {
@@ -141,22 +151,50 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
         format!("{scheme}://{login}{host}:{port}/{db}")
     }
 
-    /// What others must not learn; `None` where it is empty.
-    pub(super) fn secret(&mut self, variable: &'static str, accepts: &str) -> Option<String> {
-        let secret = self.checked(variable, accepts, |text| {
-            text.len() <= 1024 && text.bytes().all(|byte| byte.is_ascii_graphic())
+    pub(super) fn log_key(&mut self) -> Option<String> {
+        let key = self.checked("log_key", LOG_KEY, |text| {
+            text.len() <= 1024 && is_visible(text)
         });
-        (!secret.is_empty()).then_some(secret)
+        (!key.is_empty()).then_some(key)
+    }
+
+    /// The tokens, no two of them equal, and none without the first.
+    pub(super) fn tokens(&mut self) -> Tokens {
+        let tokens = Tokens {
+            api: self.token("api_token"),
+            api_previous: self.token("api_token_previous"),
+            admin: self.token("admin_token"),
+        };
+        if self.boolean("require_token") && tokens.api.is_none() {
+            self.refuse("api_token", "set, since `require_token` is `true`");
+        }
+        let (api, previous) = (&tokens.api, &tokens.api_previous);
+        for (variable, token, others) in [
+            ("api_token_previous", previous, [api, &None]),
+            ("admin_token", &tokens.admin, [api, previous]),
+        ] {
+            if token.is_some() && api.is_none() {
+                self.refuse(variable, "empty, since `api_token` is");
+            }
+            if token.is_some() && others.contains(&token) {
+                self.refuse(variable, "another than the other tokens");
+            }
+        }
+        tokens
+    }
+
+    /// `None` where it is empty.
+    fn token(&mut self, variable: &'static str) -> Option<String> {
+        let token = self.checked(variable, TOKEN, |text| {
+            text.is_empty() || (16..=1024).contains(&text.len()) && is_visible(text)
+        });
+        (!token.is_empty()).then_some(token)
     }
 
     pub(super) fn origin(&mut self) -> Option<Origin> {
         let base = self.text("origin");
-        let base = base.strip_suffix('/').unwrap_or(&base);
-        // A scheme is the same in capitals (RFC 3986, section 3.1).
-        let base = match base.split_once("://") {
-            Some((scheme, rest)) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
-            None => base.to_owned(),
-        };
+        // Scheme and host are the same in either case (RFC 3986, section 6.2.2.1).
+        let base = base.strip_suffix('/').unwrap_or(&base).to_ascii_lowercase();
         let origin = Origin {
             base: base.clone(),
             action_path: self.checked("origin_action_path", ACTION_PATH, is_action_path),
@@ -176,6 +214,10 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
         }
         Some(origin)
     }
+}
+
+fn is_visible(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn is_prefix(text: &str) -> bool {

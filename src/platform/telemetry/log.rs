@@ -27,6 +27,21 @@ pub(crate) fn background_failure(id: &RequestId, outcome: &'static str, cause: &
     });
 }
 
+/// What an operator should know of the settings.
+#[derive(Serialize)]
+struct Warning<'a> {
+    time: String,
+    warning: &'a str,
+}
+
+/// Writes a line for something that an operator should know of the settings.
+pub(crate) fn warning(warning: &str) {
+    write(&Warning {
+        time: now(),
+        warning,
+    });
+}
+
 /// Writes a line.
 pub(crate) fn write(line: &impl Serialize) {
     if let Ok(mut line) = serde_json::to_vec(line) {

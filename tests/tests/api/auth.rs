@@ -174,3 +174,49 @@ async fn without_a_token_set_everything_is_open() {
         call.await.assert_body(200, r#"{"status":"success"}"#);
     }
 }
+
+#[tokio::test]
+async fn the_previous_and_the_admin_token_open_too() {
+    let (previous, admin) = ("the-previous-token", "the-administrators-token");
+    let app = App::builder()
+        .var("api_token", TOKEN)
+        .var("api_token_previous", previous)
+        .var("admin_token", admin)
+        .start()
+        .await;
+    for (token, status) in [
+        (TOKEN, 200),
+        (previous, 200),
+        (admin, 200),
+        ("another-token-", 401),
+    ] {
+        let call = app.attempt("user_id=7");
+        let answer = call
+            .header("authorization", &format!("Bearer {token}"))
+            .await;
+        assert_eq!(answer.status, status, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_a_warning_says_that_the_api_is_open() {
+    let open = App::start().await;
+    open.get("/healthz").await;
+    let warns = |app: &App| app.logs().contains("the API is open");
+    edgelatch_tests::until("it is logged", || async { warns(&open) }).await;
+    let guarded = guarded().await;
+    guarded.get("/healthz").await;
+    assert!(!warns(&guarded));
+}
+
+#[tokio::test]
+async fn percent_encoding_does_not_get_around_the_token() {
+    let app = guarded().await;
+    for path in [
+        "/%61pi/v1/users/7/lock",
+        "/a%70%69/%76%31/users/7/%6Cock",
+        "/%61pi",
+    ] {
+        app.post(path).await.assert_problem(401, "unauthorized");
+    }
+}

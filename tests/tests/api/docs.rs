@@ -61,7 +61,10 @@ async fn pages_are_compressed_and_cacheable() {
 
 #[tokio::test]
 async fn pages_keep_the_conventions_of_all_routes() {
-    let app = App::builder().var("api_token", "s3cret").start().await;
+    let app = App::builder()
+        .var("api_token", "a-s3cret-of-the-test")
+        .start()
+        .await;
     let page = app.get("/docs").await;
     let head = app.call("HEAD", "/docs").await;
     assert_eq!((head.status, head.body.len()), (200, 0));
@@ -160,7 +163,7 @@ async fn the_docs_page_lists_and_performs_operations() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_docs_page_has_a_field_for_the_token() {
     let app = App::builder()
-        .var("api_token", "s3cret-of-the-test")
+        .var("api_token", "a-s3cret-of-the-test")
         .start()
         .await;
     let browser = Browser::start().await;
@@ -183,7 +186,7 @@ async fn the_docs_page_has_a_field_for_the_token() {
         .for_element(Locator::Css(".auth-container input"))
         .await
         .unwrap();
-    field.send_keys("s3cret-of-the-test").await.unwrap();
+    field.send_keys("a-s3cret-of-the-test").await.unwrap();
     click(".auth-btn-wrapper .authorize").await;
     click(".auth-btn-wrapper .btn-done").await;
     perform(&browser, "8").await;

@@ -55,3 +55,80 @@ async fn readyz_is_503_while_redis_is_away_and_recovers() {
     })
     .await;
 }
+
+/// Waits until this is what `/readyz` says.
+async fn until_readiness(app: &App, status: u16) {
+    until("readiness is noticed", || async {
+        app.get("/readyz").await.status == status
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn readyz_is_503_if_nothing_can_be_written() {
+    for (spoil, repair) in [
+        (
+            &["REPLICAOF", "127.0.0.1", "1"][..],
+            &["REPLICAOF", "NO", "ONE"][..],
+        ),
+        (
+            &["CONFIG", "SET", "maxmemory", "1"],
+            &["CONFIG", "SET", "maxmemory", "0"],
+        ),
+        (
+            &["CONFIG", "SET", "min-replicas-to-write", "1"],
+            &["CONFIG", "SET", "min-replicas-to-write", "0"],
+        ),
+    ] {
+        let app = App::patient().await;
+        until_readiness(&app, 200).await;
+        app.redis.run::<()>(spoil).await;
+        until_readiness(&app, 503).await;
+        app.perform("user_id=7")
+            .await
+            .assert_problem(503, "redis-unavailable");
+        app.redis.run::<()>(repair).await;
+        until_readiness(&app, 200).await;
+    }
+}
+
+#[tokio::test]
+async fn readyz_is_503_if_the_acl_lacks_scripts_or_keys() {
+    for rules in [
+        &["-eval", "-evalsha", "~*"][..],
+        &["resetkeys", "~other:*"],
+        &["resetkeys", "~user:*"],
+    ] {
+        let app = App::patient().await;
+        until_readiness(&app, 200).await;
+        let rules = ["ACL", "SETUSER", "default"].iter().chain(rules);
+        let rules: Vec<_> = rules.copied().collect();
+        app.redis.run::<()>(&rules).await;
+        until_readiness(&app, 503).await;
+    }
+}
+
+#[tokio::test]
+async fn readyz_asks_redis_once_a_second() {
+    let app = App::patient().await;
+    app.get("/readyz").await;
+    let before = app.redis.calls("evalsha").await;
+    let began = std::time::Instant::now();
+    for _ in 0..100 {
+        assert_eq!(app.get("/readyz").await.status, 200);
+    }
+    let asked = app.redis.calls("evalsha").await - before;
+    // Two scripts a second; one more instance may have begun.
+    let most = 2 * (2 + began.elapsed().as_secs());
+    assert!(asked <= most, "{asked} and not {most}");
+}
+
+#[tokio::test]
+async fn readyz_leaves_nothing_behind() {
+    let app = App::patient().await;
+    app.get("/readyz").await;
+    until("nothing is left of the probe", || async {
+        app.redis.run::<i64>(&["DBSIZE"]).await == 0
+    })
+    .await;
+}

@@ -100,13 +100,13 @@ async fn hits_and_ages_of_the_cache_are_shown() {
 async fn the_page_sends_the_token_and_asks_nobody_else() {
     let app = App::builder()
         .patient()
-        .var("api_token", "s3cret")
+        .var("api_token", "a-s3cret-of-the-test")
         .start()
         .await;
     let browser = open(&app).await;
     press(&browser, ADA, "take").await;
     shows(&browser, ADA, "did not get the lock").await;
-    set(&browser, "token", "s3cret").await;
+    set(&browser, "token", "a-s3cret-of-the-test").await;
     press(&browser, ADA, "take").await;
     shows(&browser, ADA, "holds the lock, fencing token").await;
     let origin = format!("http://{}/", app.address());

@@ -221,3 +221,49 @@ async fn without_log_requests_only_failures_are_logged() {
     lines(&app, "loud").await;
     assert!(!app.logs().contains("quiet"), "{}", app.logs());
 }
+
+#[tokio::test]
+async fn a_refused_request_has_a_line_also_if_requests_are_not_logged() {
+    let token = "a-token-that-is-guessed";
+    let guarded = App::builder().var("api_token", token).start().await;
+    let call = guarded.perform("user_id=7");
+    let call = call.header("authorization", "Bearer zq-a-wrong-guess");
+    let refused = line(&guarded, call, "refused").await;
+    assert_eq!(
+        (refused["status"].as_u64(), &refused["outcome"]),
+        (Some(401), &json!("unauthorized"))
+    );
+    assert!(!guarded.logs().contains("zq-a-wrong"), "{}", guarded.logs());
+    let open = App::start().await;
+    let call = open.perform("user_id=7");
+    let call = call.header("sec-fetch-site", "cross-site");
+    assert_eq!(line(&open, call, "cross").await["status"], 403);
+}
+
+#[tokio::test]
+async fn few_refused_requests_have_a_line() {
+    let token = "a-token-that-is-guessed";
+    let app = App::builder().var("api_token", token).start().await;
+    let began = std::time::Instant::now();
+    for _ in 0..100 {
+        let call = app.perform("user_id=7");
+        call.header("x-request-id", "guess").await;
+    }
+    let seconds = 1 + began.elapsed().as_secs() as usize;
+    lines(&app, "guess").await;
+    let written = app.logs().matches("guess").count();
+    // An instance serves 128 requests in turn, and each counts by itself.
+    assert!(written <= 3 * (seconds + 2), "{written} in {seconds} s");
+}
+
+#[tokio::test]
+async fn a_line_is_bounded_and_has_the_user_of_an_encoded_path() {
+    let app = logging().var("log_key", "a-key-for-tests").start().await;
+    let method = "M".repeat(60_000);
+    let long = line(&app, app.call(&method, "/api/v1/users/7/lock"), "long").await;
+    assert_eq!(long["method"].as_str().map(str::len), Some(32));
+    let plain = line(&app, app.get("/api/v1/users/7/lock"), "plain").await;
+    let encoded = line(&app, app.get("/api/v1/users/%37/lock"), "encoded").await;
+    assert!(plain["user"].is_string(), "{plain}");
+    assert_eq!(plain["user"], encoded["user"]);
+}

@@ -13,6 +13,7 @@ mod config;
 mod contention;
 mod conventions;
 mod docs;
+mod exposure;
 mod fastapi;
 mod health;
 mod host;

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use clap::error::{ContextKind, ContextValue};
 use url::Url;
+
+use crate::step;
 
 /// The longest time to live of a lock, in seconds: 30 days.
 const LONGEST_EXPIRE: f64 = 2_592_000.0;
@@ -20,8 +23,8 @@ const EX_USAGE: u8 = 64;
 ///
 /// The lock is renewed at a third of --expire while the command runs. The command's environment has
 /// EDGELATCH_FENCING_TOKEN, EDGELATCH_USER_ID, EDGELATCH_LOCK_NAME (with --name) and EDGELATCH_URL.
-/// SIGINT, SIGTERM and SIGHUP are passed on to the command. If the lock is lost, the command gets
-/// SIGTERM, and SIGKILL after --kill-after.
+/// SIGINT, SIGTERM and SIGHUP are passed on to the command and to the processes that it started. If
+/// the lock is lost, or this program is killed, they get SIGTERM, and SIGKILL after --kill-after.
 ///
 /// Exit codes: the command's own, or 128 plus the number of the signal that ended it; 64 wrong
 /// usage; 69 no service, or a service that fails; 74 the lock was lost while the command ran; 75
@@ -58,8 +61,14 @@ pub(crate) struct Lock {
 
 /// Prints what is wrong with the command line. Returns the exit code.
 pub(crate) fn usage_error(error: &clap::Error) -> ExitCode {
-    // Help is no error. If stderr is closed, there is nobody to tell.
-    let _ = error.print();
+    match error.get(ContextKind::InvalidArg) {
+        // The value may have a password, and clap would print it.
+        Some(ContextValue::String(argument)) if argument.starts_with("--url") => {
+            step::say("--url must be an address that begins with http:// or https://");
+        }
+        // Help is no error. If stderr is closed, there is nobody to tell.
+        _ => drop(error.print()),
+    }
     match error.exit_code() {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::from(EX_USAGE),

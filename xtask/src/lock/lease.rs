@@ -11,6 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use ureq::http::{Request, Response};
 use ureq::{Agent, Body};
+use url::Url;
 
 use super::Lock;
 
@@ -23,6 +24,8 @@ pub(super) struct LeaseClient {
     agent: Agent,
     /// The lock's address, without parameters.
     url: String,
+    /// The same for messages.
+    shown: String,
     /// Our owner token.
     lock_token: String,
     /// The value of `Authorization`.
@@ -78,15 +81,19 @@ impl LeaseClient {
             // Calls are seconds apart: an idle connection would often be closed.
             .max_idle_connections(0)
             .build();
-        let base = lock.url.as_str().trim_end_matches('/');
         let user = lock.user;
         let path = match &lock.name {
             Some(name) => format!("locks/{}", utf8_percent_encode(name, NON_ALPHANUMERIC)),
             None => "lock".to_owned(),
         };
+        let at = |base: &Url| {
+            let base = base.as_str().trim_end_matches('/');
+            format!("{base}/api/v1/users/{user}/{path}")
+        };
         Ok(Self {
             agent: config.new_agent(),
-            url: format!("{base}/api/v1/users/{user}/{path}"),
+            url: at(&lock.url),
+            shown: at(&without_login(&lock.url)),
             lock_token: random_token().context("/dev/urandom could not be read")?,
             authorization: lock.token.as_ref().map(|token| format!("Bearer {token}")),
             expire: lock.expire,
@@ -107,11 +114,11 @@ impl LeaseClient {
             return match self.held(&mut answer, sent) {
                 Some(held) => Acquisition::Lease(held),
                 None => {
-                    Acquisition::Unavailable(format!("{}: not an answer of edgelatch", self.url))
+                    Acquisition::Unavailable(format!("{}: not an answer of edgelatch", self.shown))
                 }
             };
         }
-        let why = format!("{}: {}", self.url, problem(&mut answer));
+        let why = format!("{}: {}", self.shown, problem(&mut answer));
         match status {
             423 => Acquisition::Busy(why),
             401 => Acquisition::Unauthorized(why),
@@ -166,7 +173,7 @@ impl LeaseClient {
         let request = self.agent.configure_request(request);
         let request = request.timeout_global(Some(limit)).build();
         let answer = self.agent.run(request);
-        answer.map_err(|error| format!("{}: {error}", self.url))
+        answer.map_err(|error| format!("{}: {error}", self.shown))
     }
 
     fn held(&self, answer: &mut Response<Body>, sent: Instant) -> Option<Lease> {
@@ -175,6 +182,15 @@ impl LeaseClient {
             good_until: sent + self.expire,
         })
     }
+}
+
+/// An address without the user and the password that it may have.
+pub(super) fn without_login(url: &Url) -> Url {
+    let mut url = url.clone();
+    // An address with a host may have them, so they can be taken out.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url
 }
 
 fn json(answer: &mut Response<Body>) -> Option<Value> {

@@ -38,11 +38,15 @@ async fn attempt_tries_once_and_does_not_wait() {
     let app = App::start().await;
     app.attempt("user_id=1").await;
     hold(&app.redis, None).await;
-    let before = app.redis.calls("evalsha").await;
+    let mut monitor = app.redis.monitor().await;
     let pace = Pace::watch(&app);
     let answer = app.attempt("user_id=1").await;
     answer.assert_body(200, FAILED);
-    assert_eq!(app.redis.calls("evalsha").await, before + 1);
+    let commands = monitor.commands().await;
+    let of_user = commands
+        .iter()
+        .filter(|command| command.contains("user:1:lock"));
+    assert_eq!(of_user.count(), 1, "{commands:?}");
     let most = Duration::from_millis(100) + pace.slowest().await;
     assert!(answer.took <= most, "{:?}", answer.took);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use edgelatch_tests::{App, root};
 
 /// The defaults that the service promises.
-const DEFAULTS: [(&str, &str); 26] = [
+const DEFAULTS: [(&str, &str); 29] = [
     ("redis_host", "127.0.0.1"),
     ("redis_port", "6379"),
     ("redis_user", ""),
@@ -21,6 +21,9 @@ const DEFAULTS: [(&str, &str); 26] = [
     ("max_body_bytes", "1048576"),
     ("idempotency_expire", "86400"),
     ("api_token", ""),
+    ("api_token_previous", ""),
+    ("admin_token", ""),
+    ("require_token", "false"),
     ("origin", "http://origin.invalid"),
     ("origin_action_path", "/users/{user_id}/{action}"),
     ("origin_user_path", "/users/{user_id}"),
@@ -46,7 +49,13 @@ fn the_manifest_declares_these_defaults() {
     // Read by the host alone, which lets the component connect there.
     let nodes = "\nredis_nodes = { default = \"redis://nodes.invalid:6379\" }\n";
     assert!(manifest.contains(nodes) && manifest.contains("\"{{ redis_nodes }}\","));
-    for secret in ["redis_pwd", "api_token", "log_key"] {
+    for secret in [
+        "redis_pwd",
+        "api_token",
+        "api_token_previous",
+        "admin_token",
+        "log_key",
+    ] {
         let line = manifest.lines().find(|line| line.starts_with(secret));
         assert!(line.unwrap().contains("secret = true"), "{secret}");
     }

@@ -4,7 +4,7 @@
 use edgelatch_tests::{App, until};
 
 /// Each variable, and values that it does not accept. They are told from anything else in a log.
-const BAD: [(&str, &[&str]); 25] = [
+const BAD: [(&str, &[&str]); 28] = [
     (
         "redis_host",
         &["zq/zq", "", "zq zq", "zq@zq", "[zq]", "zq:1"],
@@ -29,7 +29,10 @@ const BAD: [(&str, &[&str]); 25] = [
         &["zq", "", "0", "67108877", "7731.5", "1MiBzq"],
     ),
     ("idempotency_expire", &["zq", "", "0", "2597731"]),
-    ("api_token", &["zq zq", "zäq", "zq\u{7f}"]),
+    ("api_token", &["zq zq", "zäq", "zq\u{7f}", "zq-fourteen-ch"]),
+    ("api_token_previous", &["zq zq", "zq-short"]),
+    ("admin_token", &["zq zq", "zq-short"]),
+    ("require_token", &["zq", "", "TRUE"]),
     (
         "origin",
         &[
@@ -163,5 +166,43 @@ async fn the_values_at_the_bounds_are_accepted() {
         let answer = app.get("/api/v1/users/7/cache/absent").await;
         // A hundredth of a second may be too little for a busy machine, but it is a setting.
         assert!([404, 503].contains(&answer.status), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn tokens_that_do_not_fit_together_are_refused() {
+    const A: &str = "a-token-of-the-test";
+    const B: &str = "another-of-the-test";
+    for (variables, refused) in [
+        (&[("require_token", "true")][..], "api_token"),
+        (&[("api_token_previous", A)], "api_token_previous"),
+        (&[("admin_token", A)], "admin_token"),
+        (
+            &[("api_token", A), ("api_token_previous", A)],
+            "api_token_previous",
+        ),
+        (&[("api_token", A), ("admin_token", A)], "admin_token"),
+        (
+            &[
+                ("api_token", A),
+                ("api_token_previous", B),
+                ("admin_token", B),
+            ],
+            "admin_token",
+        ),
+    ] {
+        let mut builder = App::builder();
+        for (variable, value) in variables {
+            builder = builder.var(variable, value);
+        }
+        let app = builder.start().await;
+        app.perform("user_id=7")
+            .await
+            .assert_problem(500, "misconfigured");
+        until("the fault is logged", || async {
+            sentence(&app.logs(), refused).is_some()
+        })
+        .await;
+        assert!(!app.logs().contains(A), "{}", app.logs());
     }
 }

@@ -24,6 +24,9 @@ fn with_token(app: &App, token: &str) -> Call {
         .header("authorization", &format!("Bearer {token}"))
 }
 
+const FIRST: &str = "the-first-of-two-tokens";
+const SECOND: &str = "the-second-of-two-tokens";
+
 async fn opens(app: &App, token: &str) -> bool {
     with_token(app, token).await.status == 200
 }
@@ -31,20 +34,70 @@ async fn opens(app: &App, token: &str) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_api_token_is_rotated_without_a_restart() {
     let vault = Vault::start().await;
-    vault.put("api_token", "first");
+    vault.put("api_token", FIRST);
     let app = on(&vault, RedisServer::start().await).await;
-    assert!(opens(&app, "first").await);
-    with_token(&app, "second")
+    assert!(opens(&app, FIRST).await);
+    with_token(&app, SECOND)
         .await
         .assert_problem(401, "unauthorized");
-    vault.put("api_token", "second");
-    until("the new token opens", || opens(&app, "second")).await;
-    with_token(&app, "first")
+    vault.put("api_token", SECOND);
+    until("the new token opens", || opens(&app, SECOND)).await;
+    with_token(&app, FIRST)
         .await
         .assert_problem(401, "unauthorized");
-    for secret in ["first", "second"] {
+    for secret in [FIRST, SECOND] {
         assert!(!app.logs().contains(secret), "{}", app.logs());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_tokens_open_while_one_replaces_the_other() {
+    let vault = Vault::start().await;
+    vault.put("api_token", FIRST);
+    let app = on(&vault, RedisServer::start().await).await;
+    assert!(opens(&app, FIRST).await);
+    vault.put("api_token_previous", FIRST);
+    vault.put("api_token", SECOND);
+    until("the new token opens", || async {
+        // The old one does all the time.
+        let answer = with_token(&app, FIRST).await;
+        assert!([200, 500].contains(&answer.status), "{}", answer.text());
+        opens(&app, SECOND).await
+    })
+    .await;
+    assert!(opens(&app, FIRST).await);
+    vault.remove("api_token_previous");
+    until("the old token is refused", || async {
+        with_token(&app, FIRST).await.status == 401
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_vanishes_does_not_open_the_api() {
+    let vault = Vault::start().await;
+    vault.put("api_token", FIRST);
+    let app = on(&vault, RedisServer::start().await).await;
+    assert!(opens(&app, FIRST).await);
+    vault.remove("api_token");
+    until("the service is misconfigured", || async {
+        app.attempt("user_id=7").await.status == 500
+    })
+    .await;
+    for _ in 0..20 {
+        let answer = app.attempt("user_id=7").await;
+        answer.assert_problem(500, "misconfigured");
+    }
+    until("it is logged", || async {
+        app.logs()
+            .contains("variable `api_token` was set and is now empty")
+    })
+    .await;
+    vault.put("api_token", SECOND);
+    until("a token opens again", || opens(&app, SECOND)).await;
+    app.attempt("user_id=7")
+        .await
+        .assert_problem(401, "unauthorized");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,16 +122,16 @@ async fn a_password_is_rotated_without_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unreachable_provider_changes_nothing() {
     let mut vault = Vault::start().await;
-    vault.put("api_token", "first");
+    vault.put("api_token", FIRST);
     let app = on(&vault, RedisServer::start().await).await;
-    assert!(opens(&app, "first").await);
+    assert!(opens(&app, FIRST).await);
     vault.stop().await;
     // Longer than variables are taken to be what they were.
     tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
-    assert!(opens(&app, "first").await);
-    vault.put("api_token", "second");
+    assert!(opens(&app, FIRST).await);
+    vault.put("api_token", SECOND);
     vault.serve().await;
-    until("the new token opens", || opens(&app, "second")).await;
+    until("the new token opens", || opens(&app, SECOND)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

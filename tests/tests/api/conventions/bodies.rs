@@ -292,3 +292,34 @@ async fn a_large_body_is_stored_as_sent() {
     app.call("PUT", path).chunks(pieces).await.assert_success();
     app.get(path).await.assert_body(200, &json);
 }
+
+#[tokio::test]
+async fn leases_refuse_a_body_that_they_would_not_read() {
+    let app = App::start().await;
+    let form = "application/x-www-form-urlencoded";
+    for (method, path) in [
+        ("POST", "/api/v1/users/7/lock"),
+        ("PUT", "/api/v1/users/7/lock"),
+        ("POST", "/api/v1/users/7/locks/build"),
+        ("PUT", "/api/v1/users/7/locks/build"),
+    ] {
+        let call = || app.call(method, path);
+        let answer = call().header("content-type", form).body("timeout=30").await;
+        answer.assert_problem(415, "unsupported-media-type");
+        let chunks = vec![Bytes::from_static(b"timeout=30")];
+        let answer = call().header("content-type", form).chunks(chunks).await;
+        answer.assert_problem(415, "unsupported-media-type");
+        let answer = call().json("{").await;
+        answer.assert_problem(400, "malformed-json");
+        let answer = call().json(&json_of((1 << 20) + 1)).await;
+        answer.assert_problem(413, "body-too-large");
+    }
+    assert_eq!(app.redis.run::<i64>(&["DBSIZE"]).await, 0);
+    // Nothing was sent, or JSON that says nothing.
+    let empty = app.post("/api/v1/users/7/lock");
+    assert_eq!(empty.header("content-type", form).await.status, 201);
+    assert_eq!(
+        app.post("/api/v1/users/8/lock").json("{}").await.status,
+        201
+    );
+}

@@ -124,3 +124,42 @@ async fn server_timing_says_where_the_time_went() {
     assert!(wait >= 100.0 && wait <= took, "{answer:?}");
     assert!(redis > 0.0 && redis <= took, "{answer:?}");
 }
+
+#[tokio::test]
+async fn what_is_not_cacheable_is_not_stored_and_runs_nowhere() {
+    let app = App::start().await;
+    for (method, path, status) in ANSWERS {
+        let answer = app.call(method, path).await;
+        assert_eq!(answer.status, status, "{path}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        let policy = answer.header("content-security-policy");
+        assert_eq!(
+            policy,
+            Some("default-src 'none'; frame-ancestors 'none'"),
+            "{path}"
+        );
+    }
+    for path in ["/api/v1/users/7/lock", "/docs/nothing", "/docs?x=1"] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+    }
+    app.put("/api/v1/users/7/cache/k").json("1").await;
+    let entry = app.get("/api/v1/users/7/cache/k").await;
+    let control = entry.header("cache-control").unwrap();
+    assert!(control.starts_with("private, max-age="), "{control}");
+}
+
+#[tokio::test]
+async fn a_page_of_the_origin_runs_nowhere() {
+    let page = Reply::status(404, "<script>alert(1)</script>").header("content-type", "text/html");
+    let origin = Origin::start(page).await;
+    let app = App::builder()
+        .origin(&origin)
+        .var("origin_passthrough", "true");
+    let app = app.start().await;
+    let answer = app.attempt("user_id=7").passed_through().await;
+    assert_eq!(answer.status, 404, "{}", answer.text());
+    let policy = answer.header("content-security-policy");
+    assert_eq!(policy, Some("default-src 'none'; frame-ancestors 'none'"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+}

@@ -106,3 +106,23 @@ async fn without_a_name_there_is_no_such_path() {
         }
     }
 }
+
+#[tokio::test]
+async fn paths_match_after_decoding_of_unreserved_characters() {
+    let app = App::start().await;
+    let lease = app.post("/%61pi/v1/users/%37/%6Cock").await;
+    assert_eq!(lease.status, 201, "{}", lease.text());
+    assert_eq!(app.get("/api/v1/users/7/lock").await.json()["held"], true);
+    let named = app.post("/api/v1/users/7/lock%73/%62uild%2D1").await;
+    assert_eq!(named.status, 201, "{}", named.text());
+    assert!(app.redis.exists("user:7:lock:build-1").await);
+    assert_eq!(app.get("/%68ealthz").await.status, 200);
+    // A slash that is encoded separates nothing, and nothing is decoded twice.
+    let slash = app.get("/api/v1/users/7%2Flock").await;
+    assert_eq!(slash.faults(), ["path.user_id"]);
+    app.get("/api/v1/users/7/%256Cock")
+        .await
+        .assert_problem(404, "not-found");
+    let twice = app.post("/api/v1/users/7/locks/%%34%31").await;
+    assert_eq!(twice.faults(), ["path.name"]);
+}

@@ -2,7 +2,7 @@
 
 use edgelatch_tests::{App, Call};
 
-const TOKEN: &str = "open-sesame";
+const TOKEN: &str = "open-sesame-for-all";
 
 /// A request that begins with every fault there is; they are put right one after the other.
 struct Faulty {
@@ -42,7 +42,7 @@ async fn the_first_fault_in_the_contracts_order_is_told() {
     };
     let answer = faulty.call(&app).await;
     answer.assert_problem(401, "unauthorized");
-    faulty.token = "Bearer open-sesame";
+    faulty.token = "Bearer open-sesame-for-all";
     let answer = faulty.call(&app).await;
     answer.assert_problem(404, "not-found");
     faulty.path = "/api/v1/users/perform-action";

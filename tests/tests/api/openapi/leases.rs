@@ -93,6 +93,18 @@ async fn try_tokens(judge: &mut Judge, app: &App, [_, acquire, renew, release]: 
         let short = authorized(app, verb.method, verb.path).header("lock-token", "short");
         judge.see(verb.id, 400, "lock-token-invalid", &short.await);
     }
+    for verb in [acquire, renew] {
+        let body = |media_type: &str, body: String| {
+            let call = authorized(app, verb.method, verb.path);
+            call.header("content-type", media_type).body(body)
+        };
+        let form = body("application/x-www-form-urlencoded", "timeout=5".to_owned());
+        judge.see(verb.id, 415, "unsupported-media-type", &form.await);
+        let broken = body("application/json", "{".to_owned());
+        judge.see(verb.id, 400, "malformed-json", &broken.await);
+        let long = body("application/json", " ".repeat((1 << 20) + 1));
+        judge.see(verb.id, 413, "body-too-large", &long.await);
+    }
     for verb in [renew, release] {
         let none = authorized(app, verb.method, verb.path);
         judge.see(verb.id, 428, "lock-token-required", &none.await);

@@ -78,9 +78,14 @@ pub(super) fn authorized(app: &App, method: &str, path: &str) -> Call {
         .header("authorization", &format!("Bearer {API_TOKEN}"))
 }
 
-/// Without the token, and with faults.
+/// Without the token, with faults, and, where there is no token, from another site.
 pub(super) async fn try_what_is_refused(judge: &mut Judge, app: &App, all: &[Good]) {
+    let open = App::start().await;
     for good in all {
+        if good.method != "GET" {
+            let call = good.anonymous(&open).header("sec-fetch-site", "cross-site");
+            judge.see(good.id, 403, "cross-site", &call.await);
+        }
         judge.see(good.id, 401, "unauthorized", &good.anonymous(app).await);
         judge.see(good.id, 422, "invalid-request", &good.invalid(app).await);
     }

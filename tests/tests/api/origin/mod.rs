@@ -132,11 +132,11 @@ async fn nothing_else_of_the_caller_is_passed_on() {
     let origin = Origin::start(Reply::nothing()).await;
     let app = App::builder()
         .origin(&origin)
-        .var("api_token", "s3cret")
+        .var("api_token", "a-s3cret-of-the-test")
         .start()
         .await;
     let sent = [
-        ("authorization", "Bearer s3cret"),
+        ("authorization", "Bearer a-s3cret-of-the-test"),
         ("cookie", "session=1"),
         ("proxy-authorization", "Basic eDp5"),
         ("connection", "x-hop"),

@@ -160,7 +160,9 @@ async fn head_answers_without_a_body() {
 #[tokio::test]
 async fn it_needs_the_api_token() {
     let origin = Origin::start(Reply::json("{}")).await;
-    let app = App::builder().origin(&origin).var("api_token", "s3cret");
+    let app = App::builder()
+        .origin(&origin)
+        .var("api_token", "a-s3cret-of-the-test");
     let app = app.start().await;
     app.get(USER).await.assert_problem(401, "unauthorized");
     assert_eq!(origin.seen().len(), 0);

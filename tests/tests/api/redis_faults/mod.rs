@@ -16,9 +16,11 @@ use std::time::Duration;
 use edgelatch_tests::{Answer, App, Call, until};
 use futures::future::join_all;
 
-/// What asks Redis and changes nothing.
+const READYZ: &str = "/readyz";
+
+/// What asks Redis and changes nothing for any user.
 const READS: [(&str, &str); 4] = [
-    ("GET", "/readyz"),
+    ("GET", READYZ),
     ("GET", "/api/v1/users/7/lock"),
     ("GET", "/api/v1/users/7/locks/build"),
     ("GET", "/api/v1/users/7/cache/profile"),
@@ -69,12 +71,26 @@ fn assert_503(app: &App, answer: &Answer, slug: &str) {
 
 /// Sends all of these at once and asserts that each fails as `slug`.
 async fn assert_fails(app: &App, calls: &[(&str, &str)], slug: &str) {
-    let answers = calls.iter().map(|(method, path)| call(app, method, path));
+    let asked: Vec<_> = calls.iter().filter(|(_, path)| *path != READYZ).collect();
+    let answers = asked.iter().map(|(method, path)| call(app, method, path));
     let answers = join_all(answers.map(Call::into_future)).await;
-    for (answer, (method, path)) in answers.iter().zip(calls) {
+    for (answer, (method, path)) in answers.iter().zip(asked) {
         assert_eq!(answer.status, 503, "{method} {path}: {}", answer.text());
         assert_503(app, answer, slug);
     }
+}
+
+/// Asserts that the service learns that it is not ready. It asks Redis once a second at most.
+async fn assert_not_ready(app: &App, slug: &str) {
+    until("it is not ready", || async {
+        let answer = app.get(READYZ).await;
+        let noticed = answer.status == 503;
+        if noticed {
+            assert_503(app, &answer, slug);
+        }
+        noticed
+    })
+    .await;
 }
 
 /// Asserts that everything that asks Redis fails as `slug`, and tells so twice, on an old and on a
@@ -83,6 +99,7 @@ async fn assert_all_fail(app: &App, slug: &str) {
     let all = [&READS[..], &WRITES[..]].concat();
     assert_fails(app, &all, slug).await;
     assert_fails(app, &all, slug).await;
+    assert_not_ready(app, slug).await;
     assert_eq!(app.get("/healthz").await.status, 200);
 }
 

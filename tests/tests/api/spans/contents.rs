@@ -239,7 +239,7 @@ async fn nothing_in_them_is_secret() {
     let origin = Origin::start(Reply::json(r#"{"result":"zq-result"}"#)).await;
     let app = traced(&collector)
         .origin(&origin)
-        .var("api_token", "zq-api-token")
+        .var("api_token", "zq-api-token-long")
         .var("log_key", "zq-log-key")
         .var("log_requests", "true")
         .start()
@@ -260,7 +260,9 @@ async fn nothing_in_them_is_secret() {
     let mut user = None;
     for (number, call) in (1..).zip(calls) {
         let call = in_trace(call, &trace(number));
-        let answer = call.header("authorization", "Bearer zq-api-token").await;
+        let answer = call
+            .header("authorization", "Bearer zq-api-token-long")
+            .await;
         let spans = of_component(&collector, &trace(number)).await;
         let id = answer.header("x-request-id").unwrap();
         let request = spans
