@@ -51,7 +51,7 @@ impl Problem {
         let mut response = empty(self.status());
         *response.body_mut() = Body::from(self.body(path));
         let headers = response.headers_mut();
-        headers.extend(std::mem::take(&mut self.headers));
+        headers.extend(self.headers.take().map(|more| *more).into_iter().flatten());
         headers.extend(self.own_headers());
         (response, self.cause)
     }
