@@ -19,6 +19,7 @@ mod token;
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use lease::{Lease, Record};
@@ -330,7 +331,7 @@ impl Locks {
     fn owned(&self, key: &LockKey, token: OwnerToken, ttl: Ttl) -> OwnedLock {
         OwnedLock {
             redis: self.redis.clone(),
-            key: key.clone(),
+            key: Arc::new(key.clone()),
             token,
             ttl,
         }

@@ -9,7 +9,7 @@ mod of_origin;
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::core::lock::COULD_NOT_ACQUIRE;
@@ -34,7 +34,7 @@ pub struct Problem {
     /// For the log alone.
     pub(crate) cause: Option<Box<str>>,
     /// Further headers of the answer.
-    headers: Vec<(HeaderName, HeaderValue)>,
+    headers: Option<Box<HeaderMap>>,
 }
 
 /// One fault of a request, in the shape that FastAPI gives them.
@@ -68,14 +68,15 @@ impl Problem {
             retry_after: None,
             origin: None,
             cause: None,
-            headers: Vec::new(),
+            headers: None,
         }
     }
 
     /// Adds a header to the answer.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        let headers = self.headers.get_or_insert_default();
+        headers.insert(name, value);
         self
     }
 

@@ -1,5 +1,6 @@
 //! The lock's scripts, called with types and answered with types.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spin_sdk::redis::RedisResult;
@@ -87,7 +88,7 @@ pub(super) enum Try {
 #[derive(Clone)]
 pub(super) struct OwnedLock {
     pub(super) redis: Redis,
-    pub(super) key: LockKey,
+    pub(super) key: Arc<LockKey>,
     pub(super) token: OwnerToken,
     pub(super) ttl: Ttl,
 }

@@ -59,7 +59,7 @@ impl Problem {
             Some(OriginAnswer::Verbatim { headers: told, .. }) => headers.extend(told.drain()),
             _ => headers.extend(self.own_headers()),
         }
-        headers.extend(self.headers);
+        headers.extend(self.headers.map(|more| *more).into_iter().flatten());
         (response, self.cause)
     }
 
