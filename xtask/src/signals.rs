@@ -3,6 +3,7 @@
 
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
@@ -15,6 +16,10 @@ static WAITED_FOR: Mutex<Option<Pid>> = Mutex::new(None);
 
 /// From now on, Ctrl-C and SIGTERM end the process that [`run`] runs, instead of this one.
 pub(crate) fn pass_on() -> anyhow::Result<()> {
+    static IS_SET: AtomicBool = AtomicBool::new(false);
+    if IS_SET.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
     ctrlc::set_handler(|| {
         let process = WAITED_FOR
             .lock()
@@ -39,7 +44,12 @@ pub(crate) struct Ended {
 /// Runs a command to its end. A signal that [`pass_on`] handles ends the command.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<Ended> {
     let mut process = step::start(command)?;
-    let pid = pid_of(&process)?;
+    wait(&mut process)
+}
+
+/// Waits for the end of a process. A signal that [`pass_on`] handles ends it.
+pub(crate) fn wait(process: &mut Child) -> anyhow::Result<Ended> {
+    let pid = pid_of(process)?;
     if let Ok(mut current) = WAITED_FOR.lock() {
         *current = Some(pid);
     }
