@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use serde::Serialize;
 
 use crate::client::Client;
-use crate::peers::{Peer, Server, With};
+use crate::peers::{Peer, Server, StartOptions};
 use crate::plan::Bench;
 use crate::stats::{percentile, sorted};
 
@@ -54,7 +54,7 @@ pub(crate) async fn reading(bench: &Bench) -> anyhow::Result<Reading> {
     bench.forget_keys().await;
     let origin = Origin::start(Reply::json("{\"name\":\"Ada\"}").after(ORIGIN)).await;
     let url = origin.url();
-    let with = With {
+    let with = StartOptions {
         redis_port: bench.redis.port(),
         origin: Some(&url),
         arguments: &[],

@@ -167,13 +167,13 @@ pub(super) fn reading(findings: &Findings) -> String {
     if let Some(it) = &findings.reading {
         table.row(&[
             number(it.hits_per_second),
-            maybe(it.hit_p50_ms),
-            maybe(it.hit_p99_ms),
+            number_or_dash(it.hit_p50_ms),
+            number_or_dash(it.hit_p99_ms),
             number(it.commands_per_hit),
             number(it.commands_per_miss),
             it.readers.to_string(),
-            maybe(it.cold_p50_ms),
-            maybe(it.cold_longest_ms),
+            number_or_dash(it.cold_p50_ms),
+            number_or_dash(it.cold_longest_ms),
             number(it.fetches_per_user),
             number(it.commands_per_reader),
         ]);

@@ -119,11 +119,11 @@ async fn whoever_was_told_503_waits_no_longer() {
         waiting_calls.push(call.header("lock-token", &token).spawn());
         until_waiting(&app.redis, place + 1).await;
     }
-    app.redis.stop();
+    app.redis.pause();
     for call in waiting_calls {
         assert_eq!(call.await.unwrap().status, 503);
     }
-    app.redis.go_on();
+    app.redis.resume();
     until_waiting(&app.redis, 0).await;
     until("it is given back", || async {
         give_back(&app).await.status == 204
@@ -374,7 +374,7 @@ async fn a_full_redis_takes_nobodys_lock() {
     assert_eq!(again.status, 200, "{}", again.text());
     tokio::time::sleep(Duration::from_secs(3)).await;
     app.redis.run::<()>(&[&limit[..], &["0"]].concat()).await;
-    origin.let_go();
+    origin.release_one();
     let answer = action.await.unwrap();
     answer.assert_body(200, r#"{"status":"success","result":1}"#);
 }
@@ -392,8 +392,8 @@ async fn a_commit_is_answered_as_it_was_written_where_no_signal_is_allowed() {
     origin.until_seen(1).await;
     let second = app.perform("user_id=42&timeout=30").spawn();
     until_waiting(&app.redis, 1).await;
-    origin.let_go();
-    origin.let_go();
+    origin.release_one();
+    origin.release_one();
     first.await.unwrap().assert_success();
     second.await.unwrap().assert_success();
 }
@@ -409,8 +409,8 @@ async fn a_commit_is_answered_as_it_was_written_where_no_queue_is_allowed() {
     until_waiting(&app.redis, 1).await;
     let rules = ["ACL", "SETUSER", "default", "-zpopmin"];
     let _: String = app.redis.run(&rules).await;
-    origin.let_go();
-    origin.let_go();
+    origin.release_one();
+    origin.release_one();
     first.await.unwrap().assert_success();
     second.await.unwrap().assert_success();
     assert!(app.redis.exists(FENCE).await);

@@ -204,7 +204,7 @@ async fn a_refusal_of_one_caller_s_headers_is_not_shared() {
     })
     .await;
     origin.reply_with(Reply::json("1"));
-    origin.let_go();
+    origin.release_one();
     let refused = first.await.unwrap();
     refused.assert_problem(502, "origin-failed");
     assert_eq!(refused.json()["origin_status"], 431);

@@ -72,7 +72,7 @@ async fn whatever_becomes_of_the_commit_readings_are_stale() {
     let action = app.perform("user_id=42").spawn();
     origin.until_seen(2).await;
     let _: i64 = app.redis.run(&["DEL", "user:42:lock"]).await;
-    origin.let_go();
+    origin.release_one();
     action.await.unwrap().assert_problem(409, "lock-lost");
     origin.reply_with(Reply::json("2"));
     app.get(USER).await.assert_body(200, "2");
@@ -103,7 +103,7 @@ async fn a_read_slower_than_the_pace_of_actions_asks_once() {
     for _ in 0..5 {
         app.perform("user_id=42").await.assert_success();
     }
-    origin.let_go();
+    origin.release_one();
     read.await.unwrap().assert_body(200, "1");
     assert_eq!(origin.seen().len(), 6);
     app.get(USER).await.assert_body(200, "2");
@@ -127,7 +127,7 @@ async fn a_read_does_not_share_a_fetch_that_began_before_an_action() {
         app.redis.calls("evalsha").await >= commands + 10
     })
     .await;
-    origin.let_go();
+    origin.release_one();
     first.await.unwrap().assert_body(200, "1");
     // It came before the action, so either will do.
     assert_eq!(joins.await.unwrap().status, 200);
@@ -148,7 +148,7 @@ async fn while_somebody_has_the_lock_fetches_are_shared_all_the_same() {
     })
     .await;
     origin.reply_with(Reply::json("2"));
-    origin.let_go();
+    origin.release_one();
     let mut answers = Vec::new();
     for reader in readers {
         answers.push(reader.await.unwrap().text());
@@ -166,7 +166,7 @@ async fn a_read_that_loses_its_lock_is_answered_and_not_kept() {
     let lock = "{user:42:lock}:origin:lock";
     let _: String = app.redis.run(&["SET", lock, "other", "PX", "2500"]).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    origin.let_go();
+    origin.release_one();
     let read = first.await.unwrap();
     read.assert_body(200, "1");
     assert_eq!(read.header("cache-control"), Some("no-store"));
