@@ -137,8 +137,6 @@ pub enum Mutation {
     CancelWithoutMark,
     /// The lock is handed over to a waiter that was silent for too long.
     PassOverNobody,
-    /// A waiter that was passed over does not find its old position.
-    PassOverForGood,
     /// The time of arrival is the clock, even after the clock was set back.
     ArrivalByClock,
     /// Renew writes the fence before it extends the lock.

@@ -4,9 +4,9 @@ use crate::Mutation::{
     AcquireWithoutExpiry, AcquireWithoutMemory, ArrivalByClock, CancelWithoutLeaving,
     CancelWithoutMark, CancelWithoutRelease, CommitWithoutMemory, CommitWithoutNumber,
     CommitWithoutToken, FenceWithoutClock, FenceWithoutPrevious, HandOverWithoutExpiry,
-    HandOverWithoutTrace, HandedToItself, PassOverForGood, PassOverNobody, RecordIsNoProof,
-    ReleaseWithoutMemory, ReleaseWithoutToken, RenewFenceFirst, RenewWithoutNumber,
-    RenewWithoutToken, ResultWithoutPassingOn,
+    HandOverWithoutTrace, HandedToItself, PassOverNobody, RecordIsNoProof, ReleaseWithoutMemory,
+    ReleaseWithoutToken, RenewFenceFirst, RenewWithoutNumber, RenewWithoutToken,
+    ResultWithoutPassingOn,
 };
 use crate::{Budget, Mutation, SILENCE, SessionId, TTL};
 
@@ -202,7 +202,7 @@ impl Scripts {
     fn queue(&self, redis: &mut Redis, me: SessionId, patience: Patience) -> u8 {
         let known = redis.queue.iter().find(|waiter| waiter.id == me);
         let arrived_at = match (patience, known) {
-            (Patience::Wait(Some(arrived_at)), _) if !self.is(PassOverForGood) => arrived_at,
+            (Patience::Wait(Some(arrived_at)), _) => arrived_at,
             (_, Some(waiter)) => waiter.arrived_at,
             _ => {
                 redis.clock += 1;

@@ -261,7 +261,8 @@ pub const SHARED: Scenario = Scenario {
         timeouts: 1,
         ..NONE
     },
-    reached: &[LOSS],
+    // Two calls with one token hold the lock together.
+    reached: &[LOSS, TWO_BELIEVE],
 };
 
 /// All scenarios.
@@ -286,7 +287,7 @@ pub const ALL: [Scenario; 17] = [
 ];
 
 /// Each mutation, the scenario that shows it, and the promise that it breaks.
-pub const MUTATIONS: [(Mutation, Scenario, &str); 24] = [
+pub const MUTATIONS: [(Mutation, Scenario, &str); 23] = [
     (Mutation::AcquireWithoutExpiry, NETWORK, FREE),
     (Mutation::AcquireWithoutMemory, NETWORK, REPETITION),
     (Mutation::ReleaseWithoutToken, NETWORK, OWN_TOKEN),
@@ -305,7 +306,6 @@ pub const MUTATIONS: [(Mutation, Scenario, &str); 24] = [
     (Mutation::CancelWithoutRelease, NETWORK, NO_LEFTOVER),
     (Mutation::CancelWithoutLeaving, QUEUE_NETWORK, NO_LEFTOVER),
     (Mutation::PassOverNobody, DEAD, SERVED),
-    (Mutation::PassOverForGood, QUEUE_NETWORK, IN_ORDER),
     (Mutation::ArrivalByClock, QUEUE_SET_BACK, IN_ORDER),
     (Mutation::RenewFenceFirst, FULL, EXTENDED),
     (Mutation::RecordIsNoProof, IDEMPOTENT, TRUTH),

@@ -135,6 +135,7 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha1::{Digest as _, Sha1};
 
     fn accepts(value: &'static str) -> bool {
         let mut headers = HeaderMap::new();
@@ -166,8 +167,9 @@ mod tests {
         for asset in ASSETS {
             let bytes = Body::unpacked(asset.gzip).whole();
             assert_eq!(bytes.len(), asset.length, "{}", asset.path);
-            let digits = ETag::of(&bytes).to_string();
-            assert_eq!(digits.trim_matches('"'), asset.tag, "{}", asset.path);
+            let digest = Sha1::digest(&bytes);
+            let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(digits, asset.tag, "{}", asset.path);
         }
     }
 }

@@ -32,13 +32,17 @@ if own and (not number or number == tonumber(ARGV[2])) then
     local value = argument_of(i)
     if ARGV[value] then
       redis.call('SET', KEYS[i], ARGV[value], 'PX', ARGV[value + 1])
-    else
-      redis.call('DEL', KEYS[i])
     end
   end
   -- Readers of the user learn from the fence that the work has ended.
   if give_back(ENDED .. ARGV[2], tonumber(ARGV[2]), ARGV[3]) then
     leave_proof(KEYS[5], ARGV[4])
+  end
+  -- Last, since the fence itself may be among what is removed.
+  for i = FIRST_RESULT, #KEYS do
+    if not ARGV[argument_of(i)] then
+      redis.call('DEL', KEYS[i])
+    end
   end
   return 1
 end

@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn strong_and_weak_comparison() {
-        let a = ETag::of(b"a");
+        let a = ETag::of_digits(A.trim_matches('"'));
         for (value, matches, none_matches) in [
             (A.to_owned(), true, false),
             (format!("W/{A}"), false, false),
@@ -106,11 +106,11 @@ mod tests {
             ("*".to_owned(), true, false),
         ] {
             let if_match = conditions("if-match", &value).unwrap_or_default();
-            assert_eq!(if_match.match_holds(Some(&a)), matches, "{value}");
+            assert_eq!(if_match.match_holds(a.as_ref()), matches, "{value}");
             assert!(!if_match.match_holds(None), "{value}");
             let if_none_match = conditions("if-none-match", &value).unwrap_or_default();
             assert_eq!(
-                if_none_match.none_match_holds(Some(&a)),
+                if_none_match.none_match_holds(a.as_ref()),
                 none_matches,
                 "{value}"
             );

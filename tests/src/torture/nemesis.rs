@@ -171,7 +171,11 @@ impl Nemesis {
         let sent = self.run.recorder.now();
         let key = format!("{{{}}}:cache:last-action", lock(user));
         let last = self.redis.get(&key).await;
-        let last = last.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+        // A line with format and entity tag, then the JSON.
+        let last = last.and_then(|stored| {
+            let (_, json) = stored.split_once('\n')?;
+            serde_json::from_str::<serde_json::Value>(json).ok()
+        });
         let operation = Operation {
             id: format!("end-{user}"),
             verb: Verb::Read,

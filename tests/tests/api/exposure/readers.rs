@@ -7,7 +7,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
 /// As many as a connection may have.
-const STREAMS: usize = 190;
+const STREAMS: usize = 100;
 
 /// The memory that they may cost, in bytes.
 const MEMORY: u64 = 50 << 20;

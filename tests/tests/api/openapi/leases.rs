@@ -100,7 +100,7 @@ async fn try_tokens(judge: &mut Judge, app: &App, [_, acquire, renew, release]: 
         };
         let form = body("application/x-www-form-urlencoded", "timeout=5".to_owned());
         judge.see(verb.id, 415, "unsupported-media-type", &form.await);
-        let broken = body("application/json", "{".to_owned());
+        let broken = body("application/json", "{\"amount\": ".to_owned());
         judge.see(verb.id, 400, "malformed-json", &broken.await);
         let long = body("application/json", " ".repeat((1 << 20) + 1));
         judge.see(verb.id, 413, "body-too-large", &long.await);
