@@ -99,7 +99,7 @@ pub fn all() -> Vec<Property<LockModel>> {
             cleaned.all(|me| !state.redis.is_owner(*me))
                 && cancelled.all(|me| {
                     let waits = state.redis.queue.iter().any(|waiter| waiter.id == *me);
-                    !waits && !(alone(&me) && state.redis.is_owner(*me))
+                    !(waits || alone(&me) && state.redis.is_owner(*me))
                 })
         }),
         Property::always(SERVED, |model: &LockModel, state: &State| {

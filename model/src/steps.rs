@@ -206,11 +206,8 @@ fn of_session(state: &State, me: SessionId, steps: &mut Vec<Step>) {
             return;
         }
         Phase::Ended(_) => return,
-        Phase::Waiting { looked, .. } if budget.punctual => {
-            if !looked {
-                steps.push(Step::Poll(me));
-            }
-        }
+        Phase::Waiting { looked: true, .. } if budget.punctual => {}
+        Phase::Waiting { .. } if budget.punctual => steps.push(Step::Poll(me)),
         Phase::Waiting { .. } => {
             steps.push(Step::LastPoll(me));
             if budget.polls > 0 {

@@ -100,7 +100,7 @@ impl AccessLog<'_> {
     pub(super) fn write(&self, request: &Answered<'_>) {
         let refused = matches!(request.status, 401 | 403);
         let wanted = self.requests || request.cause.is_some();
-        if !wanted && !(refused && may_log_refusal(Instant::now())) {
+        if !(wanted || refused && may_log_refusal(Instant::now())) {
             return;
         }
         log::write(&Line {
