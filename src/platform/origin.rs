@@ -7,6 +7,7 @@
 mod cache_control;
 mod exchange;
 mod failure;
+mod kept_headers;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub(crate) use cache_control::{CacheControl, Defaults, Freshness};
 pub(crate) use exchange::Answer;
 use exchange::exchange;
 pub(crate) use failure::{Failure, FailureKind};
+pub(crate) use kept_headers::KeptHeaders;
 
 /// The request that something is asked of the origin for.
 #[derive(Debug, Clone, Copy)]

@@ -7,10 +7,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use crate::platform::origin::{Failure, FailureKind, Freshness};
+use crate::platform::origin::{Failure, FailureKind, Freshness, KeptHeaders};
 use crate::types::etag::ETag;
 use crate::types::ttl::{MAX_TTL_MS, Ttl};
 
@@ -57,8 +56,8 @@ struct ReadingMeta {
     /// The digits of the body's entity tag.
     etag: String,
     /// Headers of a refusal.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    headers: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "KeptHeaders::is_empty", default)]
+    headers: KeptHeaders,
     age: u64,
     /// For how long it was stale when it came.
     overdue: u64,
@@ -84,8 +83,8 @@ struct OutcomeMeta {
     status: u16,
     #[serde(default)]
     detail: String,
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    headers: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "KeptHeaders::is_empty", default)]
+    headers: KeptHeaders,
     /// Whether the body is not all of the origin's.
     #[serde(default)]
     cut: bool,
@@ -105,20 +104,20 @@ enum OutcomeKind {
 impl Reading {
     /// The user's JSON, just fetched.
     pub(super) fn found(start: FetchStart, body: Bytes, freshness: &Freshness) -> Self {
-        Self::new(start, FOUND, Vec::new(), body, freshness)
+        Self::new(start, FOUND, KeptHeaders::default(), body, freshness)
     }
 
     /// The origin's refusal, just fetched.
     pub(super) fn refused(start: FetchStart, failure: Failure, freshness: &Freshness) -> Self {
         let status = failure.status().unwrap_or_default();
-        let headers = pairs(&failure.telling_headers());
+        let headers = failure.kept_headers();
         Self::new(start, status, headers, failure.body, freshness)
     }
 
     fn new(
         start: FetchStart,
         status: u16,
-        headers: Vec<(String, String)>,
+        headers: KeptHeaders,
         body: Bytes,
         freshness: &Freshness,
     ) -> Self {
@@ -227,8 +226,8 @@ impl Reading {
 
     /// The origin's refusal, where this is one.
     pub(crate) fn refusal(&self) -> Option<Failure> {
-        let headers = || header_map(&self.meta.headers);
-        let refusal = || Failure::refused_with(self.meta.status, headers(), Ok(self.body.clone()));
+        let (status, headers) = (self.meta.status, &self.meta.headers);
+        let refusal = || Failure::refused_with(status, headers, Ok(self.body.clone()));
         (!(200..300).contains(&self.meta.status)).then(refusal)
     }
 }
@@ -253,7 +252,7 @@ impl FetchOutcome {
         };
         let body = Bytes::copy_from_slice(body);
         let failure = Failure::new(kind, meta.detail);
-        let mut failure = failure.with_body(header_map(&meta.headers), body);
+        let mut failure = failure.with_body(&meta.headers, body);
         failure.is_whole = !meta.cut;
         Some((meta.number, Self::Failed(failure)))
     }
@@ -278,7 +277,7 @@ impl FetchOutcome {
             kind,
             status: status.unwrap_or_default(),
             detail: failure.map_or_else(String::new, |failure| failure.detail.clone()),
-            headers: failure.map_or_else(Vec::new, |failure| pairs(&failure.telling_headers())),
+            headers: failure.map_or_else(KeptHeaders::default, Failure::kept_headers),
             cut: failure.is_some_and(|failure| !failure.is_whole),
         };
         joined(&meta, failure.map_or(&[], |failure| &failure.body))
@@ -298,23 +297,6 @@ fn joined(meta: &impl Serialize, body: &[u8]) -> Vec<u8> {
     bytes.push(b'\n');
     bytes.extend_from_slice(body);
     bytes
-}
-
-/// Headers as they are kept. Those that are no text are left out.
-fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
-    let texts = headers.iter().filter_map(|(name, value)| {
-        let value = value.to_str().ok()?;
-        Some((name.as_str().to_owned(), value.to_owned()))
-    });
-    texts.collect()
-}
-
-fn header_map(pairs: &[(String, String)]) -> HeaderMap {
-    let headers = pairs.iter().filter_map(|(name, value)| {
-        let name = HeaderName::try_from(name).ok()?;
-        Some((name, HeaderValue::try_from(value).ok()?))
-    });
-    headers.collect()
 }
 
 fn ms(duration: Duration) -> u64 {
@@ -399,22 +381,20 @@ mod tests {
     #[test]
     fn a_failure_is_the_same_after_it_was_kept() {
         let body = Bytes::from_static(b"<p>\n</p>");
-        let named = [
+        let headers = KeptHeaders::of(&[
             ("content-type", "text/html"),
             ("link", "</a>"),
             ("link", "</b>"),
-        ];
-        let headers = named.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let failure = Failure::refused_with(409, header_map(&headers), Ok(body));
+        ]);
+        let failure = Failure::refused_with(409, &headers, Ok(body));
         let kept = FetchOutcome::Failed(failure.clone()).write(9);
         let Some((9, FetchOutcome::Failed(read))) = FetchOutcome::read(&kept) else {
             unreachable!("it was a failure");
         };
         assert_eq!((read.kind, &read.detail), (failure.kind, &failure.detail));
-        assert_eq!(read.telling_headers(), failure.telling_headers());
-        assert_eq!(read.telling_headers().len(), 3);
+        assert_eq!(read.kept_headers(), headers);
         assert!(read.is_whole);
-        let cut = Failure::refused_with(500, HeaderMap::new(), Err("broke off".to_owned()));
+        let cut = Failure::refused_with(500, &KeptHeaders::default(), Err("broke off".to_owned()));
         let kept = FetchOutcome::Failed(cut).write(9);
         let cut = FetchOutcome::read(&kept);
         assert!(matches!(cut, Some((9, FetchOutcome::Failed(cut))) if !cut.is_whole));

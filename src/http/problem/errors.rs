@@ -177,7 +177,7 @@ fn shown(failure: &Failure) -> Option<Box<RawValue>> {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use http::{HeaderValue, header};
+    use http::{HeaderMap, HeaderValue, header};
 
     #[test]
     fn json_is_shown_whole_or_by_its_beginning_and_nothing_else_is() {
@@ -186,7 +186,7 @@ mod tests {
             let value = HeaderValue::try_from(content_type).ok();
             let headers = value.map(|value| (header::CONTENT_TYPE, value));
             let headers = headers.into_iter().filter(|(_, value)| !value.is_empty());
-            let failure = Failure::refused_with(409, headers.collect(), Ok(body));
+            let failure = Failure::refused_with(409, headers.collect::<HeaderMap>(), Ok(body));
             shown(&failure).map(|json| json.get().to_owned())
         };
         let json = "application/json";

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::cache_control::{Defaults, Freshness, freshness};
+use super::kept_headers::KeptHeaders;
 use crate::types::error_code::ErrorCode;
 use crate::types::media_type::is_json;
 use crate::types::seconds::display_seconds;
@@ -99,7 +100,7 @@ impl Failure {
     /// body is not whole.
     pub(crate) fn refused_with(
         status: u16,
-        headers: HeaderMap,
+        headers: impl Into<HeaderMap>,
         body: Result<Bytes, String>,
     ) -> Self {
         let mut detail = format!("The origin answered with status {status}");
@@ -107,7 +108,7 @@ impl Failure {
             detail.push_str(&format!(", and its body {why}"));
         }
         Self {
-            headers: Box::new(headers),
+            headers: Box::new(headers.into()),
             is_whole: body.is_ok(),
             body: body.unwrap_or_default(),
             ..Self::new(FailureKind::Refused(status), detail)
@@ -116,9 +117,9 @@ impl Failure {
 
     /// This failure, with these headers and this body.
     #[must_use]
-    pub(crate) fn with_body(self, headers: HeaderMap, body: Bytes) -> Self {
+    pub(crate) fn with_body(self, headers: &KeptHeaders, body: Bytes) -> Self {
         Self {
-            headers: Box::new(headers),
+            headers: Box::new(headers.into()),
             body,
             ..self
         }
@@ -160,6 +161,11 @@ impl Failure {
             FailureKind::Refused(status) => Some(status),
             _ => None,
         }
+    }
+
+    /// The headers that are kept with it.
+    pub(crate) fn kept_headers(&self) -> KeptHeaders {
+        KeptHeaders::from(&self.telling_headers())
     }
 
     /// Those of its headers that its body can't be read without, or that say what to do about it.
