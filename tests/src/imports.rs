@@ -109,6 +109,29 @@ pub fn upward(imports: &[Import], layers: &[&str]) -> Vec<Import> {
     imports.iter().filter(points_up).cloned().collect()
 }
 
+/// Panics if an import of the files under `src` points up or is part of a circle, and names them.
+/// `layers` as of [`upward`].
+pub fn assert_layers(src: &Path, layers: &[&str]) {
+    let imports = imports(src);
+    // Less would mean that the reader finds nothing.
+    assert!(imports.len() > 50, "only {} imports found", imports.len());
+    let list = |imports: &[Import]| -> String {
+        let lines = imports.iter().map(|import| format!("\n  src/{import}"));
+        lines.collect()
+    };
+    let upward = upward(&imports, layers);
+    assert!(upward.is_empty(), "these point up:{}", list(&upward));
+    let circles: Vec<String> = circles(&imports)
+        .iter()
+        .map(|circle| list(circle))
+        .collect();
+    assert!(
+        circles.is_empty(),
+        "each of these is a circle:{}",
+        circles.join("\n")
+    );
+}
+
 /// The `.rs` files under `src`, relative to it.
 fn rust_files(src: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
