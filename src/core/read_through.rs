@@ -235,6 +235,9 @@ enum FetchEnd {
     Uncacheable,
 }
 
+/// What `lookup.lua` returns for a fetch under way whose fencing token it can't tell.
+const UNKNOWN_FETCH: i64 = 1;
+
 /// Which fetch of another request may end a request's wait.
 struct Shared {
     reason: FetchReason,
@@ -242,6 +245,8 @@ struct Shared {
     fetch: Option<i64>,
     /// Whether that was under way when the request came.
     began_before: bool,
+    /// The fencing token of the last fetch that had ended when the request came.
+    ended: i64,
     /// The user's fencing number when the request came.
     fence: Option<i64>,
 }
@@ -253,6 +258,7 @@ impl Shared {
             reason,
             fetch,
             began_before: fetch.is_some(),
+            ended: lookup.ended(),
             fence: lookup.follows_lock.then_some(lookup.fence),
         }
     }
@@ -277,20 +283,24 @@ impl Shared {
         self.fetch = self.fetch.or(fetch);
     }
 
+    /// Whether a fetch with this fencing token may have been under way when the request came.
+    fn may_be_older(&self, number: i64) -> bool {
+        let is_known = self.fetch != Some(UNKNOWN_FETCH);
+        self.began_before && (!is_known || self.fetch == Some(number))
+    }
+
     /// Whether the end of a fetch with this fencing token is of use at all.
     fn is_of_use(&self, number: i64) -> bool {
-        self.fetch.is_some_and(|fetch| {
-            number > fetch
-                || number == fetch && (!self.began_before || self.reason != FetchReason::Request)
-        })
+        let waited_for = self.fetch.is_some_and(|fetch| number >= fetch);
+        let too_old = self.reason == FetchReason::Request && self.may_be_older(number);
+        waited_for && number > self.ended && !too_old
     }
 
     /// Whether a reading may be answered. That of a fetch which was under way when the request came
     /// may be older than an action that had ended by then, if anybody had the user's lock since.
     fn takes(&self, reading: &Reading) -> bool {
-        let began_before = self.began_before && self.fetch == Some(reading.number());
-        let is_new_enough =
-            !began_before || self.fence.is_none_or(|fence| reading.began_under(fence));
+        let is_new_enough = !self.may_be_older(reading.number())
+            || self.fence.is_none_or(|fence| reading.began_under(fence));
         let is_fresh = reading.fresh_for().is_some() && self.reason != FetchReason::Request;
         is_fresh || self.is_of_use(reading.number()) && is_new_enough
     }

@@ -62,6 +62,13 @@ impl Claim {
 }
 
 impl Lookup {
+    /// The fencing token of the last fetch that has ended, as far as anything tells of it; else 0.
+    pub(super) fn ended(&self) -> i64 {
+        let reading = self.reading.as_ref().map(Reading::number);
+        let outcome = self.outcome.as_ref().map(|(number, _)| *number);
+        reading.max(outcome).unwrap_or(0)
+    }
+
     /// Whether the last fetch has found the origin down.
     pub(super) fn origin_is_down(&self) -> bool {
         match &self.outcome {

@@ -135,6 +135,18 @@ async fn a_read_does_not_share_a_fetch_that_began_before_an_action() {
 }
 
 #[tokio::test]
+async fn a_fetch_that_nothing_is_known_of_makes_no_reading_new() {
+    let (app, origin) = before(Reply::json("1")).await;
+    app.get(USER).await.assert_body(200, "1");
+    app.perform("user_id=42").await.assert_success();
+    origin.reply_with(Reply::json("2"));
+    let lock = "{user:42:lock}:origin:lock";
+    let _: String = app.redis.run(&["SET", lock, "stranger", "PX", "500"]).await;
+    app.get(USER).await.assert_body(200, "2");
+    assert_eq!(origin.seen().len(), 3);
+}
+
+#[tokio::test]
 async fn while_somebody_has_the_lock_fetches_are_shared_all_the_same() {
     let (app, origin) = before(Reply::json("1").gated()).await;
     assert_eq!(
