@@ -34,6 +34,11 @@ local function parse_queue_member(member)
 end
 
 -- A time is in microseconds, by the server's clock.
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
 local function time_value(time)
   return string.format('%.0f', time)
 end

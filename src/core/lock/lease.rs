@@ -5,8 +5,9 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures::future::{Either, select};
+use spin_sdk::redis::RedisResult;
 
-use super::scripts::{HoldersWork, OwnedLock};
+use super::scripts::{CommitScript, HoldersWork, OwnedLock};
 use super::{FencingToken, LockError};
 use crate::platform::redis::RedisError;
 use crate::platform::time_limit::within;
@@ -198,6 +199,31 @@ impl Lease {
         let given = self.fencing_token;
         let reply = self.owned.commit(given, records, removed).await;
         self.settle(reply)
+    }
+
+    /// Commits as [`Lease::commit`] does, by a script that does more in the same step. Returns the
+    /// number that it replies beside whether the lock was still ours.
+    ///
+    /// # Errors
+    /// As [`Lease::commit`].
+    ///
+    /// # Cancellation
+    /// As [`Lease::commit`].
+    pub(crate) async fn commit_by(
+        mut self,
+        by: CommitScript<'_>,
+        records: &[Record<'_>],
+        removed: &[&str],
+    ) -> Result<i64, LockError> {
+        let given = self.fencing_token;
+        let reply = self.owned.commit_by(by, given, records, removed).await;
+        let reply = reply.and_then(|reply| match reply.as_slice() {
+            [RedisResult::Int64(ours), RedisResult::Int64(more)] => Ok((*ours == 1, *more)),
+            _ => Err(RedisError::unexpected("not a reply of a commit")),
+        });
+        let more = reply.as_ref().map_or(0, |(_, more)| *more);
+        self.settle(reply.map(|(ours, _)| ours))?;
+        Ok(more)
     }
 
     /// Reads the reply of a script that ends the lease.

@@ -11,13 +11,15 @@ use crate::types::keys::LockKey;
 use crate::types::random;
 use crate::types::ttl::Ttl;
 
-const FORMATS: &[u8] = lua!("formats.lua");
-const SHARED: &[u8] = lua!("shared.lua");
+pub(crate) const FORMATS: &[u8] = lua!("formats.lua");
+pub(crate) const SHARED: &[u8] = lua!("shared.lua");
+/// The function `commit`, for scripts that do more in the same step.
+pub(crate) const COMMITTING: &[u8] = lua!("commit.lua");
 static ACQUIRE: Script = Script::new(&[FORMATS, SHARED, lua!("acquire.lua")]);
 static CANCEL: Script = Script::new(&[FORMATS, SHARED, lua!("cancel.lua")]);
 static RENEW: Script = Script::new(&[FORMATS, SHARED, lua!("renew.lua")]);
 static RELEASE: Script = Script::new(&[FORMATS, SHARED, lua!("release.lua")]);
-static COMMIT: Script = Script::new(&[FORMATS, SHARED, lua!("commit.lua")]);
+static COMMIT: Script = Script::new(&[FORMATS, SHARED, COMMITTING, b"return commit(6, 5)"]);
 static INSPECT: Script = Script::new(&[FORMATS, SHARED, lua!("inspect.lua")]);
 
 /// How long a cancellation waits for its call. TCP gives up on a segment after 15 minutes.
@@ -82,6 +84,16 @@ pub(super) enum Try {
     Waiting(Option<i64>),
     /// The last of several: the caller leaves the queue.
     Last,
+}
+
+/// A script that commits and does more, with keys and arguments of its own: behind those of the
+/// lock, and before the records.
+#[derive(Clone, Copy)]
+pub(crate) struct CommitScript<'a> {
+    /// [`FORMATS`], [`SHARED`], [`COMMITTING`] and a text that calls `commit`.
+    pub(crate) script: &'static Script,
+    pub(crate) keys: &'a [&'a str],
+    pub(crate) arguments: &'a [Argument<'a>],
 }
 
 /// One lock and one owner.
@@ -234,22 +246,43 @@ impl OwnedLock {
         records: &[Record<'_>],
         removed: &[&str],
     ) -> Result<bool, RedisError> {
+        let plain = CommitScript {
+            script: &COMMIT,
+            keys: &[],
+            arguments: &[],
+        };
+        yes_or_no(&self.commit_by(plain, given, records, removed).await?)
+    }
+
+    /// Commits as [`OwnedLock::commit`] does, by a script that does more in the same step. Returns
+    /// its reply.
+    pub(super) async fn commit_by(
+        &self,
+        by: CommitScript<'_>,
+        given: FencingToken,
+        records: &[Record<'_>],
+        removed: &[&str],
+    ) -> Result<Vec<RedisResult>, RedisError> {
         let proof = self.key.ended(&given.to_string());
         let mut keys = self.keys_with_queue(&proof);
+        keys.extend(by.keys);
         let mut arguments = vec![
             self.token_argument(),
             Argument::Integer(given.get()),
             self.wake_prefix(),
             self.proof_ttl(),
         ];
+        arguments.extend_from_slice(by.arguments);
         for record in records {
             keys.push(record.key);
             arguments.push(Argument::Bytes(record.value));
             arguments.push(Argument::millis(record.ttl.as_duration()));
         }
         keys.extend(removed);
-        let reply = self.redis.script(&COMMIT, &keys, &arguments, Repeat::Safe);
-        yes_or_no(&reply.await?)
+        let reply = self
+            .redis
+            .script(by.script, &keys, &arguments, Repeat::Safe);
+        reply.await
     }
 
     /// Cancels an acquisition in the background: see [`OwnedLock::cancel`]. The task outlives the

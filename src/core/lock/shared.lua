@@ -15,8 +15,10 @@ local MOST_PASSED_OVER = 1000
 -- How long a queue outlives the last look of a waiter, in milliseconds: a wait is a minute at most.
 local QUEUE_TTL = 90000
 
--- How long a fence outlives its lock's last use, in milliseconds: idle users leave no key for good.
-local FENCE_TTL = 604800000
+-- How long a fence outlives its lock's last use, in milliseconds. It covers a clock that was set
+-- back, and an origin that is still at work for a holder that lost the lock: `origin_timeout` is an
+-- hour at most.
+local FENCE_TTL = 7200000
 
 -- One look at lock and fence. Returns
 --   whether the token holds the lock; any other value, of any type, is somebody else's lock
@@ -31,11 +33,6 @@ local function look()
     return own, last, call, last, known
   end
   return own, nil, nil, last, known
-end
-
-local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000000 + time[2]
 end
 
 -- The greater of the last number plus one and the server's clock in microseconds: it goes on

@@ -3,22 +3,16 @@
 use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime};
 
-use spin_sdk::redis::RedisParameter;
-
-use super::lookup::Lookup;
+use super::lookup::{Lookup, USERS_LOCK};
 use super::reading::{FetchOutcome, FetchStart, Reading};
 use super::{FetchReason, ReadError, ReadThrough, Source, UserRead, answered};
-use crate::core::lock::{Lease, Record};
+use crate::core::lock::{COMMITTING, CommitScript, FORMATS, Lease, Record, SHARED};
 use crate::platform::origin::{Answer, Defaults, Failure, Freshness};
-use crate::platform::redis::Repeat;
+use crate::platform::redis::{Argument, Script, lua};
 use crate::platform::telemetry::log;
 use crate::types::ttl::{MAX_TTL_MS, Ttl};
 
-/// How long the fence of an idle user lives by itself: a week, as `lookup.lua` has it.
-const FENCE_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// As long as the fence of the longest lock, which is longer than any reading is kept.
-const LONGEST_FENCE_TTL_MS: i64 = 2 * MAX_TTL_MS as i64;
+static KEEP: Script = Script::new(&[FORMATS, SHARED, COMMITTING, USERS_LOCK, lua!("keep.lua")]);
 
 impl ReadThrough {
     /// Fetches under the lock, which `lookup` has taken, and keeps what came of it. If the lock is
@@ -41,8 +35,8 @@ impl ReadThrough {
         };
         self.telemetry.stopwatches.add_action(began.elapsed());
         match self.judge(start, fetched) {
-            Verdict::Cacheable(reading) => {
-                let kept = self.keep(lease, &reading).await;
+            Verdict::Cacheable(mut reading) => {
+                let kept = self.keep(lease, &mut reading, lookup.follows_lock).await;
                 answered(reading, Source::Fetched { reason, kept })
             }
             Verdict::Uncacheable(reading) => {
@@ -144,37 +138,39 @@ impl ReadThrough {
         }
     }
 
-    /// Keeps an entry and gives the lock back; returns whether it is kept as fresh. It is an answer
-    /// all the same where the lock was lost, or where Redis fails.
-    async fn keep(&self, lease: Option<Lease>, reading: &Reading) -> bool {
+    /// Keeps an entry and gives the lock back. The reading is no longer current if anybody has had
+    /// the user's lock meanwhile. Returns whether it is kept as fresh. It is an answer all the same
+    /// where the lock was lost, or where Redis fails.
+    async fn keep(&self, lease: Option<Lease>, reading: &mut Reading, follows_lock: bool) -> bool {
         let Some(lease) = lease else {
             return false;
         };
         let reading_key = self.keys.read_through(self.user);
         let outcome_key = self.keys.read_outcome(self.user);
+        let users = self.keys.user_lock(self.user);
         let (value, ttl) = reading.write();
         let record = Record {
             key: &reading_key,
             value: &value,
             ttl,
         };
-        let kept = lease.commit(&[record], &[&outcome_key]).await.is_ok();
-        if kept && reading.lifetime() > FENCE_TTL {
-            self.prolong_fence().await;
+        let runs_on = if follows_lock {
+            self.runs_on()
+        } else {
+            Argument::Integer(0)
+        };
+        let by = CommitScript {
+            script: &KEEP,
+            keys: &[users.lock(), users.fence()],
+            arguments: &[runs_on],
+        };
+        let Ok(fence) = lease.commit_by(by, &[record], &[&outcome_key]).await else {
+            return false;
+        };
+        if follows_lock {
+            reading.see_fence(fence);
         }
-        kept && reading.is_current()
-    }
-
-    /// Lets the user's fence live as long as any reading. Without the fence no reading is fresh, so
-    /// nothing but time is lost where this fails.
-    async fn prolong_fence(&self) {
-        let fence = self.keys.user_lock(self.user).fence().as_bytes().to_vec();
-        let arguments = [
-            RedisParameter::Binary(fence),
-            RedisParameter::Int64(LONGEST_FENCE_TTL_MS),
-        ];
-        let prolonged = self.redis.command("PEXPIRE", &arguments, Repeat::Safe);
-        let _ = prolonged.await;
+        reading.is_current()
     }
 
     /// Notes how the fetch ended, removes what is no longer to be kept, and gives the lock back.

@@ -25,43 +25,16 @@
 -- A call that is repeated because its answer was lost finds its token in the lock.
 
 -- How long the fence of an idle user lives, in milliseconds: as the lock's scripts have it.
-local FENCE_TTL = 604800000
+local FENCE_TTL = 7200000
 
 local RUNS_ON = tonumber(ARGV[5])
 
-local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000000 + time[2]
-end
-
--- The user's fencing number: 0 while somebody has the lock, or may still be at work; nil without a
--- fence.
-local function free_under()
-  if redis.call('EXISTS', KEYS[5]) == 1 then
-    return 0
-  end
-  local is_string, number, call, _, lost = pcall(read_fence, KEYS[6])
-  if not is_string then
-    return 0
-  end
-  if number == 0 then
-    return nil
-  end
-  local running = has_ended(call) and lost or number
-  if (lost or not has_ended(call)) and now() < running + RUNS_ON then
-    return 0
-  end
-  return number
-end
-
--- Without a fence nothing would tell a reading from before the next action from one after it: the
--- fence may have expired or been evicted in between.
 local function ensure_fence(number)
   if not number then
     number = now()
     redis.call('SET', KEYS[6], fence_value(number, ENDED .. 'reader', '-'), 'PX', FENCE_TTL)
-  elseif number > 0 and redis.call('PTTL', KEYS[6]) < FENCE_TTL then
-    redis.call('PEXPIRE', KEYS[6], FENCE_TTL)
+  elseif number > 0 then
+    prolong(KEYS[6], FENCE_TTL)
   end
   return number
 end
@@ -71,7 +44,7 @@ local reading, outcome, fetcher = values[1] or '', values[2] or '', values[3]
 local left = redis.call('PTTL', KEYS[3])
 local number = 0
 if RUNS_ON then
-  number = free_under()
+  number = free_under(KEYS[5], KEYS[6], RUNS_ON)
 end
 
 -- As reading.rs writes them.

@@ -6,11 +6,14 @@ use spin_sdk::redis::RedisResult;
 
 use super::ReadThrough;
 use super::reading::{FetchOutcome, Reading};
-use crate::core::lock::{Lease, Locks, OwnerToken};
+use crate::core::lock::{FORMATS, Lease, Locks, OwnerToken};
 use crate::platform::redis::{Argument, RedisError, Repeat, Script, lua};
 use crate::types::ttl::{FETCH_LOCK_TTL_MS, Ttl};
 
-static LOOKUP: Script = Script::new(&[lua!("../lock/formats.lua"), lua!("lookup.lua")]);
+static LOOKUP: Script = Script::new(&[FORMATS, USERS_LOCK, lua!("lookup.lua")]);
+
+/// What a user's own lock says of readings.
+pub(super) const USERS_LOCK: &[u8] = lua!("users_lock.lua");
 
 /// When a look takes the lock of the fetch, if that is free.
 #[derive(Debug, Clone, Copy)]
@@ -104,9 +107,7 @@ impl ReadThrough {
         arguments.extend(claim.arguments());
         let invalidates = self.source.origin().invalidate;
         if invalidates {
-            let micros = self.holders_may_go_on.as_micros();
-            let micros = i64::try_from(micros).unwrap_or(i64::MAX);
-            arguments.push(Argument::Integer(micros));
+            arguments.push(self.runs_on());
         }
         let sent = Instant::now();
         let reply = self
@@ -143,6 +144,14 @@ impl ReadThrough {
             }),
             _ => Err(RedisError::unexpected("not a reply of lookup.lua")),
         }
+    }
+}
+
+impl ReadThrough {
+    /// [`ReadThrough::holders_may_go_on`] in microseconds.
+    pub(super) fn runs_on(&self) -> Argument<'static> {
+        let micros = self.holders_may_go_on.as_micros();
+        Argument::Integer(i64::try_from(micros).unwrap_or(i64::MAX))
     }
 }
 

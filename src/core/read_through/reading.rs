@@ -182,6 +182,11 @@ impl Reading {
         self.is_current
     }
 
+    /// The user's fencing number is this now, as in [`FetchStart`].
+    pub(super) fn see_fence(&mut self, fence: i64) {
+        self.is_current = self.began_under(fence);
+    }
+
     /// How long it is kept as fresh.
     pub(super) fn lifetime(&self) -> Duration {
         Duration::from_millis(self.meta.lifetime)

@@ -204,8 +204,25 @@ async fn a_fetch_that_began_before_an_action_is_not_kept() {
     app.perform("user_id=42").await.assert_success();
     origin.release_one();
     let read = reading.await.unwrap();
-    assert_eq!(read.status, 200);
+    read.assert_body(200, "1");
+    // The caller must not keep it either.
+    assert_eq!(read.header("cache-control"), Some("no-store"));
+    let status = read.header("cache-status").unwrap();
+    assert!(!status.contains("stored"), "{status}");
     app.get(USER).await.assert_body(200, "2");
+}
+
+#[tokio::test]
+async fn a_fetch_during_which_somebody_takes_the_lock_is_not_fresh() {
+    let (app, origin) = before(Reply::json("1").gated()).await;
+    let reading = app.get(USER).spawn();
+    origin.until_seen(1).await;
+    let lock = "/api/v1/users/42/lock?expire=60";
+    assert_eq!(app.post(lock).await.status, 201);
+    origin.release_one();
+    let read = reading.await.unwrap();
+    read.assert_body(200, "1");
+    assert_eq!(read.header("cache-control"), Some("no-store"));
 }
 
 #[tokio::test]

@@ -1,0 +1,30 @@
+-- What a user's own lock says of readings of that user.
+
+-- The user's fencing number: 0 while somebody has the lock, or may still be at work; nil without a
+-- fence. `runs_on` is how long what a holder has begun may go on after the holder got the lock, in
+-- microseconds.
+local function free_under(lock, fence, runs_on)
+  if redis.call('EXISTS', lock) == 1 then
+    return 0
+  end
+  local is_string, number, call, _, lost = pcall(read_fence, fence)
+  if not is_string then
+    return 0
+  end
+  if number == 0 then
+    return nil
+  end
+  local running = has_ended(call) and lost or number
+  if (lost or not has_ended(call)) and now() < running + runs_on then
+    return 0
+  end
+  return number
+end
+
+-- Without a fence nothing would tell a reading from before the next action from one after it. So
+-- the fence outlives readings.
+local function prolong(fence, ttl)
+  if redis.call('PTTL', fence) < ttl then
+    redis.call('PEXPIRE', fence, ttl)
+  end
+end
