@@ -26,8 +26,8 @@ use crate::types::ttl::Ttl;
 use crate::types::user_id::UserId;
 pub(crate) use lookup::holders_may_go_on;
 use lookup::{Claim, Lookup, When};
-use reading::FetchOutcome;
 pub(crate) use reading::Reading;
+use reading::{EndedFetch, FetchOutcome};
 
 /// Where a user came from.
 #[derive(Debug)]
@@ -73,6 +73,8 @@ pub(crate) struct OriginFailed {
     pub(crate) failure: Failure,
     /// Why it was asked.
     pub(crate) reason: FetchReason,
+    /// Whether the failure is that of another request's fetch, which this one has waited for.
+    pub(crate) collapsed: bool,
 }
 
 /// Why a user was not read.
@@ -182,7 +184,8 @@ impl ReadThrough {
                 return match end {
                     FetchEnd::Reading(reading) => answered(reading, Source::Collapsed(reason)),
                     FetchEnd::Failure(failure) => {
-                        self.stale_if_error(lookup.reading, failure, reason)
+                        let collapsed = true;
+                        self.stale_if_error(lookup.reading, failure, reason, collapsed)
                     }
                     FetchEnd::Uncacheable => self.unshared(lookup.reading, reason).await,
                 };
@@ -191,7 +194,8 @@ impl ReadThrough {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
                     let failure = Failure::timed_out(timeout);
-                    return self.stale_if_error(lookup.reading, failure, reason);
+                    let collapsed = true;
+                    return self.stale_if_error(lookup.reading, failure, reason, collapsed);
                 }
                 let pause = backoff.next_pause(random::bits64()).min(left);
                 spin_sdk::time::sleep(pause).await;
@@ -214,6 +218,7 @@ impl ReadThrough {
         before: Option<Reading>,
         failure: Failure,
         reason: FetchReason,
+        collapsed: bool,
     ) -> Result<UserRead, ReadError> {
         let may_be_stale = reason != FetchReason::Request && failure.is_down();
         match before {
@@ -223,6 +228,7 @@ impl ReadThrough {
             _ => Err(ReadError::Origin(Box::new(OriginFailed {
                 failure,
                 reason,
+                collapsed,
             }))),
         }
     }
@@ -258,7 +264,7 @@ impl Shared {
             reason,
             fetch,
             began_before: fetch.is_some(),
-            ended: lookup.ended(),
+            ended: lookup.last_ended(),
             fence: lookup.follows_lock.then_some(lookup.fence),
         }
     }
@@ -296,13 +302,23 @@ impl Shared {
         waited_for && number > self.ended && !too_old
     }
 
-    /// Whether a reading may be answered. That of a fetch which was under way when the request came
+    /// Whether what a fetch found may be answered. A fetch that was under way when the request came
     /// may be older than an action that had ended by then, if anybody had the user's lock since.
+    fn is_new_enough(&self, number: i64, began_under: impl FnOnce(i64) -> bool) -> bool {
+        !self.may_be_older(number) || self.fence.is_none_or(began_under)
+    }
+
     fn takes(&self, reading: &Reading) -> bool {
-        let is_new_enough = !self.may_be_older(reading.number())
-            || self.fence.is_none_or(|fence| reading.began_under(fence));
+        let number = reading.number();
         let is_fresh = reading.fresh_for().is_some() && self.reason != FetchReason::Request;
-        is_fresh || self.is_of_use(reading.number()) && is_new_enough
+        is_fresh
+            || self.is_of_use(number)
+                && self.is_new_enough(number, |fence| reading.began_under(fence))
+    }
+
+    fn takes_failure(&self, ended: &EndedFetch) -> bool {
+        self.is_of_use(ended.number)
+            && self.is_new_enough(ended.number, |fence| ended.began_under(fence))
     }
 
     fn end_of(&self, lookup: &Lookup) -> Option<FetchEnd> {
@@ -311,12 +327,13 @@ impl Shared {
         {
             return Some(FetchEnd::Reading(reading.clone()));
         }
-        match &lookup.outcome {
-            Some((_, FetchOutcome::Uncacheable)) => Some(FetchEnd::Uncacheable),
-            Some((number, FetchOutcome::Failed(failure))) if self.is_of_use(*number) => {
-                Some(FetchEnd::Failure(failure.clone()))
+        let ended = lookup.ended.as_ref()?;
+        match &ended.outcome {
+            FetchOutcome::Uncacheable => Some(FetchEnd::Uncacheable),
+            FetchOutcome::Failed(failure) => {
+                let failure = || FetchEnd::Failure(failure.clone());
+                self.takes_failure(ended).then(failure)
             }
-            _ => None,
         }
     }
 }

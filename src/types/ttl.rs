@@ -14,8 +14,8 @@ pub const MIN_TTL_MS: u64 = 1;
 /// How long the result of the last action is kept by default: an hour, in milliseconds.
 pub(crate) const LAST_ACTION_TTL_MS: u64 = 3_600_000;
 
-/// How long the lock of a fetch from the origin lives without renewal, in milliseconds: that is how
-/// long others wait for an instance that died.
+/// How long the lock of a fetch from the origin lives without renewal at most, in milliseconds: that
+/// is how long others wait for an instance that died.
 pub(crate) const FETCH_LOCK_TTL_MS: u64 = 3000;
 
 /// The longest that a request may wait for a lock: 60 seconds, in milliseconds.
@@ -35,8 +35,14 @@ impl Ttl {
     }
 
     /// A time to live in milliseconds, brought within 1 ms and 30 days.
-    pub fn of_millis(ms: u64) -> Self {
-        Self(ms.clamp(MIN_TTL_MS, MAX_TTL_MS))
+    pub const fn of_millis(ms: u64) -> Self {
+        if ms < MIN_TTL_MS {
+            Self(MIN_TTL_MS)
+        } else if ms > MAX_TTL_MS {
+            Self(MAX_TTL_MS)
+        } else {
+            Self(ms)
+        }
     }
 
     /// Reads decimal seconds, 0.001 to 2 592 000.

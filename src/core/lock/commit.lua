@@ -59,5 +59,6 @@ local function commit(first_key, first_argument)
       return 1
     end
   end
+  note_loss(tonumber(ARGV[2]), true)
   return 0
 end

@@ -48,4 +48,8 @@ if cancelled then
   leave_proof(KEYS[5], ARGV[4])
   return 1
 end
-return (call == ARGV[2] or redis.call('EXISTS', KEYS[5]) == 1) and 1 or 0
+if call == ARGV[2] or redis.call('EXISTS', KEYS[5]) == 1 then
+  return 1
+end
+note_loss(number, has_ended(ARGV[2]))
+return 0

@@ -11,6 +11,7 @@ local own, number, call, last = look()
 -- With a greater number the lock was lost in between, and taken anew by a late repetition of
 -- acquire.lua.
 if not own or given and number and number ~= given then
+  note_loss(given, false)
   return 0
 end
 -- The time to live goes first: a full Redis (OOM) takes nobody's lock.

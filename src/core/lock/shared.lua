@@ -138,6 +138,25 @@ local function give_back(mark, number, wake_prefix)
   return false
 end
 
+-- A holder learns that it lost the lock. What was read of the user since then may be older than the
+-- holder's work: a greater fencing number makes it stale. While somebody has the lock, that does.
+-- Without a fence no reading is fresh. `number` is the holder's fencing token, nil where it is not
+-- known; `work_ended` says whether its work has ended.
+local function note_loss(number, work_ended)
+  local last, call, _, lost = read_fence(KEYS[2])
+  if last == 0 or redis.call('EXISTS', KEYS[1]) == 1 then
+    return
+  end
+  if not has_ended(call) and not (work_ended and last == number) then
+    lost = math.max(lost or 0, last)
+  end
+  if number and not work_ended then
+    lost = math.max(lost or 0, number)
+  end
+  local value = fence_value(next_fencing_token(last), ENDED .. 'lost', '-', lost)
+  redis.pcall('SET', KEYS[2], value, 'PX', FENCE_TTL)
+end
+
 -- The fence of a lock that was handed on names the new owner, so the proof that the last one ended
 -- is kept at a key of its own, for as long as a repetition of the call may come.
 local function leave_proof(key, ttl)

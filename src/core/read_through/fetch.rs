@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::lookup::{Lookup, USERS_LOCK};
-use super::reading::{FetchOutcome, FetchStart, Reading};
+use super::reading::{EndedFetch, FetchOutcome, FetchStart, Reading};
 use super::{FetchReason, ReadError, ReadThrough, Source, UserRead, answered};
 use crate::core::lock::{COMMITTING, CommitScript, FORMATS, Lease, Record, SHARED};
 use crate::platform::origin::{Answer, Defaults, Failure, Freshness};
@@ -13,6 +13,10 @@ use crate::platform::telemetry::log;
 use crate::types::ttl::{MAX_TTL_MS, Ttl};
 
 static KEEP: Script = Script::new(&[FORMATS, SHARED, COMMITTING, USERS_LOCK, lua!("keep.lua")]);
+
+/// How long those who waited for a fetch are told that its failure is its caller's own: each then
+/// asks for itself. They look more often than this.
+const CALLERS_OWN_TTL: Ttl = Ttl::of_millis(2000);
 
 impl ReadThrough {
     /// Fetches under the lock, which `lookup` has taken, and keeps what came of it. If the lock is
@@ -24,10 +28,7 @@ impl ReadThrough {
         reason: FetchReason,
     ) -> Result<UserRead, ReadError> {
         let began = Instant::now();
-        let start = FetchStart {
-            number: lease.fencing_token().get(),
-            fence: lookup.follows_lock.then_some(lookup.fence),
-        };
+        let start = lookup.start(lease.fencing_token().get());
         let mut asking = pin!(self.ask());
         let (fetched, lease) = match lease.keep_during(asking.as_mut()).await {
             Ok(fetched) => (fetched, Some(lease)),
@@ -42,19 +43,22 @@ impl ReadThrough {
             Verdict::Uncacheable(reading) => {
                 let reading_key = self.keys.read_through(self.user);
                 // An earlier reading may not be kept either.
-                self.leave(lease, &FetchOutcome::Uncacheable, &[&reading_key])
-                    .await;
+                let ended = EndedFetch::new(start, FetchOutcome::Uncacheable);
+                let ttl = self.source.origin().negative_expire;
+                self.leave(lease, &ended, ttl, &[&reading_key]).await;
                 let kept = false;
                 answered(reading, Source::Fetched { reason, kept })
             }
             Verdict::Failed(failure) => {
-                if !failure.is_callers_own() {
-                    let outcome = FetchOutcome::Failed(failure.clone());
-                    self.leave(lease, &outcome, &[]).await;
-                } else if let Some(lease) = lease {
-                    let _ = lease.release().await;
-                }
-                self.stale_if_error(lookup.reading, failure, reason)
+                let (outcome, ttl) = if failure.is_callers_own() {
+                    (FetchOutcome::Uncacheable, CALLERS_OWN_TTL)
+                } else {
+                    let ttl = self.source.origin().negative_expire;
+                    (FetchOutcome::Failed(failure.clone()), ttl)
+                };
+                let ended = EndedFetch::new(start, outcome);
+                self.leave(lease, &ended, ttl, &[]).await;
+                self.stale_if_error(lookup.reading, failure, reason, false)
             }
         }
     }
@@ -77,7 +81,7 @@ impl ReadThrough {
                 let kept = false;
                 answered(reading, Source::Fetched { reason, kept })
             }
-            Verdict::Failed(failure) => self.stale_if_error(before, failure, reason),
+            Verdict::Failed(failure) => self.stale_if_error(before, failure, reason, false),
         }
     }
 
@@ -95,7 +99,7 @@ impl ReadThrough {
             Ok(answer) => {
                 let freshness = answer.freshness(&self.defaults(), now);
                 Verdict::of(freshness, |freshness| {
-                    Reading::found(start, answer.body, freshness)
+                    Reading::found(start, answer.clone(), freshness)
                 })
             }
             Err(failure) if failure.is_not_found() && failure.is_whole => {
@@ -174,15 +178,15 @@ impl ReadThrough {
     }
 
     /// Notes how the fetch ended, removes what is no longer to be kept, and gives the lock back.
-    async fn leave(&self, lease: Option<Lease>, outcome: &FetchOutcome, removed: &[&str]) {
+    async fn leave(&self, lease: Option<Lease>, ended: &EndedFetch, ttl: Ttl, removed: &[&str]) {
         let Some(lease) = lease else {
             return;
         };
         let outcome_key = self.keys.read_outcome(self.user);
         let record = Record {
             key: &outcome_key,
-            value: &outcome.write(lease.fencing_token().get()),
-            ttl: self.source.origin().negative_expire,
+            value: &ended.write(),
+            ttl,
         };
         // Without the note the others ask for themselves.
         let _ = lease.commit(&[record], removed).await;

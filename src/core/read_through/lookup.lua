@@ -5,8 +5,8 @@
 -- KEYS[2] its fence                  ARGV[2] its time to live, in milliseconds
 -- KEYS[3] the reading                ARGV[3] when to take it, if it is free:
 -- KEYS[4] the outcome of the last            'never'
---         fetch that left no reading         'unspared': the reading is not fresh, and no outcome
--- KEYS[5] the user's own lock                is there
+--         fetch that left no reading         'unspared': the reading is not fresh, and there is no
+-- KEYS[5] the user's own lock                outcome since the user's last action
 -- KEYS[6] its fence                          'stale': the reading is not fresh
 --                                            'always'
 --                                    ARGV[4] a fencing token of a fetch: not if a fetch has ended
@@ -49,13 +49,22 @@ end
 
 -- As reading.rs writes them.
 local fence, grace, fetch = string.match(reading, '^{"fence":(%d+),"grace":(%d+),"number":(%d+),')
-local failed_fetch = string.match(outcome, '^{"number":(%d+),')
+local failed_fetch, failed_fence = string.match(outcome, '^{"number":(%d+),"fence":(%d+),')
+
+local function is_current(began_under)
+  return not RUNS_ON or number ~= nil and number > 0 and tonumber(began_under) == number
+end
 
 local function is_fresh()
   if not fence or left <= tonumber(grace) then
     return false
   end
-  return not RUNS_ON or number ~= nil and number > 0 and tonumber(fence) == number
+  return is_current(fence)
+end
+
+-- An origin that has just failed is spared, but not after an action.
+local function is_spared()
+  return failed_fetch ~= nil and is_current(failed_fence)
 end
 
 local function is_wanted()
@@ -65,7 +74,7 @@ local function is_wanted()
   elseif ARGV[3] == 'always' then
     return true
   end
-  return not is_fresh() and (ARGV[3] == 'stale' or outcome == '')
+  return not is_fresh() and (ARGV[3] == 'stale' or not is_spared())
 end
 
 local fetching, taken = 0, 0

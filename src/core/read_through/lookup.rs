@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 use spin_sdk::redis::RedisResult;
 
 use super::ReadThrough;
-use super::reading::{FetchOutcome, Reading};
+use super::reading::{EndedFetch, FetchOutcome, FetchStart, Reading};
 use crate::core::lock::{FORMATS, Lease, Locks, OwnerToken};
 use crate::platform::redis::{Argument, RedisError, Repeat, Script, lua};
 use crate::types::ttl::{FETCH_LOCK_TTL_MS, Ttl};
 
 static LOOKUP: Script = Script::new(&[FORMATS, USERS_LOCK, lua!("lookup.lua")]);
+
+/// The lock of a fetch is renewed at a third of its time to live, which a slow network must allow.
+const SHORTEST_FETCH_LOCK_TTL_MS: u64 = 300;
 
 /// What a user's own lock says of readings.
 pub(super) const USERS_LOCK: &[u8] = lua!("users_lock.lua");
@@ -38,8 +41,8 @@ pub(super) enum When {
 /// What Redis knows of a user.
 pub(super) struct Lookup {
     pub(super) reading: Option<Reading>,
-    /// How the last fetch ended that left no reading, and its fencing token.
-    pub(super) outcome: Option<(i64, FetchOutcome)>,
+    /// The last fetch that left no reading.
+    pub(super) ended: Option<EndedFetch>,
     /// The fencing token of the fetch under way, 0 where there is none.
     pub(super) fetching: i64,
     /// The user's fencing number, if nobody has the user's lock and nothing that a holder has begun
@@ -66,17 +69,29 @@ impl Claim {
 
 impl Lookup {
     /// The fencing token of the last fetch that has ended, as far as anything tells of it; else 0.
-    pub(super) fn ended(&self) -> i64 {
+    pub(super) fn last_ended(&self) -> i64 {
         let reading = self.reading.as_ref().map(Reading::number);
-        let outcome = self.outcome.as_ref().map(|(number, _)| *number);
-        reading.max(outcome).unwrap_or(0)
+        let ended = self.ended.as_ref().map(|ended| ended.number);
+        reading.max(ended).unwrap_or(0)
     }
 
-    /// Whether the last fetch has found the origin down.
+    /// What a fetch that begins now begins under.
+    pub(super) fn start(&self, number: i64) -> FetchStart {
+        FetchStart {
+            number,
+            fence: self.follows_lock.then_some(self.fence),
+        }
+    }
+
+    /// Whether the last fetch has found the origin down, and nobody has had the user's lock since.
     pub(super) fn origin_is_down(&self) -> bool {
-        match &self.outcome {
-            Some((_, FetchOutcome::Failed(failure))) => failure.is_down(),
-            _ => false,
+        let Some(ended) = &self.ended else {
+            return false;
+        };
+        let is_current = !self.follows_lock || ended.began_under(self.fence);
+        match &ended.outcome {
+            FetchOutcome::Failed(failure) => failure.is_down() && is_current,
+            FetchOutcome::Uncacheable => false,
         }
     }
 }
@@ -99,7 +114,7 @@ impl ReadThrough {
             users.lock(),
             users.fence(),
         ];
-        let (token, ttl) = (OwnerToken::random(), Ttl::of_millis(FETCH_LOCK_TTL_MS));
+        let (token, ttl) = (OwnerToken::random(), self.fetch_lock_ttl());
         let mut arguments = vec![
             Argument::Bytes(token.as_str().as_bytes()),
             Argument::millis(ttl.as_duration()),
@@ -136,7 +151,7 @@ impl ReadThrough {
                 ],
             ) => Ok(Lookup {
                 reading: Reading::read(reading, left, invalidates.then_some(fence)),
-                outcome: FetchOutcome::read(&outcome),
+                ended: EndedFetch::read(&outcome),
                 fetching,
                 fence,
                 follows_lock: invalidates,
@@ -148,6 +163,14 @@ impl ReadThrough {
 }
 
 impl ReadThrough {
+    /// The time to live of the lock of a fetch: after it others fetch in place of a host that died,
+    /// before their own wait for the origin is over.
+    fn fetch_lock_ttl(&self) -> Ttl {
+        let half = self.source.origin().timeout.as_millis() / 2;
+        let half = u64::try_from(half).unwrap_or(u64::MAX);
+        Ttl::of_millis(half.clamp(SHORTEST_FETCH_LOCK_TTL_MS, FETCH_LOCK_TTL_MS))
+    }
+
     /// [`ReadThrough::holders_may_go_on`] in microseconds.
     pub(super) fn runs_on(&self) -> Argument<'static> {
         let micros = self.holders_may_go_on.as_micros();

@@ -9,12 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::platform::origin::{Failure, FailureKind, Freshness, KeptHeaders};
+use crate::platform::origin::{Answer, Failure, FailureKind, Freshness, KeptHeaders};
 use crate::types::etag::ETag;
 use crate::types::ttl::{MAX_TTL_MS, Ttl};
-
-/// The status of a reading of a user that the origin knows.
-const FOUND: u16 = 200;
 
 /// An answer of the origin that was kept.
 #[derive(Debug, Clone)]
@@ -51,7 +48,7 @@ struct ReadingMeta {
     number: i64,
     /// How long it is fresh. With the grace it is 30 days at most.
     lifetime: u64,
-    /// 200, or 404 where the origin knows no such user.
+    /// The origin's: a 2xx, or 404 where it knows no such user.
     status: u16,
     /// The digits of the body's entity tag.
     etag: String,
@@ -65,19 +62,48 @@ struct ReadingMeta {
     if_error: u64,
 }
 
+/// A fetch that left no reading.
+#[derive(Debug, Clone)]
+pub(super) struct EndedFetch {
+    /// The fencing token of the fetch.
+    pub(super) number: i64,
+    /// As in [`ReadingMeta`].
+    fence: i64,
+    pub(super) outcome: FetchOutcome,
+}
+
 /// How a fetch ended that left no reading.
 #[derive(Debug, Clone)]
-pub(crate) enum FetchOutcome {
-    /// The origin's answer may not be kept: each caller fetches for itself.
+pub(super) enum FetchOutcome {
+    /// The origin's answer is for its caller alone: each caller fetches for itself.
     Uncacheable,
     /// It failed.
     Failed(Failure),
 }
 
-/// `lookup.lua` reads the number, which comes first.
+impl EndedFetch {
+    pub(super) fn new(start: FetchStart, outcome: FetchOutcome) -> Self {
+        Self {
+            number: start.number,
+            fence: start.fence.unwrap_or(0),
+            outcome,
+        }
+    }
+
+    /// Whether it began under this fencing number of the user, with the user's lock free.
+    pub(super) fn began_under(&self, fence: i64) -> bool {
+        fence > 0 && fence == self.fence
+    }
+}
+
+/// `lookup.lua` reads number and fence, which come first.
 #[derive(Serialize, Deserialize)]
 struct OutcomeMeta {
+    /// The fencing token of the fetch.
     number: i64,
+    /// As in [`ReadingMeta`].
+    #[serde(default)]
+    fence: i64,
     kind: OutcomeKind,
     #[serde(default)]
     status: u16,
@@ -103,8 +129,15 @@ enum OutcomeKind {
 
 impl Reading {
     /// The user's JSON, just fetched.
-    pub(super) fn found(start: FetchStart, body: Bytes, freshness: &Freshness) -> Self {
-        Self::new(start, FOUND, KeptHeaders::default(), body, freshness)
+    pub(super) fn found(start: FetchStart, answer: Answer, freshness: &Freshness) -> Self {
+        let status = answer.status();
+        Self::new(
+            start,
+            status,
+            KeptHeaders::default(),
+            answer.body,
+            freshness,
+        )
     }
 
     /// The origin's refusal, just fetched.
@@ -226,7 +259,14 @@ impl Reading {
 
     /// Whether it may be served while the origin is down (RFC 5861, section 4).
     pub(super) fn serves_if_error(&self) -> bool {
-        self.expired_for() <= Duration::from_millis(self.meta.if_error)
+        let window = Duration::from_millis(self.meta.if_error);
+        // Without a window nothing stale is served, whatever made it stale.
+        !window.is_zero() && self.expired_for() <= window
+    }
+
+    /// The status that the origin answered with.
+    pub(crate) fn status(&self) -> u16 {
+        self.meta.status
     }
 
     /// The origin's refusal, where this is one.
@@ -243,13 +283,17 @@ impl ReadingMeta {
     }
 }
 
-impl FetchOutcome {
-    /// Reads what is in Redis, and under which fencing token it came about; `None` for what is no
-    /// outcome.
-    pub(super) fn read(bytes: &[u8]) -> Option<(i64, Self)> {
+impl EndedFetch {
+    /// Reads what is in Redis; `None` for what is no outcome.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (meta, body) = parts::<OutcomeMeta>(bytes)?;
+        let ended = |outcome| Self {
+            number: meta.number,
+            fence: meta.fence,
+            outcome,
+        };
         let kind = match meta.kind {
-            OutcomeKind::Uncacheable => return Some((meta.number, Self::Uncacheable)),
+            OutcomeKind::Uncacheable => return Some(ended(FetchOutcome::Uncacheable)),
             OutcomeKind::Down => FailureKind::Down,
             OutcomeKind::TimedOut => FailureKind::TimedOut,
             OutcomeKind::Refused => FailureKind::Refused(meta.status),
@@ -259,14 +303,18 @@ impl FetchOutcome {
         let failure = Failure::new(kind, meta.detail);
         let mut failure = failure.with_body(&meta.headers, body);
         failure.is_whole = !meta.cut;
-        Some((meta.number, Self::Failed(failure)))
+        Some(Self {
+            number: meta.number,
+            fence: meta.fence,
+            outcome: FetchOutcome::Failed(failure),
+        })
     }
 
     /// As it is kept.
-    pub(super) fn write(&self, number: i64) -> Vec<u8> {
-        let (kind, failure) = match self {
-            Self::Uncacheable => (OutcomeKind::Uncacheable, None),
-            Self::Failed(failure) => {
+    pub(super) fn write(&self) -> Vec<u8> {
+        let (kind, failure) = match &self.outcome {
+            FetchOutcome::Uncacheable => (OutcomeKind::Uncacheable, None),
+            FetchOutcome::Failed(failure) => {
                 let kind = match failure.kind {
                     FailureKind::Down => OutcomeKind::Down,
                     FailureKind::TimedOut => OutcomeKind::TimedOut,
@@ -278,7 +326,8 @@ impl FetchOutcome {
         };
         let status = failure.and_then(Failure::status);
         let meta = OutcomeMeta {
-            number,
+            number: self.number,
+            fence: self.fence,
             kind,
             status: status.unwrap_or_default(),
             detail: failure.map_or_else(String::new, |failure| failure.detail.clone()),
@@ -328,8 +377,7 @@ mod tests {
 
     /// A reading of the origin's JSON `1`, with so many milliseconds to live.
     fn with_left(left: i64) -> Option<Reading> {
-        let body = Bytes::from_static(b"1");
-        let entry = Reading::found(START, body, &FRESHNESS);
+        let entry = Reading::found(START, Answer::ok(b"1"), &FRESHNESS);
         let (bytes, ttl) = entry.write();
         assert_eq!(ttl.as_millis(), 30_000);
         Reading::read(bytes, left, START.fence)
@@ -364,7 +412,7 @@ mod tests {
                 fence: began,
                 ..START
             };
-            let entry = Reading::found(start, Bytes::from_static(b"1"), &FRESHNESS);
+            let entry = Reading::found(start, Answer::ok(b"1"), &FRESHNESS);
             let read = Reading::read(entry.write().0, 30_000, now)?;
             assert!(read.serves_if_error());
             assert_eq!(read.serves_while_revalidating(), read.is_current());
@@ -392,29 +440,43 @@ mod tests {
             ("link", "</b>"),
         ]);
         let failure = Failure::refused_with(409, &headers, Ok(body));
-        let kept = FetchOutcome::Failed(failure.clone()).write(9);
-        let Some((9, FetchOutcome::Failed(read))) = FetchOutcome::read(&kept) else {
+        let again = |outcome| {
+            let ended = EndedFetch::read(&EndedFetch::new(START, outcome).write())?;
+            assert_eq!(ended.number, START.number);
+            assert!(ended.began_under(5) && !ended.began_under(6));
+            Some(ended.outcome)
+        };
+        let Some(FetchOutcome::Failed(read)) = again(FetchOutcome::Failed(failure.clone())) else {
             unreachable!("it was a failure");
         };
         assert_eq!((read.kind, &read.detail), (failure.kind, &failure.detail));
         assert_eq!(read.kept_headers(), headers);
         assert!(read.is_whole);
-        let cut = Failure::refused_with(500, &KeptHeaders::default(), Err("broke off".to_owned()));
-        let kept = FetchOutcome::Failed(cut).write(9);
-        let cut = FetchOutcome::read(&kept);
-        assert!(matches!(cut, Some((9, FetchOutcome::Failed(cut))) if !cut.is_whole));
         assert_eq!(read.body, failure.body);
-        let kept = FetchOutcome::Uncacheable.write(9);
-        assert!(matches!(
-            FetchOutcome::read(&kept),
-            Some((9, FetchOutcome::Uncacheable))
-        ));
+        let cut = Failure::refused_with(500, &KeptHeaders::default(), Err("broke off".to_owned()));
+        let cut = again(FetchOutcome::Failed(cut));
+        assert!(matches!(cut, Some(FetchOutcome::Failed(cut)) if !cut.is_whole));
+        let uncacheable = again(FetchOutcome::Uncacheable);
+        assert!(matches!(uncacheable, Some(FetchOutcome::Uncacheable)));
+    }
+
+    #[test]
+    fn without_a_window_nothing_stale_stands_in_for_an_origin_that_is_down() {
+        let freshness = Freshness {
+            stale_if_error: Duration::ZERO,
+            ..FRESHNESS
+        };
+        let written = Reading::found(START, Answer::ok(b"1"), &freshness);
+        let (value, ttl) = written.write();
+        // An action made it stale, with all of its lifetime left.
+        let read = Reading::read(value, ttl.as_millis() as i64, Some(6));
+        assert!(read.is_some_and(|read| !read.is_current() && !read.serves_if_error()));
     }
 
     proptest! {
         #[test]
         fn no_value_makes_it_panic(value in prop::collection::vec(any::<u8>(), 0..80), left in any::<i64>()) {
-            let _ = FetchOutcome::read(&value);
+            let _ = EndedFetch::read(&value);
             let _ = Reading::read([&value[..], b"\n"].concat(), left, None);
             let _ = Reading::read(value, left, Some(1));
         }
@@ -434,7 +496,7 @@ mod tests {
                 stale_while_revalidate: seconds(while_revalidate),
                 stale_if_error: seconds(if_error),
             };
-            let written = Reading::found(START, Bytes::from_static(b"1"), &freshness);
+            let written = Reading::found(START, Answer::ok(b"1"), &freshness);
             let (value, ttl) = written.write();
             let read = Reading::read(value, ttl.as_millis() as i64, START.fence);
             let read = read.ok_or_else(|| TestCaseError::fail("no reading"))?;

@@ -50,19 +50,22 @@ pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
         Err(ReadError::Redis(error)) => Err(error.into()),
         Err(ReadError::Origin(failed)) => {
             let reason = reason_name(failed.reason);
-            let status = format!("edgelatch; fwd={reason}{}", fwd_status(&failed.failure));
-            let no_store = "no-store".to_owned();
-            Err(refused(failed.failure, passthrough, no_store, status)?)
+            let mut status = format!("edgelatch; fwd={reason}{}", fwd_status(&failed.failure));
+            if failed.collapsed {
+                status.push_str("; collapsed");
+            }
+            Err(refused(failed.failure, passthrough, status)?)
         }
     }
 }
 
 /// The user, or a 304; where the origin does not know the user, its refusal.
 fn shown(read: &UserRead, conditions: &Conditions, passthrough: bool) -> Result<Answer, Problem> {
-    let (control, status) = (cache_control(read), cache_status(read));
+    let status = cache_status(read);
     if let Some(refusal) = read.reading.refusal() {
-        return Err(refused(refusal, passthrough, control, status)?);
+        return Err(refused(refusal, passthrough, status)?);
     }
+    let control = cache_control(read);
     let (body, etag) = (read.reading.body.clone(), &read.reading.etag);
     let mut response = replies::conditional(body, etag, conditions)?;
     let headers = response.headers_mut();
@@ -72,15 +75,11 @@ fn shown(read: &UserRead, conditions: &Conditions, passthrough: bool) -> Result<
     Ok(response.into())
 }
 
-/// The problem of a failed origin, with the headers of a cache.
-fn refused(
-    failure: Failure,
-    passthrough: bool,
-    control: String,
-    status: String,
-) -> Result<Problem, Problem> {
+/// The problem of a failed origin, with the headers of a cache. It is not for the caller to keep,
+/// also where this service does.
+fn refused(failure: Failure, passthrough: bool, status: String) -> Result<Problem, Problem> {
     let problem = origin_failure(failure, passthrough);
-    let headers = replies::cache_headers(control, status)?.into_iter();
+    let headers = replies::cache_headers("no-store".to_owned(), status)?.into_iter();
     Ok(headers.fold(problem, |problem, (name, value)| {
         problem.with_header(name, value)
     }))
@@ -106,11 +105,7 @@ fn cache_status(read: &UserRead) -> String {
         // Less than a second ago is a second ago: `-0` is no number of its own.
         None => format!("-{}", reading.stale_for().as_secs().max(1)),
     };
-    let answered = if reading.refusal().is_some() {
-        404
-    } else {
-        200
-    };
+    let answered = reading.status();
     match &read.source {
         Source::Cache => format!("edgelatch; hit; ttl={ttl}"),
         Source::Collapsed(reason) => {

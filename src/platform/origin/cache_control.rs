@@ -66,12 +66,18 @@ impl CacheControl {
 
     fn read(&mut self, directive: &str) {
         let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
-        let value = value.trim().trim_matches('"');
+        let (name, value) = (name.trim(), value.trim());
+        self.read_misplaced(name);
+        if !value.starts_with('"') {
+            self.read_misplaced(value);
+        }
+        let value = value.trim_matches('"');
         let least = |before: Option<u64>| {
             let seconds = seconds(value).unwrap_or(0);
             Some(before.map_or(seconds, |before| before.min(seconds)))
         };
-        match name.trim().to_ascii_lowercase().as_str() {
+        let name = name.rsplit(is_separator).next().unwrap_or_default();
+        match name.to_ascii_lowercase().as_str() {
             "no-store" => self.no_store = true,
             "no-cache" => self.no_cache = true,
             "private" => self.private = true,
@@ -87,6 +93,25 @@ impl CacheControl {
             _ => {}
         }
     }
+
+    /// Reads what forbids to keep an answer also where it is not separated by commas, as in
+    /// `public; no-store`. What is unclear is not kept.
+    fn read_misplaced(&mut self, text: &str) {
+        for part in text.split(is_separator) {
+            match part.to_ascii_lowercase().as_str() {
+                "no-store" => self.no_store = true,
+                "no-cache" => self.no_cache = true,
+                "private" => self.private = true,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether no token holds this character (RFC 9110, section 5.6.2), as far as people take it for a
+/// separator of directives.
+fn is_separator(character: char) -> bool {
+    matches!(character, ';' | '"' | ' ' | '\t')
 }
 
 /// How an answer may be kept.
@@ -242,15 +267,16 @@ fn seconds(text: &str) -> Option<u64> {
     digits.then(|| text.parse().unwrap_or(MAX_SECONDS).min(MAX_SECONDS))
 }
 
-/// Splits at the commas that are not within quotes. Where a quote is not closed, every comma
-/// splits, so that nothing hides behind it.
+/// Splits at the commas that are not within quotes. A quote begins a value, right behind `=`. Where
+/// it is not closed, every comma splits, so that nothing hides behind it.
 fn split(value: &[u8]) -> Vec<&[u8]> {
-    let (mut quoted, mut escaped) = (false, false);
+    let (mut quoted, mut escaped, mut may_open) = (false, false, false);
     let parts = value
         .split(|byte| {
-            let is_quote = *byte == b'"' && !escaped;
+            let is_quote = *byte == b'"' && !escaped && (quoted || may_open);
             escaped = quoted && *byte == b'\\' && !escaped;
             quoted ^= is_quote;
+            may_open = *byte == b'=' || may_open && byte.is_ascii_whitespace();
             *byte == b',' && !quoted
         })
         .collect();
@@ -326,6 +352,15 @@ mod tests {
             "private",
             "max-age=60, no-store",
             "private=\"set-cookie\", max-age=60",
+            "no-store; max-age=60",
+            "max-age=60; no-store",
+            "max-age=60, no-store;",
+            "public; no-store",
+            "private no-store, max-age=60",
+            "no-cache no-store must-revalidate",
+            "\"no-store\"",
+            "x=a\"b, no-store, y=c\"d",
+            "public\", no-store, \"max-age=60",
             "max-age=0",
             "max-age=soon",
             "max-age",

@@ -27,6 +27,20 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    #[cfg(test)]
+    pub(crate) fn ok(body: &'static [u8]) -> Self {
+        Self {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(body),
+        }
+    }
+
+    /// The status, a 2xx.
+    pub(crate) fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
     /// How the answer may be kept from `now` on; an error if it may not.
     pub(crate) fn freshness(
         &self,

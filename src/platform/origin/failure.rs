@@ -136,11 +136,12 @@ impl Failure {
     }
 
     /// Whether the origin, or a backend behind a gateway there, may still be at work on what it was
-    /// asked for.
+    /// asked for. A gateway that gave up waiting says so with a 408, a 499 or any 5xx; with a 500
+    /// or a 501 the origin itself says that it failed.
     pub(crate) fn may_go_on(&self) -> bool {
         match self.kind {
             FailureKind::Down | FailureKind::TimedOut => !self.is_unseen,
-            FailureKind::Refused(status) => matches!(status, 408 | 502 | 504),
+            FailureKind::Refused(status) => matches!(status, 408 | 499 | 502..),
             FailureKind::Unusable => false,
         }
     }

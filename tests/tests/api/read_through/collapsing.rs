@@ -89,12 +89,15 @@ async fn a_failure_is_shared_by_those_who_waited_for_it() {
     })
     .await;
     origin.release_one();
+    let mut shared = 0;
     for reader in readers {
         let answer = reader.await.unwrap();
         answer.assert_problem(502, "origin-failed");
         assert_eq!(answer.json()["origin_status"], 500);
+        let status = answer.header("cache-status").unwrap();
+        shared += usize::from(status == "edgelatch; fwd=miss; fwd-status=500; collapsed");
     }
-    assert_eq!(origin.seen().len(), 1);
+    assert_eq!((origin.seen().len(), shared), (1, 19));
     // Whoever comes later asks anew.
     origin.reply_with(Reply::json("{}"));
     app.get(USER).await.assert_body(200, "{}");

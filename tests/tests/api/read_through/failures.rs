@@ -105,6 +105,7 @@ async fn a_404_is_kept_for_negative_expire() {
         assert_eq!(answer.json()["origin_status"], 404);
         assert_eq!(answer.json()["origin_body"]["error"], "no such user");
         assert!(answer.header("cache-status").unwrap().starts_with(status));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
     assert_eq!(origin.seen().len(), 1);
     let left = app.redis.ms_left(ENTRY).await;

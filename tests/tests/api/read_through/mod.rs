@@ -1,5 +1,6 @@
 //! "Read-through" of the contract: users from the origin, through the cache.
 
+mod after_failures;
 mod collapsing;
 mod failures;
 mod freshness;
