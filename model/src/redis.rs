@@ -287,7 +287,10 @@ impl Scripts {
         let mine = redis.is_owner(token) && under;
         let lock = match redis.lock {
             Some(lock) if mine || self.is(RenewWithoutToken) => lock,
-            _ => return Reply::No,
+            _ => {
+                self.note_loss(redis);
+                return Reply::No;
+            }
         };
         if redis.full && self.is(RenewFenceFirst) {
             return Reply::Refused;
@@ -335,6 +338,7 @@ impl Scripts {
         if redis.last_action == Some((me, number)) && !self.is(CommitWithoutMemory) {
             return Reply::Yes;
         }
+        self.note_loss(redis);
         Reply::No
     }
 
@@ -344,11 +348,11 @@ impl Scripts {
         if !redis.is_owner(token) && !self.is(ReleaseWithoutToken) {
             let again = fence.is_some_and(|fence| fence.call == (me, call))
                 || redis.ended.contains(&(me, Script::Release(call)));
-            return if again && !self.is(ReleaseWithoutMemory) {
-                Reply::Yes
-            } else {
-                Reply::No
-            };
+            if again && !self.is(ReleaseWithoutMemory) {
+                return Reply::Yes;
+            }
+            self.note_loss(redis);
+            return Reply::No;
         }
         if self.hand_over(redis) {
             self.leave_trace(redis, me, Script::Release(call));
@@ -359,6 +363,17 @@ impl Scripts {
             });
         }
         Reply::Yes
+    }
+
+    /// A holder learns that it lost the lock: a greater number makes stale what was read since.
+    fn note_loss(&self, redis: &mut Redis) {
+        if let Some(fence) = redis.fence
+            && redis.lock.is_none()
+            && !redis.full
+        {
+            let number = self.next_number(redis);
+            redis.fence = Some(Fence { number, ..fence });
+        }
     }
 
     /// `max(previous + 1, clock)`

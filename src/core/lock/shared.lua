@@ -143,17 +143,21 @@ end
 -- Without a fence no reading is fresh. `number` is the holder's fencing token, nil where it is not
 -- known; `work_ended` says whether its work has ended.
 local function note_loss(number, work_ended)
-  local last, call, _, lost = read_fence(KEYS[2])
+  local last, call, owner, lost = read_fence(KEYS[2])
   if last == 0 or redis.call('EXISTS', KEYS[1]) == 1 then
     return
   end
-  if not has_ended(call) and not (work_ended and last == number) then
-    lost = math.max(lost or 0, last)
+  if not has_ended(call) then
+    if not work_ended or last ~= number then
+      lost = math.max(lost or 0, last)
+    end
+    call = ENDED .. 'lost'
   end
   if number and not work_ended then
     lost = math.max(lost or 0, number)
   end
-  local value = fence_value(next_fencing_token(last), ENDED .. 'lost', '-', lost)
+  -- A release that was the last call stays known, should it be repeated.
+  local value = fence_value(next_fencing_token(last), call, owner, lost)
   redis.pcall('SET', KEYS[2], value, 'PX', FENCE_TTL)
 end
 
