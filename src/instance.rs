@@ -22,6 +22,10 @@ use crate::types::keys::Keys;
 /// How long variables count as current.
 const REFRESH: Duration = Duration::from_secs(2);
 
+/// How long variables that are wrong or can't be read are not read again: a provider is not asked
+/// for each request, whoever sends it.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// The settings and connections of this component instance.
 pub(crate) struct Instance {
     /// The validated settings.
@@ -34,8 +38,10 @@ pub(crate) struct Instance {
     variables: Variables,
 }
 
+/// The last time that the variables were read.
 struct Loaded {
-    instance: Arc<Instance>,
+    /// The instance, or what is wrong with the variables.
+    outcome: Result<Arc<Instance>, String>,
     at: Instant,
 }
 
@@ -58,32 +64,30 @@ impl Instance {
     /// # Errors
     /// What is wrong with the variables, for the log: a sentence for each, without any value.
     pub(crate) async fn current() -> Result<Arc<Self>, String> {
-        if let Some(instance) = recent() {
-            return Ok(instance);
+        if let Some(outcome) = recent() {
+            return outcome;
         }
         let read = if loaded().is_none() {
             Variables::read_at_once()
         } else {
             Variables::read().await
         };
-        let before = loaded().take();
-        let instance = match (read, before) {
-            (Ok(variables), Some(before)) if before.instance.variables == variables => {
-                before.instance
-            }
-            (Ok(variables), before) => Arc::new(Self::load(variables, before)?),
+        let before = loaded().take().and_then(|before| before.outcome.ok());
+        let outcome = match (read, before) {
+            (Ok(variables), Some(before)) if before.variables == variables => Ok(before),
+            (Ok(variables), before) => Self::load(variables, before).map(Arc::new),
             // A provider that is out of reach for a while is no reason to stop serving.
-            (Err(_), Some(before)) => before.instance,
-            (Err(error), None) => return Err(error),
+            (Err(_), Some(before)) => Ok(before),
+            (Err(error), None) => Err(error),
         };
         *loaded() = Some(Loaded {
-            instance: Arc::clone(&instance),
+            outcome: outcome.clone(),
             at: Instant::now(),
         });
-        Ok(instance)
+        outcome
     }
 
-    fn load(variables: Variables, before: Option<Loaded>) -> Result<Self, String> {
+    fn load(variables: Variables, before: Option<Arc<Self>>) -> Result<Self, String> {
         let config = Config::from_variables(|name| variables.get(name)).map_err(|faults| {
             let sentences: Vec<_> = faults.iter().map(ToString::to_string).collect();
             sentences.join("; ")
@@ -99,8 +103,8 @@ impl Instance {
         }
         // Requests that came together each read the variables; the first of them brings the link.
         let link = match before {
-            Some(before) if before.instance.config.redis_address == config.redis_address => {
-                Arc::clone(&before.instance.link)
+            Some(before) if before.config.redis_address == config.redis_address => {
+                Arc::clone(&before.link)
             }
             _ => Arc::new(Link::new(config.redis_address.clone())),
         };
@@ -140,13 +144,18 @@ impl Instance {
 }
 
 /// What is loaded, unless it is this request's turn to read the variables again.
-fn recent() -> Option<Arc<Instance>> {
+fn recent() -> Option<Result<Arc<Instance>, String>> {
     let mut loaded = loaded();
     let loaded = loaded.as_mut()?;
-    if loaded.at.elapsed() >= REFRESH {
+    let current_for = if loaded.outcome.is_ok() {
+        REFRESH
+    } else {
+        RETRY
+    };
+    if loaded.at.elapsed() >= current_for {
         // A provider may be far away: the others go on with what is loaded while one request reads.
         loaded.at = Instant::now();
         return None;
     }
-    Some(Arc::clone(&loaded.instance))
+    Some(loaded.outcome.clone())
 }

@@ -9,6 +9,7 @@ use futures::lock::Mutex;
 use super::lock::{LockError, Locks, Record};
 use crate::platform::redis::RedisError;
 use crate::types::keys::Keys;
+use crate::types::random;
 use crate::types::ttl::Ttl;
 
 /// How long an outcome is shared by those who ask.
@@ -58,17 +59,24 @@ impl Readiness {
 }
 
 async fn probe(locks: &Locks, keys: &Keys) -> Result<(), RedisError> {
-    match take_and_give_back(locks, keys).await {
+    let mut taken = take_and_give_back(locks, keys, "").await;
+    if let Err(LockError::Held { remaining }) = taken
+        && remaining.is_none_or(|remaining| remaining > Duration::from_millis(LOCK_MS))
+    {
+        // No probe holds it for so long: a stranger has set it.
+        taken = take_and_give_back(locks, keys, &random::hex128()).await;
+    }
+    match taken {
         // Another instance's probe is under way, or took this one's lock when it was slow.
         Ok(()) | Err(LockError::Held { .. } | LockError::Lost) => Ok(()),
         Err(LockError::Redis(error)) => Err(error),
     }
 }
 
-async fn take_and_give_back(locks: &Locks, keys: &Keys) -> Result<(), LockError> {
-    let lock = keys.probe_lock();
+async fn take_and_give_back(locks: &Locks, keys: &Keys, name: &str) -> Result<(), LockError> {
+    let lock = keys.probe_lock(name);
     let lease = locks.try_acquire(&lock, Ttl::of_millis(LOCK_MS)).await?;
-    let (key, value) = (keys.probe_result(), lease.fencing_token().to_string());
+    let (key, value) = (keys.probe_result(name), lease.fencing_token().to_string());
     let record = Record {
         key: &key,
         value: value.as_bytes(),

@@ -5,7 +5,8 @@
 //! anybody could try them all on a hash without one.
 //!
 //! A refused caller (401, 403) has a line too, so that guesses at a token can be seen, but few of
-//! them have: nobody fills a disk by being refused.
+//! them have: nobody fills a disk by being refused. The same holds for other failures that a caller
+//! without a token brings about: of a service that is misconfigured, and of `/readyz`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,8 +24,8 @@ use crate::types::user_id::UserId;
 /// The longest method that a line repeats, in characters: longer than any that is registered.
 const MAX_METHOD: usize = 32;
 
-/// How many refused requests of an instance have a line in one second, where requests are not
-/// logged.
+/// How many requests of an instance that need no token have a line in one second, where they are
+/// refused or fail and requests are not logged.
 const REFUSALS_PER_SECOND: u32 = 3;
 
 /// What is logged of a request.
@@ -99,8 +100,13 @@ impl AccessLog<'_> {
     /// Writes the line of a request, if it has one.
     pub(super) fn write(&self, request: &Answered<'_>) {
         let refused = matches!(request.status, 401 | 403);
-        let wanted = self.requests || request.cause.is_some();
-        if !(wanted || refused && may_log_refusal(Instant::now())) {
+        let for_anybody = request.outcome == "misconfigured" || self.route == Some("/readyz");
+        let wanted = if refused || for_anybody && request.cause.is_some() {
+            self.requests || may_log_refusal(Instant::now())
+        } else {
+            self.requests || request.cause.is_some()
+        };
+        if !wanted {
             return;
         }
         log::write(&Line {

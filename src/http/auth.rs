@@ -1,7 +1,7 @@
 //! Who may do what: bearer tokens (RFC 6750, section 2.1), and requests that pages of other sites
 //! send with a visitor's browser.
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, Uri, header};
 use subtle::ConstantTimeEq;
 
 use super::problem::Problem;
@@ -50,7 +50,7 @@ pub(super) fn is_admin(config: &Config, headers: &HeaderMap) -> bool {
 
 /// Without an `api_token`, a page of another site could act through a visitor's browser: whoever
 /// reaches the port may. What only reads is let through, since without CORS headers the page does
-/// not see the answer.
+/// not see the answer. A GET with `compute` does more: it takes the task of computing.
 ///
 /// # Errors
 /// 403 `cross-site`.
@@ -58,12 +58,17 @@ pub(super) fn refuse_cross_site(config: &Config, request: &wasi::Request) -> Res
     let reads = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
-    );
+    ) && !has_parameter(request.uri(), "compute");
     let host = || request.body().authority();
     if config.api_token.is_none() && !reads && is_cross_site(request.headers(), host) {
         return Err(Problem::cross_site());
     }
     Ok(())
+}
+
+fn has_parameter(uri: &Uri, name: &str) -> bool {
+    let query = uri.query().unwrap_or_default();
+    form_urlencoded::parse(query.as_bytes()).any(|(found, _)| found == name)
 }
 
 /// Whether a browser says that a page of another site sent this. Browsers say so in

@@ -179,18 +179,19 @@ impl Keys {
     }
 
     /// The lock that is taken to see whether one can be. Its user has the empty id, which no
-    /// request can name.
-    pub(crate) fn probe_lock(&self) -> LockKey {
-        LockKey::new(self.probe_lock_key())
+    /// request can name. `name` tells one from others, and may be empty.
+    pub(crate) fn probe_lock(&self, name: &str) -> LockKey {
+        LockKey::new(self.probe_lock_key(name))
     }
 
     /// The result that is written under [`Keys::probe_lock`].
-    pub(crate) fn probe_result(&self) -> String {
-        format!("{{{}}}:cache:{LAST_ACTION}", self.probe_lock_key())
+    pub(crate) fn probe_result(&self, name: &str) -> String {
+        format!("{{{}}}:cache:{LAST_ACTION}", self.probe_lock_key(name))
     }
 
-    fn probe_lock_key(&self) -> String {
-        format!("{}user::lock", self.prefix)
+    fn probe_lock_key(&self, name: &str) -> String {
+        let separator = if name.is_empty() { "" } else { ":" };
+        format!("{}user::lock{separator}{name}", self.prefix)
     }
 
     fn user_lock_key(&self, user: UserId) -> String {
@@ -211,8 +212,9 @@ mod tests {
         assert_eq!(lock.lock(), "p-user:42:lock");
         assert_eq!(lock.fence(), "{p-user:42:lock}:fence");
         assert_eq!(keys.last_action(user), "{p-user:42:lock}:cache:last-action");
-        assert_eq!(keys.probe_lock().lock(), "p-user::lock");
-        assert_eq!(keys.probe_result(), "{p-user::lock}:cache:last-action");
+        assert_eq!(keys.probe_lock("").lock(), "p-user::lock");
+        assert_eq!(keys.probe_lock("a").lock(), "p-user::lock:a");
+        assert_eq!(keys.probe_result(""), "{p-user::lock}:cache:last-action");
         let named = Name::parse("build").map(|name| keys.named_lock(user, &name));
         assert_eq!(
             named.as_ref().map(LockKey::lock),

@@ -1,6 +1,7 @@
 //! The part of HashiCorp Vault that Spin uses: the key-value store, version 2.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Path, State};
@@ -16,11 +17,13 @@ use crate::server::{self, LocalServer, serve_routes};
 const TOKEN: &str = "vault-token-of-the-test";
 
 type Secrets = Arc<Mutex<HashMap<String, String>>>;
+type Reads = Arc<AtomicUsize>;
 
 /// A server on 127.0.0.1 with the secrets of the mount `secret`.
 pub struct Vault {
     port: u16,
     secrets: Secrets,
+    reads: Reads,
     server: Option<LocalServer>,
 }
 
@@ -30,6 +33,7 @@ impl Vault {
         let mut vault = Self {
             port: 0,
             secrets: Secrets::default(),
+            reads: Reads::default(),
             server: None,
         };
         vault.serve().await;
@@ -47,6 +51,11 @@ impl Vault {
         self.secrets.lock().unwrap().remove(variable);
     }
 
+    /// How many secrets were asked for.
+    pub fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
+
     /// Stops it.
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {
@@ -58,7 +67,7 @@ impl Vault {
     pub async fn serve(&mut self) {
         let router = Router::new()
             .route("/v1/secret/data/edgelatch/{name}", get(read))
-            .with_state(Arc::clone(&self.secrets));
+            .with_state((Arc::clone(&self.secrets), Arc::clone(&self.reads)));
         let serve = |listener| serve_routes(listener, router);
         let server = LocalServer::start_at(self.port, serve).await;
         self.port = server.port();
@@ -78,10 +87,11 @@ impl Vault {
 /// As in Vault's API:
 /// <https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#read-secret-version>.
 async fn read(
-    State(secrets): State<Secrets>,
+    State((secrets, reads)): State<(Secrets, Reads)>,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Response {
+    reads.fetch_add(1, Ordering::Relaxed);
     if headers
         .get("x-vault-token")
         .is_none_or(|token| token != TOKEN)

@@ -132,3 +132,36 @@ async fn readyz_leaves_nothing_behind() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_strangers_lock_does_not_hide_what_readyz_looks_for() {
+    let app = App::patient().await;
+    let _: String = app.redis.run(&["SET", "user::lock", "stranger"]).await;
+    until_readiness(&app, 200).await;
+    app.redis
+        .run::<()>(&["CONFIG", "SET", "maxmemory", "1"])
+        .await;
+    until_readiness(&app, 503).await;
+    let keys: Vec<String> = app.redis.run(&["KEYS", "*"]).await;
+    assert_eq!(keys, ["user::lock"]);
+}
+
+#[tokio::test]
+async fn failures_that_anybody_brings_about_have_few_lines() {
+    let mut app = App::patient().await;
+    app.redis.kill();
+    let refused = App::builder().var("lock_expire", "never").start().await;
+    for (app, path, outcome) in [
+        (&app, "/readyz", "redis-unavailable"),
+        (&refused, "/api/v1/nothing", "misconfigured"),
+    ] {
+        let began = std::time::Instant::now();
+        for _ in 0..100 {
+            assert!(app.get(path).await.status >= 500);
+        }
+        let lines = app.logs().matches(outcome).count();
+        // One more instance may have begun.
+        let most = 3 * (2 + began.elapsed().as_secs() as usize);
+        assert!((1..=most).contains(&lines), "{lines} and not {most}");
+    }
+}

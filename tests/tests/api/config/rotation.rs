@@ -156,3 +156,21 @@ async fn a_rotated_bad_value_is_refused_until_corrected() {
     assert!(app.logs().contains("lock_expire"), "{}", app.logs());
     assert!(!app.logs().contains("s00n"), "{}", app.logs());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_is_not_asked_for_each_request_that_fails() {
+    let vault = Vault::start().await;
+    vault.put("lock_expire", "s00n");
+    let app = on(&vault, RedisServer::start().await).await;
+    app.attempt("user_id=7").await;
+    let began = std::time::Instant::now();
+    let before = vault.reads();
+    for _ in 0..60 {
+        let answer = app.attempt("user_id=7").await;
+        answer.assert_problem(500, "misconfigured");
+    }
+    // As often as a second, and once more for one more instance.
+    let times = 2 + began.elapsed().as_secs() as usize;
+    let reads = vault.reads() - before;
+    assert!(reads <= times * 40, "{reads} reads");
+}

@@ -307,8 +307,14 @@ async fn leases_refuse_a_body_that_they_would_not_read() {
         let answer = call().header("content-type", form).body("timeout=30").await;
         answer.assert_problem(415, "unsupported-media-type");
         let chunks = vec![Bytes::from_static(b"timeout=30")];
-        let answer = call().header("content-type", form).chunks(chunks).await;
+        let answer = call()
+            .header("content-type", form)
+            .chunks(chunks.clone())
+            .await;
         answer.assert_problem(415, "unsupported-media-type");
+        // No header says that a body comes.
+        let answer = call().chunks(chunks).await;
+        answer.assert_problem(400, "malformed-json");
         let answer = call().json("{").await;
         answer.assert_problem(400, "malformed-json");
         let answer = call().json(&json_of((1 << 20) + 1)).await;

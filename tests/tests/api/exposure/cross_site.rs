@@ -3,7 +3,7 @@
 use edgelatch_tests::{App, raw};
 
 /// What changes something.
-const CHANGES: [(&str, &str); 7] = [
+const CHANGES: [(&str, &str); 8] = [
     ("POST", "/api/v1/users/perform-action?user_id=7"),
     ("POST", "/api/v1/users/attempt-action?user_id=7"),
     ("POST", "/api/v1/users/7/lock?expire=2592000"),
@@ -11,6 +11,7 @@ const CHANGES: [(&str, &str); 7] = [
     ("DELETE", "/api/v1/users/7/lock"),
     ("PUT", "/api/v1/users/7/cache/profile"),
     ("DELETE", "/api/v1/users/7/cache/profile"),
+    ("GET", "/api/v1/users/7/cache/page?timeout=0&compute=10"),
 ];
 
 #[tokio::test]
