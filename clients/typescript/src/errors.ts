@@ -91,8 +91,7 @@ export class Problem extends EdgelatchError implements ProblemDetails {
 }
 
 function message(details: ProblemDetails): string {
-  const faults = (details.errors ?? []).map((fault) => `${fault.loc.join(".")}: ${fault.msg}`);
-  const said = [details.detail ?? details.title ?? details.slug, ...faults].join("; ");
+  const said = details.detail ?? details.title ?? details.slug;
   return `${said} (${details.status} ${details.slug})`;
 }
 

@@ -31,8 +31,6 @@ export interface Call {
   readonly limit?: number;
   /** Aborts it, with its reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Whether the browser's own cache may answer. */
-  readonly browserCache?: boolean;
   /** In place of the client's token. */
   readonly bearer?: string | undefined;
 }
@@ -147,8 +145,8 @@ export class Transport {
     if (call.body !== undefined) {
       init.body = call.body;
     }
-    // Some edge runtimes have no cache of this kind and refuse the setting.
-    if (call.browserCache !== true && "cache" in Request.prototype) {
+    // Not from the cache of a browser. Some edge runtimes have none and refuse the setting.
+    if ("cache" in Request.prototype) {
       init.cache = "no-store";
     }
     try {

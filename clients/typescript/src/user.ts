@@ -102,18 +102,24 @@ export class User {
     options: ReadOptions & { readonly ifNoneMatch?: string } = {},
   ): Promise<Entry<T> | NotModified> {
     const { expire, noCache, noStore, signal } = options;
-    const control = [noCache ? "no-cache" : "", noStore ? "no-store" : ""].filter(Boolean);
+    // Without this header, `fetch` would send `no-cache` with its setting `no-store` and with
+    // `If-None-Match`, which forces the service to ask the origin.
+    const control = ["no-transform"];
+    if (noCache) {
+      control.push("no-cache");
+    }
+    if (noStore) {
+      control.push("no-store");
+    }
     const call = {
       method: "GET",
       path: this.#path,
       query: { expire: expire === undefined ? undefined : seconds("expire", expire) },
       headers: {
-        "Cache-Control": control.length > 0 ? control.join(", ") : undefined,
+        "Cache-Control": control.join(", "),
         "If-None-Match": options.ifNoneMatch,
       },
       takes: READ_LIMIT,
-      // To pass over the browser's cache is to send `no-cache`, which forces a fetch.
-      browserCache: true,
       signal,
     };
     const answer = await this.#transport.sendSafely(() => call, { signal }, [304]);

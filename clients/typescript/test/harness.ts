@@ -140,7 +140,11 @@ export class Service {
       env: Object.fromEntries([...inherited, ...named]),
       stdio: ["ignore", "pipe", "pipe"],
     });
-    const url = await address(service);
+    const url = await address(service).catch(async (error: unknown) => {
+      service.kill("SIGKILL");
+      await redis.stop();
+      throw error;
+    });
     return new Service(url, redis, service, state);
   }
 
