@@ -189,13 +189,14 @@ describe("a lock", () => {
     const options = { timeout: 30, expire: 30, signal: controller.signal };
     const waiting = user.lock("cancelled", options, () => "not run");
     waiting.catch(() => {});
-    await passed(300);
+    const lock = user.lock("cancelled");
+    await until("it waits", async () => (await lock.status()).waiting === 1);
     const began = performance.now();
     controller.abort("enough");
     assert.equal(await rejection(waiting), "enough");
     assert.ok(performance.now() - began < 1000);
+    assert.equal((await lock.status()).waiting, 0);
     await holder.release();
-    // The waiter has left the queue: a later one gets the lock at once.
     await user.lock("cancelled", { timeout: 0 }, () => {});
   });
 
