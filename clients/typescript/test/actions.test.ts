@@ -19,7 +19,7 @@ describe("an action", () => {
     service = await Service.start({ origin: origin.url });
   });
   after(async () => {
-    await service.stop();
+    await service?.stop();
     await origin.stop();
   });
   beforeEach(() => {
@@ -135,7 +135,7 @@ describe("a user of the origin", () => {
     service = await Service.start({ origin: origin.url });
   });
   after(async () => {
-    await service.stop();
+    await service?.stop();
     await origin.stop();
   });
 

@@ -21,6 +21,22 @@ const REDIS = process.env["EDGELATCH_REDIS_BIN"] ?? "redis-server";
 /** How long a server may take to start, and a condition to come true, in ms. */
 const LIMIT = 20_000;
 
+/** What we have started: it ends with us, also where a test hangs and is stopped. */
+const started = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of started) {
+    child.kill("SIGKILL");
+  }
+});
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.on(signal, () => process.exit(1));
+}
+
+function ended(child: ChildProcess): Promise<unknown> {
+  started.add(child);
+  return once(child, "exit").finally(() => started.delete(child));
+}
+
 /** Resolves once the condition is true. */
 export async function until(what: string, condition: () => boolean | Promise<boolean>) {
   const deadline = performance.now() + LIMIT;
@@ -60,6 +76,7 @@ export class Redis {
     this.#server = spawn(REDIS, [...where, "--save", "", "--appendonly", "no"], {
       stdio: "ignore",
     });
+    ended(this.#server).catch(() => {});
     await until("Redis answers", async () => {
       return (await this.command("PING").catch(() => "")) === "+PONG";
     });
@@ -140,6 +157,7 @@ export class Service {
       env: Object.fromEntries([...inherited, ...named]),
       stdio: ["ignore", "pipe", "pipe"],
     });
+    ended(service).catch(() => {});
     const url = await address(service).catch(async (error: unknown) => {
       service.kill("SIGKILL");
       await redis.stop();
