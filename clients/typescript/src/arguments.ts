@@ -1,0 +1,76 @@
+// Arguments, checked before a request is made of them. `fetch` would quote a bad header, a token
+// among them, in the message of its error.
+
+/** A user: an integer, a UUID or a name, as the service is set up. */
+export type UserId = number | bigint | string;
+
+/** @internal */
+export function userId(id: UserId): string {
+  if (typeof id === "number" && !Number.isSafeInteger(id)) {
+    throw new RangeError(`user id ${id}: not an integer that a number holds exactly; use a bigint`);
+  }
+  return pathPart("user id", String(id));
+}
+
+/** A part of a path, percent-encoded. @internal */
+export function pathPart(what: string, name: string): string {
+  // A URL parser would resolve these two, however they are encoded.
+  if (name === "" || name === "." || name === "..") {
+    throw new RangeError(`${what} ${JSON.stringify(name)}: not allowed`);
+  }
+  return encodeURIComponent(name);
+}
+
+/** The value of a header. A bad one is not quoted: it may be a secret. @internal */
+export function headerValue(what: string, value: string): string {
+  if (!/^[\x20-\x7e]*$/.test(value)) {
+    throw new RangeError(`${what}: only visible ASCII and spaces are allowed`);
+  }
+  return value;
+}
+
+/** The address of the service, without a slash at its end. @internal */
+export function baseUrl(url: string | URL): string {
+  let parsed: URL;
+  try {
+    // In a browser, a path will do.
+    parsed = new URL(url, globalThis.location?.href);
+  } catch {
+    throw new TypeError("url: not an address such as http://127.0.0.1:9001");
+  }
+  if (!/^https?:$/.test(parsed.protocol) || parsed.username || parsed.password) {
+    throw new TypeError("url: http or https, without a user and a password");
+  }
+  if (parsed.search || parsed.hash) {
+    throw new TypeError("url: no query and no fragment");
+  }
+  return parsed.href.replace(/\/+$/, "");
+}
+
+/** A number of seconds, as the service reads it: digits, no exponent. @internal */
+export function seconds(what: string, value: number): string {
+  if (!Number.isFinite(value) || value < 0) {
+    throw new RangeError(`${what}: ${value} is not a number of seconds`);
+  }
+  // What is finer than a millisecond is rounded up, as the service does.
+  const [whole, fraction = ""] = (Math.ceil(Math.round(value * 1e6) / 1e3) / 1e3)
+    .toFixed(3)
+    .split(".");
+  const digits = fraction.replace(/0+$/, "");
+  return digits === "" ? String(whole) : `${whole}.${digits}`;
+}
+
+/** A value as JSON text. @internal */
+export function json(value: unknown): string {
+  const text: string | undefined = JSON.stringify(value);
+  if (text === undefined) {
+    throw new TypeError("the value cannot be written as JSON");
+  }
+  return text;
+}
+
+/** 128 random bits. @internal */
+export function randomToken(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

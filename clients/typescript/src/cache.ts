@@ -1,0 +1,307 @@
+// The JSON cache of a user.
+
+import { json, pathPart, seconds } from "./arguments.js";
+import { EdgelatchError, NotFound, NotLockOwner, PreconditionFailed } from "./errors.js";
+import { alarm, follow, now } from "./time.js";
+import { type Answer, parse, type Transport, wholeNumber } from "./transport.js";
+
+/** A JSON value. */
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [key: string]: Json };
+
+/** An entry as it was read. */
+export interface Entry<T> {
+  readonly modified: true;
+  readonly value: T;
+  readonly etag: string;
+  /** How long it is fresh, in seconds, as far as the service says. */
+  readonly maxAge: number | undefined;
+  /** How the cache came by it (RFC 9211). */
+  readonly cacheStatus: string | undefined;
+}
+
+/** The entry is the one that `ifNoneMatch` names. */
+export interface NotModified {
+  readonly modified: false;
+  readonly etag: string;
+}
+
+/** What was stored. */
+export interface Stored {
+  readonly etag: string;
+  /** There was no such entry before. */
+  readonly created: boolean;
+}
+
+/** What cancels a call. */
+export interface Cancellable {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Under which condition a call is carried out. ETags with their quotes, or `*`. */
+export interface Conditions {
+  readonly ifMatch?: string | undefined;
+  readonly ifNoneMatch?: string | undefined;
+}
+
+/** How a value is stored. */
+export interface SetOptions extends Conditions, Cancellable {
+  /** Its time to live, in seconds. The service's default if absent. */
+  readonly expire?: number | undefined;
+}
+
+/** How a value is computed. All in seconds. */
+export interface ComputeOptions extends Cancellable {
+  /** How long the function takes at the most (10). Then another caller may compute the value. */
+  readonly compute?: number | undefined;
+  /** How long to wait for the value of another caller. The service's default if absent. */
+  readonly timeout?: number | undefined;
+  /** How long before its expiry one caller computes it anew (0: never). */
+  readonly refresh?: number | undefined;
+  /** Its time to live. The service's default if absent. */
+  readonly expire?: number | undefined;
+  /** Told why the function failed when there still was a value, which was returned. */
+  readonly onRefreshError?: ((error: unknown) => void) | undefined;
+}
+
+/** What computes a value. `signal` is aborted when the time is up, or the caller cancels. */
+export type Compute<T> = (signal: AbortSignal) => T | PromiseLike<T>;
+
+/** The JSON cache of a user. */
+export class Cache {
+  readonly #transport: Transport;
+  readonly #path: string;
+
+  /** @internal */
+  constructor(transport: Transport, userPath: string) {
+    this.#transport = transport;
+    this.#path = `${userPath}/cache`;
+  }
+
+  /** The entry, or `undefined` if there is none. */
+  get<T = Json>(key: string, options?: Cancellable): Promise<Entry<T> | undefined>;
+  get<T = Json>(
+    key: string,
+    options: Cancellable & { readonly ifNoneMatch: string },
+  ): Promise<Entry<T> | NotModified | undefined>;
+  async get<T>(
+    key: string,
+    options: Cancellable & { readonly ifNoneMatch?: string } = {},
+  ): Promise<Entry<T> | NotModified | undefined> {
+    const { signal, ifNoneMatch } = options;
+    const path = this.#entry(key);
+    const call = { method: "GET", path, headers: { "If-None-Match": ifNoneMatch }, signal };
+    try {
+      return entry<T>(path, await this.#transport.sendSafely(() => call, { signal }, [304]));
+    } catch (error) {
+      if (error instanceof NotFound && error.slug === "not-found") {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  /** Stores a value. Rejects with `PreconditionFailed` if a condition does not hold. */
+  async set(key: string, value: unknown, options: SetOptions = {}): Promise<Stored> {
+    return await this.#put(key, json(value), options);
+  }
+
+  /**
+   * Stores a value if the entry still is the one with this ETag, or, for `undefined`, if there is
+   * none. Returns what was stored, or `undefined` if somebody was faster.
+   */
+  async compareAndSet(
+    key: string,
+    etag: string | undefined,
+    value: unknown,
+    options: Omit<SetOptions, keyof Conditions> = {},
+  ): Promise<Stored | undefined> {
+    const condition = etag === undefined ? { ifNoneMatch: "*" } : { ifMatch: etag };
+    try {
+      return await this.set(key, value, { ...options, ...condition });
+    } catch (error) {
+      if (error instanceof PreconditionFailed) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  /** Merges a patch into the entry (RFC 7396). Rejects with `NotFound` if there is none. */
+  async patch<T = Json>(key: string, patch: unknown, options: SetOptions = {}): Promise<Entry<T>> {
+    const path = this.#entry(key);
+    const call = {
+      method: "PATCH",
+      path,
+      query: expire(options),
+      headers: { ...conditions(options), "Content-Type": "application/merge-patch+json" },
+      body: json(patch),
+      signal: options.signal,
+    };
+    return read<T>(path, await this.#transport.sendSafely(() => call, repeatable(options)));
+  }
+
+  /** Deletes the entry, if there is one. */
+  async delete(
+    key: string,
+    options: Omit<Conditions, "ifNoneMatch"> & Cancellable = {},
+  ): Promise<void> {
+    const call = {
+      method: "DELETE",
+      path: this.#entry(key),
+      headers: conditions(options),
+      signal: options.signal,
+    };
+    await this.#transport.sendSafely(() => call, repeatable(options));
+  }
+
+  /**
+   * The entry, computed by one caller while the others wait. If the function fails, the next caller
+   * computes it. Rejects with `LockHeld` if another caller has not stored it within `timeout`.
+   */
+  async getOrCompute<T = Json>(
+    key: string,
+    fn: Compute<T>,
+    options: ComputeOptions = {},
+  ): Promise<T> {
+    const { compute = 10, timeout, refresh, signal } = options;
+    const path = this.#entry(key);
+    const call = {
+      method: "GET",
+      path,
+      query: {
+        compute: seconds("compute", compute),
+        timeout: timeout === undefined ? undefined : seconds("timeout", timeout),
+        refresh: refresh === undefined ? undefined : seconds("refresh", refresh),
+      },
+      takes: (timeout ?? 60) * 1000,
+      signal,
+    };
+    const answer = await this.#transport.sendSafely(() => call, { signal }, [404]);
+    const token = answer.headers.get("Compute-Token");
+    const current = answer.status === 200 ? read<T>(path, answer) : undefined;
+    if (token === null) {
+      if (current === undefined) {
+        throw new EdgelatchError(`GET ${path}: neither a value nor a task to compute one`);
+      }
+      return current.value;
+    }
+    const until = now() + compute * 1000;
+    try {
+      return await this.#compute(key, token, fn, until, options);
+    } catch (error) {
+      await this.#giveUp(path, token);
+      if (current === undefined || signal?.aborted) {
+        throw error;
+      }
+      options.onRefreshError?.(error);
+      return current.value;
+    }
+  }
+
+  async #compute<T>(
+    key: string,
+    token: string,
+    fn: Compute<T>,
+    until: number,
+    options: ComputeOptions,
+  ): Promise<T> {
+    const controller = new AbortController();
+    const unfollow = follow(options.signal, controller);
+    const cancel = alarm(until, () => {
+      controller.abort(new DOMException("The time to compute the value is up", "TimeoutError"));
+    });
+    let value: T;
+    try {
+      value = await fn(controller.signal);
+    } finally {
+      cancel();
+      unfollow();
+    }
+    const text = json(value);
+    try {
+      await this.#put(key, text, { expire: options.expire }, token);
+    } catch (error) {
+      // The time was up, or somebody has stored a newer value. This one is good for its caller.
+      if (!(error instanceof NotLockOwner)) {
+        throw error;
+      }
+    }
+    return value;
+  }
+
+  async #giveUp(path: string, token: string): Promise<void> {
+    const call = { method: "DELETE", path, headers: { "Compute-Token": token } };
+    // If it fails, the task ends with its time.
+    await this.#transport.sendSafely(() => call, { times: 1 }).catch(() => {});
+  }
+
+  async #put(
+    key: string,
+    text: string,
+    options: SetOptions,
+    computeToken?: string,
+  ): Promise<Stored> {
+    const path = this.#entry(key);
+    const call = {
+      method: "PUT",
+      path,
+      query: expire(options),
+      headers: { ...conditions(options), "Compute-Token": computeToken },
+      body: text,
+      signal: options.signal,
+    };
+    const answer = await this.#transport.sendSafely(() => call, repeatable(options));
+    return { etag: answer.headers.get("ETag") ?? "", created: answer.status === 201 };
+  }
+
+  #entry(key: string): string {
+    return `${this.#path}/${pathPart("key", key)}`;
+  }
+}
+
+function conditions(options: Conditions): Record<string, string | undefined> {
+  return { "If-Match": options.ifMatch, "If-None-Match": options.ifNoneMatch };
+}
+
+/**
+ * A conditional write is not repeated: if the first one was carried out, the second would be told
+ * that the condition does not hold.
+ */
+function repeatable(options: Conditions & Cancellable): {
+  times?: number;
+  signal?: AbortSignal | undefined;
+} {
+  const { signal } = options;
+  const conditional = options.ifMatch !== undefined || options.ifNoneMatch !== undefined;
+  return conditional ? { times: 0, signal } : { signal };
+}
+
+function expire(options: SetOptions): { expire: string | undefined } {
+  return { expire: options.expire === undefined ? undefined : seconds("expire", options.expire) };
+}
+
+/** The entry of an answer, 304 included. @internal */
+export function entry<T>(path: string, answer: Answer): Entry<T> | NotModified {
+  if (answer.status === 304) {
+    return { modified: false, etag: answer.headers.get("ETag") ?? "" };
+  }
+  return read<T>(path, answer);
+}
+
+function read<T>(path: string, answer: Answer): Entry<T> {
+  const { headers } = answer;
+  const age = /max-age=(\d+)/.exec(headers.get("Cache-Control") ?? "")?.[1] ?? null;
+  return {
+    modified: true,
+    value: parse<T>(path, answer),
+    etag: headers.get("ETag") ?? "",
+    maxAge: wholeNumber(age),
+    cacheStatus: headers.get("Cache-Status") ?? undefined,
+  };
+}

@@ -1,0 +1,220 @@
+// A lock that is held: kept alive in the background, and given back.
+
+import { seconds } from "./arguments.js";
+import { type EdgelatchError, LockLost, NotLockOwner, Problem } from "./errors.js";
+import { alarm, backoff, now, pause } from "./time.js";
+import { parse, type Transport } from "./transport.js";
+
+/** The body of an answer to an acquisition or a renewal. */
+export interface Granted {
+  readonly token: string;
+  readonly fencing_token: number;
+  readonly expires_in: number;
+}
+
+interface Terms {
+  readonly transport: Transport;
+  readonly path: string;
+  readonly token: string;
+  readonly granted: Granted;
+  /** What was asked for, in seconds, if anything. */
+  readonly expire: number | undefined;
+}
+
+/**
+ * A lock that is held. It is renewed in the background at a third of its time to live, until it is
+ * released or lost. It counts as lost when the service says so, or when its time to live has passed
+ * by a monotonic clock without a renewal that succeeded.
+ */
+export class Lease implements AsyncDisposable {
+  /** Greater than that of every earlier holder. A store that compares them can refuse the late. */
+  readonly fencingToken: number;
+  readonly #terms: Terms;
+  /** How often it is renewed, in ms. */
+  readonly #interval: number;
+  readonly #onLoss = new AbortController();
+  readonly #stop = new AbortController();
+  #expiresAt: number;
+  #cancelExpiry = () => {};
+  #lost: LockLost | undefined;
+  #failure: unknown;
+  #released: Promise<void> | undefined;
+
+  /** @internal */
+  constructor(terms: Terms) {
+    this.#terms = terms;
+    this.fencingToken = terms.granted.fencing_token;
+    this.#interval = ((terms.expire ?? terms.granted.expires_in) * 1000) / 3;
+    this.#expiresAt = now() + terms.granted.expires_in * 1000;
+    this.#watchExpiry();
+  }
+
+  /** Aborted when the lock is lost, with the `LockLost` as its reason. */
+  get signal(): AbortSignal {
+    return this.#onLoss.signal;
+  }
+
+  /** How long it is held at least, without another renewal, in seconds. */
+  get expiresIn(): number {
+    return this.#lost ? 0 : Math.max(0, this.#expiresAt - now()) / 1000;
+  }
+
+  /** Throws `LockLost` if the lock is lost. To be called before each step that cannot be undone. */
+  throwIfLost(): void {
+    // The timer may be late, if something has blocked this thread.
+    if (!this.#stop.signal.aborted && now() >= this.#expiresAt) {
+      this.#expired();
+    }
+    if (this.#lost) {
+      throw this.#lost;
+    }
+  }
+
+  /**
+   * Renews it now. Rejects with `LockLost` if it is lost, and with another error if the service
+   * cannot be reached: then it is still held for `expiresIn`.
+   */
+  async renew(): Promise<void> {
+    this.throwIfLost();
+    await this.#renew({ until: this.#expiresAt });
+  }
+
+  /**
+   * Gives it back. Rejects with `LockLost` if it had been lost, and with another error if the
+   * service cannot be reached: then the lock ends with its time to live.
+   */
+  release(): Promise<void> {
+    this.#released ??= this.#release().catch((error: unknown) => {
+      if (!(error instanceof LockLost)) {
+        this.#released = undefined;
+      }
+      throw error;
+    });
+    return this.#released;
+  }
+
+  /**
+   * Gives it back at the end of an `await using`. Throws only if it turns out now that the lock was
+   * lost: what `signal` has told before, or an outage, must not hide an error of the block.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const told = this.signal.aborted;
+    try {
+      await this.release();
+    } catch (error) {
+      if (error instanceof LockLost && !told) {
+        throw error;
+      }
+    }
+  }
+
+  /** Begins to renew it. @internal */
+  async keep(): Promise<void> {
+    let failures = 0;
+    let next = now() + this.#interval;
+    for (;;) {
+      await pause(next - now(), this.#stop.signal);
+      if (this.#stop.signal.aborted) {
+        return;
+      }
+      const sent = now();
+      try {
+        await this.#renew({ times: 0 });
+        failures = 0;
+        this.#failure = undefined;
+        next = sent + this.#interval;
+      } catch (error) {
+        failures += 1;
+        this.#failure = error;
+        const asked = error instanceof Problem ? (error.retryAfter ?? 0) * 1000 : 0;
+        next = now() + Math.min(this.#interval / 2, Math.max(asked, backoff(failures)));
+      }
+    }
+  }
+
+  async #renew(retry: { until?: number; times?: number }): Promise<void> {
+    const { transport, path, token, expire } = this.#terms;
+    let sent = now();
+    const make = () => {
+      sent = now();
+      const patience = Math.min(transport.usual, Math.max(this.#interval, 100));
+      return {
+        method: "PUT",
+        path,
+        query: { expire: expire === undefined ? undefined : seconds("expire", expire) },
+        headers: { "Lock-Token": token },
+        limit: Math.max(1, Math.min(patience, this.#expiresAt - sent)),
+        signal: this.#stop.signal,
+      };
+    };
+    try {
+      const answer = await transport.sendSafely(make, { ...retry, signal: this.#stop.signal });
+      const granted = parse<Granted>(`PUT ${path}`, answer);
+      // From when it was sent: the service renewed it no earlier.
+      this.#expiresAt = Math.max(this.#expiresAt, sent + granted.expires_in * 1000);
+      if (!this.#stop.signal.aborted) {
+        this.#watchExpiry();
+      }
+    } catch (error) {
+      if (error instanceof NotLockOwner) {
+        throw this.#lose("The lock expired or was taken", error);
+      }
+      throw error;
+    }
+  }
+
+  async #release(): Promise<void> {
+    if (this.#lost === undefined) {
+      this.#end();
+    } else {
+      // By our clock it has expired. If a renewal arrived whose answer was lost, it has not.
+      void this.#delete().catch(() => {});
+      throw this.#lost;
+    }
+    let uncertain = false;
+    try {
+      await this.#delete(() => {
+        uncertain = true;
+      });
+    } catch (error) {
+      if (!(error instanceof NotLockOwner)) {
+        throw error;
+      }
+      // An earlier try may have released it, and its answer was lost.
+      if (!uncertain) {
+        throw this.#lose("The lock had been lost when it was released", error);
+      }
+    }
+  }
+
+  async #delete(onUncertain?: (error: EdgelatchError) => void): Promise<void> {
+    const { transport, path, token } = this.#terms;
+    const call = { method: "DELETE", path, headers: { "Lock-Token": token } };
+    const until = now() + transport.usual;
+    await transport.sendSafely(() => call, onUncertain ? { until, onUncertain } : { until });
+  }
+
+  #watchExpiry(): void {
+    this.#cancelExpiry();
+    this.#cancelExpiry = alarm(this.#expiresAt, () => this.#expired());
+  }
+
+  #expired(): void {
+    this.#lose("The lock expired: it could not be renewed in time", this.#failure);
+  }
+
+  #lose(detail: string, cause: unknown): LockLost {
+    if (this.#lost === undefined) {
+      this.#lost = LockLost.found(detail, cause);
+      this.#end();
+      this.#onLoss.abort(this.#lost);
+    }
+    return this.#lost;
+  }
+
+  /** No renewal from now on, and no watch over the clock. */
+  #end(): void {
+    this.#cancelExpiry();
+    this.#stop.abort();
+  }
+}

@@ -1,0 +1,326 @@
+// A lock of a user: acquired, held for the time of a body, looked at.
+
+import { randomToken, seconds } from "./arguments.js";
+import { LockLost } from "./errors.js";
+import { type Granted, Lease } from "./lease.js";
+import { follow, now, pause } from "./time.js";
+import { parse, type Transport } from "./transport.js";
+
+/** How long a cancelled acquisition may take to give back what it may have got, in ms. */
+const GIVE_BACK_LIMIT = 2000;
+
+/** How long a body may take to end after its lock was lost, in seconds, if nothing else is said. */
+const GRACE = 0.5;
+
+/** How a lock is acquired. */
+export interface LockOptions {
+  /** How long to wait for it, in seconds: 0, not at all, if absent. */
+  readonly timeout?: number | undefined;
+  /** Its time to live without a renewal, in seconds. The service's default if absent. */
+  readonly expire?: number | undefined;
+  /** Who holds it and why, for those who wait. Visible ASCII and spaces. */
+  readonly owner?: string | undefined;
+  /** Cancels the waiting, and aborts the signal of the body. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How a body is run under a lock. */
+export interface RunOptions extends LockOptions {
+  /**
+   * How long a body may take to end after its lock was lost, in seconds (0.5). Then its promise
+   * rejects all the same, and `LockLost.bodyRunning` is true.
+   */
+  readonly grace?: number | undefined;
+}
+
+/** What is done under a lock. `signal` is aborted when the lock is lost, or the caller cancels. */
+export type Body<T> = (lease: Lease, signal: AbortSignal) => T | PromiseLike<T>;
+
+/** What can be seen of a lock. */
+export type LockState =
+  | { readonly held: false; readonly waiting: number | undefined }
+  | {
+      readonly held: true;
+      /** `null` if a foreign client set the lock. */
+      readonly fencingToken: number | null;
+      /** In seconds. `null` if it has no expiry. */
+      readonly expiresIn: number | null;
+      readonly owner: string | null;
+      /** How many wait for it. */
+      readonly waiting: number | undefined;
+    };
+
+/** What to wait for. */
+export interface WatchOptions {
+  /** How long, in seconds (0 to 60). */
+  readonly wait: number;
+  /** Until the fencing token is another than this; if absent, until the lock is free. */
+  readonly after?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A lock of a user: the user's own, the one that actions take, or one with a name. */
+export class Lock {
+  readonly #transport: Transport;
+  readonly #path: string;
+  readonly #options: RunOptions;
+  readonly #admin: string | undefined;
+
+  /** @internal */
+  constructor(
+    transport: Transport,
+    path: string,
+    options: RunOptions,
+    adminToken: string | undefined,
+  ) {
+    this.#transport = transport;
+    this.#path = path;
+    this.#options = options;
+    this.#admin = adminToken;
+  }
+
+  /**
+   * Acquires the lock. Rejects with `LockHeld` if it is not had in time. After a lost answer or a
+   * 503 it tries again within `timeout`, under the same token: a lock that it got unnoticed is not
+   * in its own way. The lease must be released, or ends with `await using`.
+   */
+  async acquire(): Promise<Lease> {
+    const { expire, signal } = this.#options;
+    signal?.throwIfAborted();
+    const token = randomToken();
+    const attempt = new AbortController();
+    const acquisition = this.#acquisition(token, attempt.signal);
+    const cancelled = new AbortController();
+    const unfollow = follow(signal, cancelled);
+    try {
+      await Promise.race([acquisition, aborted(cancelled.signal)]);
+      if (cancelled.signal.aborted) {
+        await this.#takeBack(token, acquisition, attempt);
+        throw cancelled.signal.reason;
+      }
+    } finally {
+      unfollow();
+    }
+    const { granted, sent } = await acquisition;
+    const terms = { transport: this.#transport, path: this.#path, token, granted, expire };
+    const lease = new Lease(terms);
+    // Nobody knows for how long it is ours already: a renewal is dated.
+    if (now() - sent > (granted.expires_in * 1000) / 3) {
+      try {
+        await lease.renew();
+      } catch (error) {
+        void lease.release().catch(() => {});
+        throw error;
+      }
+    }
+    void lease.keep();
+    return lease;
+  }
+
+  /**
+   * Runs a body under the lock and gives it back, whatever becomes of the body.
+   *
+   * If the lock is lost, the signal of the body is aborted at once, and the promise rejects with
+   * `LockLost` when the body has ended, or after `grace`: then `LockLost.bodyRunning` is true and
+   * `LockLost.body` tells when it ends.
+   *
+   * If the caller's signal is aborted, that of the body is too, and the lock is kept until the body
+   * has ended.
+   */
+  async run<T>(body: Body<T>): Promise<T> {
+    const lease = await this.acquire();
+    const controller = new AbortController();
+    const unfollow = [follow(lease.signal, controller), follow(this.#options.signal, controller)];
+    const running = (async () => await body(lease, controller.signal))();
+    const ended = running.then(
+      () => {},
+      () => {},
+    );
+    try {
+      await Promise.race([ended, aborted(lease.signal)]);
+      if (lease.signal.aborted) {
+        throw await this.#stopped(lease, running, ended);
+      }
+      await this.#giveBack(lease, running);
+      return await running;
+    } finally {
+      for (const end of unfollow) {
+        end();
+      }
+    }
+  }
+
+  /** Who has the lock, and until when. */
+  async status(options: { signal?: AbortSignal | undefined } = {}): Promise<LockState> {
+    return await this.#state({}, 0, options.signal);
+  }
+
+  /** The state of the lock, as soon as it is what is waited for, or else after `wait`. */
+  async watch(options: WatchOptions): Promise<LockState> {
+    const query = {
+      wait: seconds("wait", options.wait),
+      after: options.after === undefined ? undefined : String(options.after),
+    };
+    return await this.#state(query, options.wait * 1000, options.signal);
+  }
+
+  /** Takes the lock from whoever holds it. Needs the admin token. */
+  async forceRelease(options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+    const call = {
+      method: "DELETE",
+      path: this.#path,
+      query: { force: "true" },
+      bearer: this.#admin,
+      signal: options.signal,
+    };
+    await this.#transport.sendSafely(() => call, options);
+  }
+
+  async #acquisition(token: string, signal: AbortSignal): Promise<Acquired> {
+    const { timeout, expire, owner } = this.#options;
+    const deadline = now() + (timeout ?? 0) * 1000;
+    let sent = now();
+    const make = () => {
+      sent = now();
+      const left = Math.max(0, deadline - sent);
+      return {
+        method: "POST",
+        path: this.#path,
+        query: {
+          timeout: timeout === undefined ? undefined : seconds("timeout", left / 1000),
+          expire: expire === undefined ? undefined : seconds("expire", expire),
+        },
+        headers: { "Lock-Token": token, "Lock-Owner": owner },
+        takes: left,
+        signal,
+      };
+    };
+    let uncertain = false;
+    const onUncertain = () => {
+      uncertain = true;
+    };
+    const retry = { until: deadline, times: Number.POSITIVE_INFINITY, signal, onUncertain };
+    try {
+      // What is asked for is checked as it was written.
+      seconds("timeout", timeout ?? 0);
+      const answer = await this.#transport.sendSafely(make, retry);
+      return { granted: parse<Granted>(`POST ${this.#path}`, answer), sent };
+    } catch (error) {
+      if (uncertain && !signal.aborted) {
+        await this.#delete(token, GIVE_BACK_LIMIT);
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * Ends an acquisition that was cancelled. Its request stays open until the service has answered
+   * it: the DELETE may arrive before it, and only its answer tells that it can take no lock later.
+   */
+  async #takeBack(
+    token: string,
+    acquisition: Promise<Acquired>,
+    attempt: AbortController,
+  ): Promise<void> {
+    const deadline = now() + GIVE_BACK_LIMIT;
+    const settled = new AbortController();
+    acquisition.then(
+      () => settled.abort(),
+      () => settled.abort(),
+    );
+    while (!settled.signal.aborted && now() < deadline) {
+      await this.#delete(token, deadline - now());
+      await pause(100, settled.signal);
+    }
+    attempt.abort();
+    const got = await acquisition.catch(() => undefined);
+    if (got !== undefined) {
+      await this.#delete(token, GIVE_BACK_LIMIT);
+    }
+  }
+
+  async #stopped(lease: Lease, running: Promise<unknown>, ended: Promise<void>): Promise<LockLost> {
+    const lost = lease.signal.reason as LockLost;
+    const done = new AbortController();
+    void ended.then(() => {
+      done.abort();
+      return lease.release().catch(() => {});
+    });
+    await pause((this.#options.grace ?? GRACE) * 1000, done.signal);
+    lost.bodyRunning = !done.signal.aborted;
+    lost.body = running;
+    return lost;
+  }
+
+  /** Gives the lock back after the body. Its own error does not hide that of the body. */
+  async #giveBack(lease: Lease, running: Promise<unknown>): Promise<void> {
+    try {
+      await lease.release();
+    } catch (error) {
+      // In an outage the lock ends with its time to live; the work was done under it.
+      if (error instanceof LockLost) {
+        error.body = running;
+        await running;
+        throw error;
+      }
+    }
+  }
+
+  async #delete(token: string, limit: number): Promise<void> {
+    const call = {
+      method: "DELETE",
+      path: this.#path,
+      headers: { "Lock-Token": token },
+      limit: Math.max(1, limit),
+    };
+    await this.#transport.send(call).catch(() => {});
+  }
+
+  async #state(
+    query: Readonly<Record<string, string | undefined>>,
+    takes: number,
+    signal: AbortSignal | undefined,
+  ): Promise<LockState> {
+    const call = { method: "GET", path: this.#path, query, takes, signal };
+    const answer = await this.#transport.sendSafely(() => call, { signal });
+    return lockState(parse<ToldState>(`GET ${this.#path}`, answer));
+  }
+}
+
+interface Acquired {
+  readonly granted: Granted;
+  /** When the request was sent that was answered. */
+  readonly sent: number;
+}
+
+interface ToldState {
+  readonly held: boolean;
+  readonly fencing_token?: number | null;
+  readonly expires_in?: number | null;
+  readonly owner?: string | null;
+  readonly waiting?: number;
+}
+
+function lockState(told: ToldState): LockState {
+  const { held, waiting } = told;
+  if (!held) {
+    return { held, waiting };
+  }
+  return {
+    held,
+    fencingToken: told.fencing_token ?? null,
+    expiresIn: told.expires_in ?? null,
+    owner: told.owner ?? null,
+    waiting,
+  };
+}
+
+/** Resolves once the signal aborts. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+    }
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

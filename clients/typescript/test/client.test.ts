@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { after, before, describe, it } from "node:test";
+import { inspect } from "node:util";
+import {
+  ConnectionFailed,
+  Edgelatch,
+  EdgelatchError,
+  Problem,
+  Unauthorized,
+  UnexpectedAnswer,
+} from "edgelatch";
+import { recorder, rejection, Service } from "./harness.js";
+
+const TOKEN = "secret-token-of-the-tests";
+
+describe("the client", () => {
+  let service: Service;
+  before(async () => {
+    service = await Service.start({ api_token: TOKEN });
+  });
+  after(async () => {
+    await service.stop();
+  });
+
+  it("sends its token, and tells that it is wrong without saying it", async () => {
+    const user = service.client({ token: TOKEN }).user(1);
+    assert.equal((await user.lock().status()).held, false);
+    for (const token of [undefined, "another-token-entirely"]) {
+      const refused = await rejection(service.client({ token }).user(1).performAction());
+      assert.ok(refused instanceof Unauthorized);
+      assert.ok(refused instanceof Problem && refused instanceof EdgelatchError);
+      assert.equal(refused.name, "Unauthorized");
+      assert.equal(refused.status, 401);
+      assert.doesNotMatch(inspect(refused, { depth: 10 }), /another-token/);
+    }
+  });
+
+  it("quotes no token that cannot be sent", () => {
+    for (const bad of [`${TOKEN}\n`, `${TOKEN}€`]) {
+      for (const options of [{ token: bad }, { adminToken: bad }]) {
+        assert.throws(
+          () => service.client(options),
+          (error: Error) => error instanceof RangeError && !inspect(error).includes("secret-token"),
+        );
+      }
+    }
+    const url = "http://ada:lovelace@127.0.0.1";
+    assert.throws(
+      () => new Edgelatch({ url }),
+      (error: Error) => error instanceof TypeError && !inspect(error).includes("lovelace"),
+    );
+  });
+
+  it("refuses a user id that a number does not hold exactly", async () => {
+    const client = service.client({ token: TOKEN });
+    for (const id of [2 ** 53, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+      assert.throws(() => client.user(id), RangeError);
+    }
+    const big = client.user(9_007_199_254_740_993n);
+    await big.cache.set("k", 1);
+    assert.equal((await client.user("9007199254740993").cache.get("k"))?.value, 1);
+  });
+
+  it("encodes user ids and names, and refuses those that a URL would swallow", async () => {
+    const { fetch, sent } = recorder();
+    const user = service.client({ token: TOKEN, fetch }).user("a/b?c#d");
+    await rejection(user.cache.get("../é"));
+    assert.ok(sent[0]?.url.endsWith("/api/v1/users/a%2Fb%3Fc%23d/cache/..%2F%C3%A9"));
+    for (const name of ["", ".", ".."]) {
+      assert.throws(() => user.lock(name), RangeError);
+      assert.ok((await rejection(user.cache.get(name))) instanceof RangeError);
+      assert.throws(() => service.client().user(name), RangeError);
+    }
+  });
+
+  it("refuses times that are none, and an owner that is no header", async () => {
+    const user = service.client({ token: TOKEN }).user(5);
+    for (const bad of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+      assert.ok((await rejection(user.lock({ timeout: bad }).acquire())) instanceof RangeError);
+      assert.ok((await rejection(user.lock({ expire: bad }).acquire())) instanceof RangeError);
+    }
+    const owner = user.lock({ owner: "two\nlines" }).acquire();
+    assert.ok((await rejection(owner)) instanceof RangeError);
+  });
+
+  it("tells that nobody answers, and what is no answer of the service", async () => {
+    const closed = new Edgelatch({ url: "http://127.0.0.1:9", retries: 1 });
+    const unreached = await rejection(closed.user(1).cache.get("k"));
+    assert.ok(unreached instanceof ConnectionFailed);
+    assert.match(unreached.message, /^GET \/1\/cache\/k: no answer$/);
+    const proxied = new Edgelatch({
+      url: "http://proxy.test/behind/",
+      fetch: async (url) => {
+        assert.equal(url, "http://proxy.test/behind/api/v1/users/1/cache/k");
+        return new Response("<h1>Bad gateway</h1>", { status: 502 });
+      },
+    });
+    const unexpected = await rejection(proxied.user(1).cache.get("k"));
+    assert.ok(unexpected instanceof UnexpectedAnswer);
+    assert.equal(unexpected.status, 502);
+    assert.equal(unexpected.body, "<h1>Bad gateway</h1>");
+  });
+
+  it("does not take its token to where an answer redirects", async () => {
+    const server = createServer((_, response) => {
+      response.writeHead(307, { Location: `${service.url}/api/v1/users/1/lock` }).end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    assert.ok(address !== null && typeof address === "object");
+    const client = new Edgelatch({ url: `http://127.0.0.1:${address.port}`, token: TOKEN });
+    const refused = await rejection(client.user(1).lock().status());
+    server.closeAllConnections();
+    server.close();
+    assert.ok(refused instanceof UnexpectedAnswer && refused.status === 307);
+  });
+
+  it("waits no longer than its limit for an answer", async () => {
+    const client = service.client({ token: TOKEN, requestTimeout: 0.3, retries: 0 });
+    service.pause();
+    const late = await rejection(client.user(6).lock().status());
+    service.continue();
+    assert.ok(late instanceof ConnectionFailed);
+    assert.match(late.message, /no answer within 300 ms/);
+  });
+});

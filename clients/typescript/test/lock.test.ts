@@ -1,0 +1,366 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { ConnectionFailed, LockHeld, LockLost, Unavailable } from "edgelatch";
+import { aborted, passed, recorder, rejection, Service, until } from "./harness.js";
+
+describe("a lock", () => {
+  let service: Service;
+  before(async () => {
+    service = await Service.start();
+  });
+  after(async () => {
+    await service.stop();
+  });
+
+  const key = (user: number, name: string) => `user:${user}:lock:${name}`;
+  const exists = async (user: number, name: string) =>
+    (await service.redis.command(`EXISTS ${key(user, name)}`)) === ":1";
+
+  it("is held while the body runs, and given back", async () => {
+    const user = service.client().user(1);
+    const result = await user.lock("nightly", { timeout: 1, expire: 60 }, async (lease, signal) => {
+      assert.ok(await exists(1, "nightly"));
+      assert.ok(lease.fencingToken > 0);
+      assert.ok(lease.expiresIn > 59 && lease.expiresIn <= 60);
+      assert.equal(signal.aborted, false);
+      return "done";
+    });
+    assert.equal(result, "done");
+    assert.deepEqual((await user.lock("nightly").status()).held, false);
+  });
+
+  it("without a name is the lock that actions take", async () => {
+    const user = service.client().user(2);
+    await user.lock({ expire: 30 }, async () => {
+      assert.deepEqual(await user.attemptAction(), {
+        status: "failed",
+        detail: "Could not acquire lock",
+        retryAfter: 30,
+      });
+    });
+    assert.equal((await user.attemptAction()).status, "success");
+  });
+
+  it("lets nobody else in, who is told so", async () => {
+    const user = service.client().user(3);
+    await user.lock("one", { expire: 30 }, async () => {
+      const refused = await rejection(user.lock("one", { timeout: 0.2 }, () => "not run"));
+      assert.ok(refused instanceof LockHeld);
+      assert.equal(refused.status, 423);
+      assert.equal(refused.slug, "lock-held");
+      assert.equal(refused.detail, "Could not acquire lock");
+      assert.ok(refused.retryAfter !== undefined && refused.retryAfter > 20);
+      assert.match(refused.requestId ?? "", /^.+$/);
+      const state = await user.lock("one").status();
+      assert.ok(state.held && state.expiresIn !== null && state.expiresIn > 20);
+    });
+  });
+
+  it("is waited for, and then held for its whole time to live", async () => {
+    const user = service.client().user(4);
+    const first = await user.lock("queue", { expire: 30 }).acquire();
+    const second = user.lock("queue", { timeout: 20, expire: 0.6 }).acquire();
+    // Longer than the time to live of the second lease.
+    await passed(1000);
+    await first.release();
+    const lease = await second;
+    assert.ok(lease.fencingToken > first.fencingToken);
+    assert.ok(lease.expiresIn > 0.3 && lease.expiresIn <= 0.6);
+    await lease.release();
+  });
+
+  it("outlives its time to live while its body runs", async () => {
+    const user = service.client().user(5);
+    await user.lock("long", { expire: 0.6 }, async (lease, signal) => {
+      const { fencingToken } = lease;
+      await passed(2000);
+      const state = await user.lock("long").status();
+      assert.ok(state.held && state.fencingToken === fencingToken);
+      assert.equal(signal.aborted, false);
+    });
+  });
+
+  it("is given back when the body fails, whose error is told", async () => {
+    const failure = new Error("of the body");
+    const user = service.client().user(6);
+    const told = await rejection(
+      user.lock("failing", { expire: 30 }, () => {
+        throw failure;
+      }),
+    );
+    assert.equal(told, failure);
+    assert.equal(await exists(6, "failing"), false);
+  });
+
+  it("stops its body within a second of the renewal that found it lost", async () => {
+    const { fetch, sent } = recorder();
+    const user = service.client({ fetch }).user(7);
+    let stopped = 0;
+    const lost = await rejection(
+      user.lock("taken", { expire: 1.5 }, async (_, signal) => {
+        await service.redis.command(`DEL ${key(7, "taken")}`);
+        assert.ok((await aborted(signal)) instanceof LockLost);
+        stopped = performance.now();
+        signal.throwIfAborted();
+      }),
+    );
+    const told = performance.now();
+    assert.ok(lost instanceof LockLost);
+    assert.equal(lost.status, 409);
+    assert.equal(lost.slug, "lock-lost");
+    assert.equal(lost.bodyRunning, false);
+    const renewal = sent.find((request) => request.method === "PUT" && request.status === 409);
+    assert.ok(renewal);
+    const [toStop, toTell] = [stopped - renewal.answered, told - renewal.answered];
+    process.stdout.write(`body stopped ${toStop.toFixed(1)} ms after the renewal that found out\n`);
+    assert.ok(toStop >= 0 && toStop < 1000 && toTell < 1000);
+  });
+
+  it("tells within a second that a body goes on which does not stop", async () => {
+    const { fetch, sent } = recorder();
+    const user = service.client({ fetch }).user(8);
+    let end = () => {};
+    const deaf = new Promise<string>((resolve) => {
+      end = () => resolve("late");
+    });
+    const lost = await rejection(
+      user.lock("deaf", { expire: 1.5 }, async () => {
+        await service.redis.command(`DEL ${key(8, "deaf")}`);
+        return await deaf;
+      }),
+    );
+    const told = performance.now();
+    assert.ok(lost instanceof LockLost);
+    assert.equal(lost.bodyRunning, true);
+    const renewal = sent.find((request) => request.status === 409);
+    assert.ok(renewal && told - renewal.answered < 1000);
+    end();
+    assert.equal(await lost.body, "late");
+  });
+
+  it("that another holder took is not given back by us, and the loss is told", async () => {
+    const user = service.client().user(9);
+    const lost = await rejection(
+      user.lock("stolen", { expire: 30 }, async () => {
+        await service.redis.command(`SET ${key(9, "stolen")} somebody`);
+        return "ended before any renewal";
+      }),
+    );
+    assert.ok(lost instanceof LockLost);
+    assert.equal(await lost.body, "ended before any renewal");
+    assert.ok(await exists(9, "stolen"));
+  });
+
+  it("is had by a retry whose first answer was lost, under the same token", async () => {
+    const { fetch, sent } = recorder((method, _, nth) => method === "POST" && nth === 1);
+    const lease = await service
+      .client({ fetch })
+      .user(10)
+      .lock("retried", { timeout: 5, expire: 30 })
+      .acquire();
+    const posts = sent.filter((request) => request.method === "POST");
+    assert.deepEqual(
+      posts.map((request) => request.status),
+      [201, 200],
+    );
+    assert.equal(posts[0]?.headers.get("Lock-Token"), posts[1]?.headers.get("Lock-Token"));
+    await lease.release();
+    assert.equal(await exists(10, "retried"), false);
+  });
+
+  it("is given back when no answer arrives in time", async () => {
+    const { fetch } = recorder((method) => method === "POST");
+    const lock = service.client({ fetch }).user(11).lock("unheard", { timeout: 0.5, expire: 30 });
+    assert.ok((await rejection(lock.acquire())) instanceof ConnectionFailed);
+    assert.equal(await exists(11, "unheard"), false);
+  });
+
+  it("is released although the answer to the release was lost", async () => {
+    const { fetch } = recorder((method, _, nth) => method === "DELETE" && nth === 1);
+    const user = service.client({ fetch }).user(12);
+    assert.equal(await user.lock("released", { expire: 30 }, () => 1), 1);
+    assert.equal(await exists(12, "released"), false);
+  });
+
+  it("is not waited for any longer once the caller cancels", async () => {
+    const user = service.client().user(13);
+    const holder = await user.lock("cancelled", { expire: 30 }).acquire();
+    const controller = new AbortController();
+    const options = { timeout: 30, expire: 30, signal: controller.signal };
+    const waiting = user.lock("cancelled", options, () => "not run");
+    waiting.catch(() => {});
+    const lock = user.lock("cancelled");
+    await until("it waits", async () => (await lock.status()).waiting === 1);
+    const began = performance.now();
+    controller.abort("enough");
+    assert.equal(await rejection(waiting), "enough");
+    assert.ok(performance.now() - began < 1000);
+    assert.equal((await lock.status()).waiting, 0);
+    await holder.release();
+    await user.lock("cancelled", { timeout: 0 }, () => {});
+  });
+
+  it("that was had as the caller cancelled is given back", async () => {
+    const user = service.client().user(14);
+    for (let delay = 0; delay < 10; delay += 1) {
+      const controller = new AbortController();
+      const options = { timeout: 5, expire: 30, signal: controller.signal };
+      const acquiring = user.lock("raced", options).acquire();
+      setTimeout(() => controller.abort("enough"), delay);
+      const lease = await acquiring.catch((error: unknown) => assert.equal(error, "enough"));
+      await lease?.release();
+      assert.equal(await exists(14, "raced"), false);
+    }
+  });
+
+  it("is kept until the body has ended when the caller cancels", async () => {
+    const controller = new AbortController();
+    const user = service.client().user(15);
+    const options = { expire: 30, signal: controller.signal };
+    const told = await rejection(
+      user.lock("stopping", options, async (_, signal) => {
+        controller.abort("enough");
+        assert.equal(await aborted(signal), "enough");
+        await passed(50);
+        assert.ok(await exists(15, "stopping"));
+        signal.throwIfAborted();
+      }),
+    );
+    assert.equal(told, "enough");
+    assert.equal(await exists(15, "stopping"), false);
+  });
+
+  it("ends with an `await using`", async () => {
+    const user = service.client().user(16);
+    {
+      await using lease = await user.lock("scoped", { expire: 30 }).acquire();
+      await lease.renew();
+      lease.throwIfLost();
+      assert.ok(await exists(16, "scoped"));
+    }
+    assert.equal(await exists(16, "scoped"), false);
+  });
+
+  it("that was lost is told by `renew`, `release` and `throwIfLost`", async () => {
+    const lease = await service.client().user(17).lock("gone", { expire: 30 }).acquire();
+    await service.redis.command(`DEL ${key(17, "gone")}`);
+    const lost = await rejection(lease.renew());
+    assert.ok(lost instanceof LockLost);
+    assert.equal(lease.signal.reason, lost);
+    assert.equal(lease.expiresIn, 0);
+    assert.throws(() => lease.throwIfLost(), lost);
+    assert.equal(await rejection(lease.release()), lost);
+  });
+
+  it("counts as lost when its time has passed while this thread was blocked", async () => {
+    const lease = await service.client().user(18).lock("blocked", { expire: 0.3 }).acquire();
+    const end = performance.now() + 400;
+    while (performance.now() < end) {}
+    assert.throws(() => lease.throwIfLost(), LockLost);
+    assert.ok((await rejection(lease.release())) instanceof LockLost);
+  });
+});
+
+describe("a lock in an outage", () => {
+  let service: Service;
+  before(async () => {
+    service = await Service.start();
+  });
+  after(async () => {
+    await service.stop();
+  });
+
+  it("survives a Redis that is paused for less than its time to live", async () => {
+    const user = service.client().user(1);
+    await user.lock("kept", { expire: 6 }, async (lease, signal) => {
+      service.redis.pause();
+      await passed(3000);
+      service.redis.continue();
+      const before = lease.expiresIn;
+      await until("it is renewed", () => lease.expiresIn > before + 1);
+      assert.equal(signal.aborted, false);
+    });
+  });
+
+  it("is lost by our own clock while Redis is paused", async () => {
+    const user = service.client().user(2);
+    const began = performance.now();
+    const lost = await rejection(
+      user.lock("paused", { expire: 1.5 }, async (_, signal) => {
+        service.redis.pause();
+        await aborted(signal);
+      }),
+    );
+    const elapsed = performance.now() - began;
+    service.redis.continue();
+    assert.ok(lost instanceof LockLost);
+    assert.ok(lost.cause instanceof Unavailable || lost.cause instanceof ConnectionFailed);
+    assert.ok(elapsed > 1400 && elapsed < 3500, `${elapsed} ms`);
+    await until("the lock is free", async () => !(await user.lock("paused").status()).held);
+  });
+
+  it("is lost by our own clock while the service is paused", async () => {
+    const user = service.client().user(3);
+    const lost = await rejection(
+      user.lock("silent", { expire: 1.5 }, async (_, signal) => {
+        service.pause();
+        await aborted(signal);
+      }),
+    );
+    service.continue();
+    assert.ok(lost instanceof LockLost);
+  });
+
+  it("is lost with a Redis that was killed, and had again from the next one", async () => {
+    const user = service.client().user(4);
+    const lost = await rejection(
+      user.lock("killed", { expire: 3 }, async (_, signal) => {
+        await service.redis.kill();
+        await service.redis.start();
+        await aborted(signal);
+      }),
+    );
+    assert.ok(lost instanceof LockLost);
+    assert.equal(await user.lock("killed", { timeout: 5 }, () => "again"), "again");
+  });
+
+  it("that cannot be given back does not hide the error of the body", async () => {
+    const failure = new Error("of the body");
+    const user = service.client().user(5);
+    const told = await rejection(
+      user.lock("masked", { expire: 30 }, async () => {
+        await service.redis.kill();
+        throw failure;
+      }),
+    );
+    await service.redis.start();
+    assert.equal(told, failure);
+  });
+
+  it("is waited for through an outage, within the time to wait", async () => {
+    const user = service.client().user(6);
+    await service.redis.kill();
+    const short = await rejection(user.lock("outage", { timeout: 0.2 }).acquire());
+    assert.ok(short instanceof Unavailable);
+    assert.equal(short.status, 503);
+    const acquiring = user.lock("outage", { timeout: 20, expire: 30 }).acquire();
+    await passed(500);
+    await service.redis.start();
+    const lease = await acquiring;
+    await lease.release();
+  });
+
+  it("is cancelled in bounded time while the service is paused", async () => {
+    const controller = new AbortController();
+    const options = { timeout: 30, signal: controller.signal };
+    service.pause();
+    const acquiring = service.client().user(7).lock("stuck", options).acquire();
+    acquiring.catch(() => {});
+    await passed(100);
+    const began = performance.now();
+    controller.abort("enough");
+    assert.equal(await rejection(acquiring), "enough");
+    service.continue();
+    assert.ok(performance.now() - began < 3000);
+  });
+});
