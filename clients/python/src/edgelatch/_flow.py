@@ -96,7 +96,7 @@ def repeated(call: Callable[[], Call], limit: Callable[[], float], until: float)
 
 
 def ask(call: Call, limits: Limits, *, waits: float = 0) -> Flow[Outcome]:
-    """A call that may be repeated for as long as the client does. `waits` is what it asks for."""
+    """A call that is safe to repeat. `waits`: seconds that it asks the service to wait."""
     limit = limits.answer + waits
-    until = time.monotonic() + max(limits.retry, waits)
+    until = time.monotonic() + limits.retry
     return (yield from repeated(lambda: call, lambda: limit, until))
