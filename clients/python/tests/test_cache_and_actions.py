@@ -116,7 +116,7 @@ async def test_tasks_compute_once_with_sync_and_async_functions(
     async_client: AsyncClient, user_id: int
 ) -> None:
     cache = async_client.user(user_id).cache
-    values = []
+    values: list[int] = []
 
     async def report() -> int:
         await anyio.sleep(0.1)
@@ -135,8 +135,13 @@ async def test_tasks_compute_once_with_sync_and_async_functions(
 @pytest.mark.anyio
 async def test_a_cancelled_computation_gives_up(async_client: AsyncClient, user_id: int) -> None:
     cache = async_client.user(user_id).cache
+
+    async def forever() -> int:
+        await anyio.sleep_forever()
+        return 1
+
     with anyio.move_on_after(0.3):
-        await cache.get_or_compute("report", anyio.sleep_forever, compute=60)
+        await cache.get_or_compute("report", forever, compute=60)
     assert await cache.get_or_compute("report", lambda: 2, timeout=0) == 2
 
 

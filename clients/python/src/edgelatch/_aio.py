@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, overload
 
 import anyio
 import anyio.to_thread
@@ -378,16 +378,38 @@ class AsyncCache:
         """Removes the entry, whether or not there is one."""
         await self._run(_users.delete(self._path(key), if_match, self._client._limits))
 
+    @overload
     async def get_or_compute(
         self,
         key: str,
-        fn: Callable[[], Awaitable[T]] | Callable[[], T],
+        fn: Callable[[], Awaitable[T]],
         *,
         compute: float = 10.0,
         timeout: float | None = None,
         refresh: float = 0.0,
         expire: float | None = None,
-    ) -> T:
+    ) -> T: ...
+    @overload
+    async def get_or_compute(
+        self,
+        key: str,
+        fn: Callable[[], T],
+        *,
+        compute: float = 10.0,
+        timeout: float | None = None,
+        refresh: float = 0.0,
+        expire: float | None = None,
+    ) -> T: ...
+    async def get_or_compute(
+        self,
+        key: str,
+        fn: Callable[[], Any],
+        *,
+        compute: float = 10.0,
+        timeout: float | None = None,
+        refresh: float = 0.0,
+        expire: float | None = None,
+    ) -> Any:
         """The entry's value. If there is none, one of all callers calls `fn`; the others wait.
 
         `compute`: how many seconds `fn` takes at the most. `timeout`: how long to wait for another
@@ -400,15 +422,13 @@ class AsyncCache:
             _users.ask_to_compute(self._path(key), compute, timeout, refresh, limits)
         )
         if isinstance(task, Entry):
-            found: T = task.value
-            return found
+            return task.value
         try:
             value = await _call(fn)
         except BaseException:
             await self._client._last_call(task.give_up())
             raise
-        stored: T = await self._run(task.store(value, expire, limits))
-        return stored
+        return await self._run(task.store(value, expire, limits))
 
     def _path(self, key: str) -> str:
         return _users.cache_path(self._user, key)
@@ -417,9 +437,9 @@ class AsyncCache:
         return await self._client._run(flow)
 
 
-async def _call(fn: Callable[[], Awaitable[T]] | Callable[[], T]) -> T:
+async def _call(fn: Callable[[], Any]) -> Any:
     if inspect.iscoroutinefunction(fn):
-        return cast(T, await fn())
+        return await fn()
     # It may take long, and renewals of locks go on meanwhile.
     result = await anyio.to_thread.run_sync(fn)
-    return cast(T, await result if inspect.isawaitable(result) else result)
+    return await result if inspect.isawaitable(result) else result
