@@ -16,6 +16,7 @@ from edgelatch import Client, LockHeld
 from edgelatch.compat import RedisClient
 
 ORIGINAL = Path(__file__).parent / "original"
+SOURCE = Path(__file__).parents[1] / "src"
 
 
 class FastApi:
@@ -28,7 +29,7 @@ class FastApi:
         self._process = subprocess.Popen(
             [*command, "--log-level", "info", "--no-access-log"],
             cwd=folder,
-            env=os.environ | environment,
+            env=os.environ | {"PYTHONPATH": str(SOURCE)} | environment,
             stderr=subprocess.PIPE,
             text=True,
         )
