@@ -7,6 +7,7 @@
 mod bench;
 mod build;
 mod cache_judge;
+mod clients;
 mod deploy;
 mod dist;
 mod install;
@@ -50,6 +51,9 @@ enum Command {
     Model,
     /// Run http-cache-tests against the read-through
     CacheTests,
+    /// Check a client with the tools of its language, against the service
+    #[command(subcommand)]
+    Clients(clients::Client),
     /// Check the API with schemathesis for longer than `test` does
     Fuzz(judge::Judge),
     /// Torture it: many clients, two services, one Redis and every fault. Then check the recorded
@@ -103,6 +107,7 @@ fn main() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Test { arguments } => test(&arguments),
         Command::CacheTests => cache_judge::run(),
+        Command::Clients(client) => client.run(),
         Command::Fuzz(judge) => judge.run(),
         Command::Bench { arguments } => bench::run(&arguments),
         Command::Build => build::components(Spans::Without).and_then(|()| build::host()),
@@ -149,6 +154,7 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
     if arguments.is_empty() {
         deploy::check()?;
         judge::Judge::of_tests().run()?;
+        clients::check()?;
         cache_judge::run()
     } else {
         step::say("only some tests were requested: the external tools are skipped");

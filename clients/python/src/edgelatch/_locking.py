@@ -1,0 +1,226 @@
+"""Flows of a lock: acquire, renew while it is held, release."""
+
+import secrets
+import time
+from dataclasses import dataclass, field
+
+from edgelatch._flow import Flow, Limits, Pause, Send, ask, backoff, once, repeated
+from edgelatch._wire import (
+    USERS,
+    Call,
+    Reply,
+    UserId,
+    headers,
+    lock_status,
+    params,
+    problem,
+    seconds,
+    segment,
+)
+from edgelatch.errors import EdgelatchError, LockHeld, LockLost, NotLockOwner, TransportError
+from edgelatch.results import LockStatus
+
+LONGEST_WAIT = 60.0
+"""Seconds that the service lets one request wait."""
+
+RELEASE_LIMIT = 5.0
+"""Seconds that giving a lock back may take: it would expire by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A lock, and how it is to be held."""
+
+    user: UserId
+    name: str | None
+    timeout: float
+    expire: float
+    owner: str | None
+
+    @property
+    def path(self) -> str:
+        path = f"{USERS}/{segment(self.user, 'user id')}"
+        return f"{path}/lock" if self.name is None else f"{path}/locks/{segment(self.name, 'name')}"
+
+    def __str__(self) -> str:
+        user = f"user {self.user}"
+        return f"the lock of {user}" if self.name is None else f"lock {self.name!r} of {user}"
+
+
+@dataclass(slots=True)
+class Held:
+    """A lock that is held, as far as this client knows."""
+
+    wanted: Wanted
+    token: str = field(repr=False)
+    fencing_token: int
+    expires_at: float
+    """By the monotonic clock, and not later than by Redis'."""
+    renew_at: float
+    lost: LockLost | None = None
+    """Why it is lost."""
+
+    def left(self) -> float:
+        """Seconds until it expires, unless it is renewed."""
+        return self.expires_at - time.monotonic()
+
+    def call(self, method: str) -> Call:
+        query = params(expire=self.wanted.expire) if method == "PUT" else {}
+        return Call(method, self.wanted.path, query, {"Lock-Token": self.token})
+
+    def check(self) -> None:
+        """Notices an expiry. Raises `LockLost` if the lock is lost."""
+        if self.lost is None and self.left() <= 0:
+            self.lost = lost_lock(self.wanted, "expired before it was renewed")
+        if self.lost is not None:
+            raise self.lost
+
+    def renewed(self, reply: Reply) -> None:
+        """Takes in the answer to a renewal. Raises `LockLost` if the lock is lost."""
+        if reply.status == 409:
+            self.lost = lost_lock(self.wanted, "expired or was taken", reply)
+        elif reply.status != 200:
+            raise problem(reply)
+        elif reply.json()["fencing_token"] != self.fencing_token:
+            # An acquisition of ours came late and took the lock again. Others may have had it.
+            self.lost = lost_lock(self.wanted, "was lost and acquired again", reply)
+        if self.lost is not None:
+            raise self.lost
+        self.expires_at = reply.sent + reply.json()["expires_in"]
+        self.renew_at = reply.sent + self.wanted.expire / 3
+
+
+def lost_lock(wanted: Wanted, what: str, reply: Reply | None = None) -> LockLost:
+    request_id = None if reply is None else reply.headers.get("x-request-id")
+    return LockLost(409, "lock-lost", f"{wanted} {what}", request_id=request_id)
+
+
+def new_token() -> str:
+    return secrets.token_hex(16)
+
+
+def acquire(wanted: Wanted, token: str, limits: Limits) -> Flow[Held]:
+    """Waits for the lock. Repeating is safe, since the token is our own.
+
+    After a failure it gives back what it may have acquired. Whoever abandons the flow half-way has
+    to do that: `abandon`.
+    """
+    deadline = time.monotonic() + wanted.timeout
+
+    def wait() -> float:
+        return min(max(deadline - time.monotonic(), 0.0), LONGEST_WAIT)
+
+    def call() -> Call:
+        query = params(timeout=wait(), expire=wanted.expire)
+        return Call(
+            "POST",
+            wanted.path,
+            query,
+            headers({"Lock-Token": token, "Lock-Owner": wanted.owner}),
+        )
+
+    doubtful = True
+    try:
+        while True:
+            outcome = yield from repeated(call, lambda: wait() + limits.answer, deadline)
+            reply = outcome.reply
+            doubtful = outcome.doubtful
+            if reply.status in (200, 201):
+                granted = reply.waited_until()
+                body = reply.json()
+                expires_at = granted + body["expires_in"]
+                renew_at = granted + wanted.expire / 3
+                return Held(wanted, token, body["fencing_token"], expires_at, renew_at)
+            refusal = problem(reply)
+            # The service may limit a wait to less than we asked for.
+            if not isinstance(refusal, LockHeld) or wait() < 0.1:
+                raise refusal
+            yield Pause(0.05)
+    except EdgelatchError:
+        if doubtful:
+            yield from abandon(wanted, token)
+        raise
+
+
+def abandon(wanted: Wanted, token: str) -> Flow[None]:
+    """Ends a wait that nobody needs, and gives back the lock if it was acquired. One try."""
+    call = Call("DELETE", wanted.path, {}, {"Lock-Token": token})
+    yield from once(call, RELEASE_LIMIT / 2)
+
+
+def renew(held: Held, limits: Limits) -> Flow[None]:
+    """Renews the lock. Repeated until it expires at the most."""
+    until = min(held.expires_at, time.monotonic() + limits.retry)
+    outcome = yield from repeated(
+        lambda: held.call("PUT"), lambda: min(max(held.left(), 0.1), limits.answer), until
+    )
+    held.renewed(outcome.reply)
+
+
+def keep(held: Held) -> Flow[None]:
+    """Renews the lock at a third of its expiry, until it is lost; then raises `LockLost`.
+
+    A renewal that fails is repeated for as long as the lock lives by our clock.
+    """
+    failures = 0
+    cause: EdgelatchError | None = None
+    while True:
+        yield Pause(max(min(held.renew_at, held.expires_at) - time.monotonic(), 0.0))
+        try:
+            held.check()
+        except LockLost as lost:
+            raise lost from cause
+        # Two thirds are left after the first try hangs for a third: time for another.
+        limit = min(held.left(), max(held.wanted.expire / 3, 1.0))
+        answer = yield Send(held.call("PUT"), limit)
+        try:
+            if isinstance(answer, TransportError):
+                raise answer
+            if answer is not None:
+                held.renewed(answer)
+            failures, cause = 0, None
+        except LockLost:
+            raise
+        except EdgelatchError as error:
+            cause = error
+            held.renew_at = time.monotonic() + backoff(failures)
+            failures += 1
+
+
+def release(held: Held) -> Flow[None]:
+    """Gives the lock back. Raises `LockLost` if it was lost before."""
+    held.check()
+    until = time.monotonic() + min(held.left(), RELEASE_LIMIT)
+    outcome = yield from repeated(
+        lambda: held.call("DELETE"), lambda: max(until - time.monotonic(), 0.1), until
+    )
+    reply = outcome.reply
+    if reply.status == 204:
+        return
+    refusal = problem(reply)
+    if not isinstance(refusal, NotLockOwner):
+        raise refusal
+    if not outcome.doubtful:
+        held.lost = lost_lock(held.wanted, "expired or was taken", reply)
+        raise held.lost
+    # An earlier try, whose answer was lost, may have given it back.
+
+
+def status(wanted: Wanted, limits: Limits) -> Flow[LockStatus]:
+    outcome = yield from ask(Call("GET", wanted.path), limits)
+    return lock_status(outcome.reply)
+
+
+def watch(wanted: Wanted, wait: float, after: int | None, limits: Limits) -> Flow[LockStatus]:
+    query = {"wait": seconds(wait)}
+    if after is not None:
+        query["after"] = str(after)
+    outcome = yield from ask(Call("GET", wanted.path, query), limits, waits=wait)
+    return lock_status(outcome.reply)
+
+
+def force_release(wanted: Wanted, admin_token: str, limits: Limits) -> Flow[None]:
+    sent = {"Authorization": f"Bearer {admin_token}"}
+    outcome = yield from ask(Call("DELETE", wanted.path, {"force": "true"}, sent), limits)
+    if outcome.reply.status != 204:
+        raise problem(outcome.reply)

@@ -1,0 +1,177 @@
+"""Requests and answers as values. Nothing here sends anything."""
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from edgelatch.errors import BY_SLUG, BY_STATUS, Problem
+from edgelatch.results import ActionResult, Entry, LockStatus, NotModified, Stored
+
+UserId = int | str | uuid.UUID
+
+USERS = "/api/v1/users"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request. Headers may hold tokens, so `repr` leaves them out."""
+
+    method: str
+    path: str
+    params: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, and when its request was sent by the monotonic clock."""
+
+    status: int
+    headers: httpx.Headers = field(repr=False)
+    body: bytes = field(repr=False)
+    sent: float
+
+    @classmethod
+    def of(cls, response: httpx.Response, sent: float) -> "Reply":
+        return cls(response.status_code, response.headers, response.content, sent)
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def number(self, header: str) -> float | None:
+        """A header's number; None if it is absent or no number."""
+        try:
+            return float(self.headers[header])
+        except (KeyError, ValueError):
+            return None
+
+    def whole(self, header: str) -> int | None:
+        value = self.headers.get(header, "")
+        return int(value) if value.isascii() and value.isdigit() else None
+
+    def waited_until(self) -> float:
+        """The earliest moment at which the service can have stopped waiting for the lock.
+
+        The expiry counts from there: from the sending it would count the wait, and from the
+        arrival it would leave out the answer's way. Without `Server-Timing`, which a proxy may
+        remove, it is the arrival.
+        """
+        waited = re.search(r"\bwait;dur=([0-9.]+)", self.headers.get("server-timing", ""))
+        if waited is None:
+            return time.monotonic()
+        return min(self.sent + float(waited[1]) / 1000, time.monotonic())
+
+
+def segment(value: UserId, what: str) -> str:
+    """One segment of a path, percent-encoded."""
+    if isinstance(value, bool) or not isinstance(value, (int, str, uuid.UUID)):
+        raise TypeError(f"a {what} is an int, a str or a uuid.UUID, not {type(value).__name__}")
+    text = str(value)
+    if text in ("", ".", ".."):
+        # A URL would name another resource.
+        raise ValueError(f"{text!r} is no {what}")
+    return quote(text, safe="")
+
+
+def seconds(value: float) -> str:
+    """Digits and decimals: the service knows no exponents."""
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def params(**values: float | None) -> dict[str, str]:
+    return {name: seconds(value) for name, value in values.items() if value is not None}
+
+
+def headers(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def encode(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+
+
+def problem(reply: Reply) -> Problem:
+    """The exception that an answer stands for."""
+    try:
+        members = reply.json()
+    except ValueError:
+        members = None
+    if not isinstance(members, dict):
+        members = {}
+    kind = members.pop("type", "")
+    slug = kind.removeprefix("urn:edgelatch:") if isinstance(kind, str) else ""
+    detail = members.pop("detail", None)
+    errors = members.pop("errors", None)
+    by_status = BY_STATUS.get(reply.status, Problem)
+    return BY_SLUG.get(slug, by_status)(
+        reply.status,
+        slug,
+        detail if isinstance(detail, str) else f"the answer is {reply.status}",
+        errors=errors if isinstance(errors, list) else None,
+        request_id=reply.headers.get("x-request-id"),
+        retry_after=reply.number("retry-after"),
+        members=members,
+    )
+
+
+def max_age(reply: Reply) -> int | None:
+    found = re.search(r"\bmax-age=([0-9]+)", reply.headers.get("cache-control", ""))
+    return int(found[1]) if found else None
+
+
+def entry(reply: Reply) -> Entry:
+    return Entry(reply.json(), reply.headers.get("etag", ""), max_age(reply))
+
+
+def found(reply: Reply) -> Entry | NotModified | None:
+    """The answer to a GET of an entry."""
+    if reply.status == 200:
+        return entry(reply)
+    if reply.status == 304:
+        return NotModified(reply.headers.get("etag", ""), max_age(reply))
+    refusal = problem(reply)
+    if reply.status == 404 and refusal.slug == "not-found":
+        return None
+    raise refusal
+
+
+def stored(reply: Reply) -> Stored:
+    if reply.status not in (200, 201):
+        raise problem(reply)
+    return Stored(reply.headers.get("etag", ""), reply.status == 201)
+
+
+def action_result(reply: Reply) -> ActionResult:
+    if reply.status != 200:
+        raise problem(reply)
+    body = reply.json()
+    waited = reply.number("lock-wait")
+    return ActionResult(
+        succeeded=body.get("status") == "success",
+        result=body.get("result"),
+        fencing_token=reply.whole("fencing-token"),
+        lock_wait=None if waited is None else waited / 1000,
+        replayed=reply.headers.get("idempotent-replayed") == "true",
+        retry_after=reply.number("retry-after"),
+    )
+
+
+def lock_status(reply: Reply) -> LockStatus:
+    if reply.status != 200:
+        raise problem(reply)
+    body = reply.json()
+    return LockStatus(
+        held=body["held"],
+        fencing_token=body.get("fencing_token"),
+        expires_in=body.get("expires_in"),
+        owner=body.get("owner"),
+        waiting=body.get("waiting"),
+    )
