@@ -1,6 +1,9 @@
 //! `cargo xtask clients`: checks the clients in `clients/` with the tools of their languages,
 //! against the built service and real Redis servers.
 
+mod typescript;
+
+use std::path::Path;
 use std::process::Command;
 
 use clap::Subcommand;
@@ -21,6 +24,8 @@ const PYTHON: Environment = Environment {
 pub(crate) enum Client {
     /// ruff, mypy, pytest and build
     Python,
+    /// Biome, tsc and node's test runner
+    Typescript,
 }
 
 impl Client {
@@ -33,6 +38,7 @@ impl Client {
         build::host()?;
         match self {
             Self::Python => python(),
+            Self::Typescript => typescript::check(),
         }
     }
 }
@@ -42,7 +48,8 @@ impl Client {
 /// # Errors
 /// If a check fails.
 pub(crate) fn check() -> anyhow::Result<()> {
-    python()
+    python()?;
+    typescript::check()
 }
 
 fn python() -> anyhow::Result<()> {
@@ -78,7 +85,7 @@ fn python() -> anyhow::Result<()> {
 }
 
 /// Names what the tests of a client start: the service and its Redis.
-fn serve_to(tests: &mut Command, redis: &std::path::Path) {
+fn serve_to(tests: &mut Command, redis: &Path) {
     tests
         .env("EDGELATCH_HOST", build::host_binary())
         .env("EDGELATCH_MANIFEST", build::root().join("spin.toml"))

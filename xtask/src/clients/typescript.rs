@@ -4,8 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::build::Spans;
-use crate::{build, install, step};
+use crate::{build, install, judge, step};
 
 /// What npm runs, in this order, and what has failed if it fails. `test` packs the package and
 /// installs it, so it needs what `build` has written.
@@ -16,17 +15,15 @@ const SCRIPTS: [(&str, &str); 4] = [
     ("test", "the tests of the TypeScript client failed"),
 ];
 
-/// Checks, builds and tests it. `npm ci` brings the tools in the versions of the lock file.
+/// Checks, builds and tests it against the service, which is built. `npm ci` brings the tools in the versions of the lock file.
 ///
 /// # Errors
 /// Where one of the tools finds a fault.
-pub(crate) fn typescript() -> anyhow::Result<()> {
+pub(super) fn check() -> anyhow::Result<()> {
     let npm = install::NPM.find_or_install()?;
     let redis = install::REDIS.find_or_install()?;
     // It brings the Chromium in which the client is tried.
     install::CHROMEDRIVER.find_or_install()?;
-    build::components(Spans::Without)?;
-    build::host()?;
     let folder = build::root().join("clients/typescript");
     let mut tools = npm_in(&npm, &folder);
     tools.args([
@@ -41,11 +38,9 @@ pub(crate) fn typescript() -> anyhow::Result<()> {
     for (script, failed) in SCRIPTS {
         step::say(format_args!("TypeScript client: {script}"));
         let mut command = npm_in(&npm, &folder);
-        command
-            .args(["run", "--silent", script])
-            .env("EDGELATCH_HOST", build::host_binary())
-            .env("EDGELATCH_MANIFEST", build::root().join("spin.toml"))
-            .env("EDGELATCH_REDIS_BIN", &redis);
+        command.args(["run", "--silent", script]);
+        judge::forget_settings(&mut command);
+        super::serve_to(&mut command, &redis);
         step::run(&mut command, &format!("{failed}: see the output above"))?;
     }
     Ok(())
