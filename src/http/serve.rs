@@ -37,6 +37,7 @@ pub(crate) async fn serve(request: wasi::Request) -> Response {
         requests: config.log_requests,
         key: config.log_key.as_deref(),
         route: route.map(|route| route.template),
+        user_ids: config.user_ids,
         user_in_path: path.user_id.as_deref(),
     };
     head.finish(result, context.timings(), log, Some(span))

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::types::ttl::{MAX_TTL_MS, MAX_WAIT_MS, MIN_TTL_MS, Ttl};
+use crate::types::user_id::UserIds;
 use reader::Reader;
 pub use variables::VARIABLES;
 pub(crate) use variables::Variables;
@@ -28,6 +29,8 @@ pub struct Config {
     pub redis_timeout: Duration,
     /// Put before every key.
     pub key_prefix: String,
+    /// What names users.
+    pub user_ids: UserIds,
     /// How long an action waits for its lock where the request does not say.
     pub lock_timeout: Duration,
     /// How long a lock lives without renewal where the request does not say.
@@ -109,6 +112,7 @@ impl Config {
             redis_address: reader.redis_address(),
             redis_timeout: reader.seconds("redis_timeout", 10, 60_000),
             key_prefix: reader.key_prefix(),
+            user_ids: reader.user_ids(),
             lock_timeout: reader.seconds("lock_timeout", 0, MAX_WAIT_MS),
             lock_expire: reader.ttl("lock_expire"),
             max_hold: reader.seconds("max_hold", MIN_TTL_MS, MAX_TTL_MS),
@@ -140,6 +144,7 @@ mod tests {
             "redis_db" => "0",
             "redis_tls" | "log_requests" | "require_token" => "false",
             "redis_timeout" => "1",
+            "user_ids" => "integer",
             "lock_timeout" => "5",
             "lock_expire" => "10",
             "max_hold" => "60",
@@ -209,6 +214,9 @@ mod tests {
             ("redis_tls", "yes"),
             ("redis_timeout", "0"),
             ("key_prefix", "a{b"),
+            ("user_ids", "email"),
+            ("user_ids", ""),
+            ("user_ids", "UUID"),
             ("lock_timeout", "61"),
             ("lock_expire", "0"),
             ("max_hold", "soon"),

@@ -21,7 +21,9 @@ pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
         query.also(faults);
         Conditions::NONE
     });
-    let user = query.path("user_id", request.path.user_id.as_deref(), query::user_id);
+    let user_ids = request.context.instance.config.user_ids;
+    let user = request.path.user_id.as_deref();
+    let user = query.path("user_id", user, query::user_id(user_ids));
     let user = query.finish(user)?;
     let (context, headers) = (request.context, request.headers);
     let config = &context.instance.config;

@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{Fault, NO_ORIGIN, Origin};
 use crate::types::seconds::{display_seconds, parse_seconds};
 use crate::types::ttl::{MAX_TTL_MS, MIN_TTL_MS, Ttl};
+use crate::types::user_id::UserIds;
 
 const PREFIX: &str = "at most 64 visible ASCII characters without `{` and `}`";
 const HOST: &str = "a host name, an IPv4 address or an IPv6 address in brackets";
@@ -54,6 +55,14 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
 
     pub(super) fn key_prefix(&mut self) -> String {
         self.checked("key_prefix", PREFIX, is_prefix)
+    }
+
+    pub(super) fn user_ids(&mut self) -> UserIds {
+        let text = self.text("user_ids");
+        UserIds::named(&text).unwrap_or_else(|| {
+            self.refuse("user_ids", "`integer`, `uuid` or `name`");
+            UserIds::default()
+        })
     }
 
     fn text(&mut self, variable: &'static str) -> String {

@@ -21,6 +21,7 @@ pub const VARIABLES: &[&str] = &[
     "redis_tls",
     "redis_timeout",
     "key_prefix",
+    "user_ids",
     "lock_timeout",
     "lock_expire",
     "max_hold",

@@ -30,3 +30,4 @@ mod read_through;
 mod readme;
 mod redis_faults;
 mod spans;
+mod user_ids;
