@@ -24,6 +24,7 @@ pub(crate) async fn serve(request: wasi::Request) -> Response {
     let (route, path) = routes::find(&normalized).unzip();
     let path = path.unwrap_or_default();
     let context = RequestContext::new(
+        head.began(),
         instance,
         Telemetry {
             request_id: head.id().clone(),

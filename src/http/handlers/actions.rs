@@ -144,6 +144,7 @@ impl Call {
                 fencing_token,
                 request_id: &self.context.telemetry.request_id,
                 headers: &span.headers(&self.headers),
+                deadline: self.context.redis.deadline(),
                 config: &instance.config,
             };
             action::run(action).await

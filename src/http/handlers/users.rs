@@ -31,11 +31,12 @@ pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
     let (passthrough, origin_timeout) = (origin.passthrough, origin.timeout);
     let asked = CacheControl::of(&headers);
     let id = context.telemetry.request_id.clone();
+    let deadline = context.redis.deadline();
     let reading = ReadThrough {
+        source: UserSource::new(origin, id, headers, deadline, config.max_body_bytes),
         redis: context.redis.clone(),
         keys: context.instance.keys.clone(),
         telemetry: context.telemetry.clone(),
-        source: UserSource::new(origin, id, headers, config.max_body_bytes),
         user,
         expire,
         cache_expire: config.cache_expire,

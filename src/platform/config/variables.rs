@@ -27,6 +27,7 @@ pub const VARIABLES: &[&str] = &[
     "max_hold",
     "cache_expire",
     "max_body_bytes",
+    "request_limit",
     "idempotency_expire",
     "api_token",
     "api_token_previous",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use edgelatch_tests::{App, root};
 
 /// The defaults that the service promises.
-const DEFAULTS: [(&str, &str); 30] = [
+const DEFAULTS: [(&str, &str); 31] = [
     ("redis_host", "127.0.0.1"),
     ("redis_port", "6379"),
     ("redis_user", ""),
@@ -20,6 +20,7 @@ const DEFAULTS: [(&str, &str); 30] = [
     ("max_hold", "60"),
     ("cache_expire", "3600"),
     ("max_body_bytes", "1048576"),
+    ("request_limit", "0"),
     ("idempotency_expire", "86400"),
     ("api_token", ""),
     ("api_token_previous", ""),

@@ -4,7 +4,7 @@
 use edgelatch_tests::{App, until};
 
 /// Each variable, and values that it does not accept. They are told from anything else in a log.
-const BAD: [(&str, &[&str]); 29] = [
+const BAD: [(&str, &[&str]); 30] = [
     (
         "redis_host",
         &["zq/zq", "", "zq zq", "zq@zq", "[zq]", "zq:1"],
@@ -29,6 +29,7 @@ const BAD: [(&str, &[&str]); 29] = [
         "max_body_bytes",
         &["zq", "", "0", "67108877", "7731.5", "1MiBzq"],
     ),
+    ("request_limit", &["zq", "", "-7731", "0.7731", "3607731"]),
     ("idempotency_expire", &["zq", "", "0", "2597731"]),
     ("api_token", &["zq zq", "zäq", "zq\u{7f}", "zq-fourteen-ch"]),
     ("api_token_previous", &["zq zq", "zq-short"]),
