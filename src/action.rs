@@ -30,6 +30,7 @@ use crate::core::actions::WorkError;
 use crate::core::lock::FencingToken;
 use crate::platform::config::Config;
 use crate::platform::origin::{self, Caller, Failure};
+use crate::platform::request_deadline::RequestDeadline;
 use crate::types::error_code::ErrorCode;
 use crate::types::request_id::RequestId;
 use crate::types::user_id::UserId;
@@ -49,6 +50,9 @@ pub struct Action<'a> {
     /// The request's headers, among them what the caller may use to log in here: pass on none that
     /// you don't name.
     pub headers: &'a HeaderMap,
+    /// When the request has to be over: cut to what is left of it whatever may take long. The
+    /// future is dropped soon after.
+    pub deadline: RequestDeadline,
     /// The settings.
     pub config: &'a Config,
 }
@@ -162,6 +166,7 @@ pub async fn run(action: Action<'_>) -> Result<Option<Box<RawValue>>, ActionErro
     let caller = Caller {
         request_id: action.request_id,
         headers: action.headers,
+        deadline: action.deadline,
     };
     let token = action.fencing_token.get();
     let limit = action.config.max_body_bytes;

@@ -19,7 +19,7 @@ use crate::types::keys::Keys;
 use crate::types::name::Name;
 use crate::types::request_id::RequestId;
 use crate::types::ttl::{MAX_TTL_MS, Ttl};
-use crate::types::user_id::UserId;
+use crate::types::user_id::{UserId, UserIds};
 use crate::types::{json, media_type};
 
 fn headers(name: HeaderName, lines: &[u8]) -> HeaderMap {
@@ -39,23 +39,29 @@ fn a_query_is_read_or_all_its_faults_are_listed() {
         let Ok(uri) = format!("/x?{text}").parse::<Uri>() else {
             return;
         };
-        let mut query = Query::new(&uri);
-        let user = query.required("user_id", query::user_id);
-        let timeout = query.optional("timeout", query::timeout);
-        let expire = query.optional("expire", query::expire);
-        match query.finish(user) {
-            Ok(user) => {
-                assert_eq!(UserId::parse(&user.to_string()), Some(user));
-                assert!(timeout.is_none_or(|timeout| timeout.as_secs() <= 60));
-                assert!(expire.is_none_or(|expire| (1..=MAX_TTL_MS).contains(&expire.as_millis())));
-            }
-            Err(problem) => {
-                assert!((1..=20).contains(&problem.errors.len()));
-                // What repeats what the caller sent is cut.
-                assert!(problem.body(uri.path()).len() < 64 << 10);
-            }
+        for user_ids in UserIds::ALL {
+            read_query(&uri, user_ids);
         }
     });
+}
+
+fn read_query(uri: &Uri, user_ids: UserIds) {
+    let mut query = Query::new(uri);
+    let user = query.required("user_id", query::user_id(user_ids));
+    let timeout = query.optional("timeout", query::timeout);
+    let expire = query.optional("expire", query::expire);
+    match query.finish(user) {
+        Ok(user) => {
+            assert_eq!(user_ids.read(user.as_str()), Some(user));
+            assert!(timeout.is_none_or(|timeout| timeout.as_secs() <= 60));
+            assert!(expire.is_none_or(|expire| (1..=MAX_TTL_MS).contains(&expire.as_millis())));
+        }
+        Err(problem) => {
+            assert!((1..=20).contains(&problem.errors.len()));
+            // What repeats what the caller sent is cut.
+            assert!(problem.body(uri.path()).len() < 64 << 10);
+        }
+    }
 }
 
 #[test]

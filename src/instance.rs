@@ -16,6 +16,7 @@ use crate::core::lock::Locks;
 use crate::core::readiness::Readiness;
 use crate::platform::config::{Config, Variables};
 use crate::platform::redis::{Link, Redis};
+use crate::platform::request_deadline::RequestDeadline;
 use crate::platform::telemetry::{Telemetry, log};
 use crate::types::keys::Keys;
 
@@ -117,9 +118,15 @@ impl Instance {
         })
     }
 
-    /// A handle on Redis for one request.
-    pub(crate) fn redis(&self) -> Redis {
-        Redis::new(Arc::clone(&self.link), self.config.redis_timeout)
+    /// A handle on Redis for a request that began at `began`.
+    pub(crate) fn redis(&self, began: Instant) -> Redis {
+        let Config {
+            request_limit,
+            redis_timeout,
+            ..
+        } = self.config;
+        let deadline = RequestDeadline::new(began, request_limit, redis_timeout);
+        Redis::new(Arc::clone(&self.link), redis_timeout).ending_by(deadline)
     }
 
     /// Locks, on the account of one request.

@@ -5,5 +5,6 @@ pub mod config;
 pub(crate) mod long_work;
 pub(crate) mod origin;
 pub mod redis;
+pub mod request_deadline;
 pub(crate) mod telemetry;
 pub mod time_limit;

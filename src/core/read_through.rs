@@ -162,7 +162,8 @@ impl ReadThrough {
         }
     }
 
-    /// Fetches, or waits for another request's fetch, for `origin_timeout` each at most.
+    /// Fetches, or waits for another request's fetch, for `origin_timeout` each at most, and not
+    /// longer than the request has left.
     async fn fetched(
         &self,
         reason: FetchReason,
@@ -170,6 +171,7 @@ impl ReadThrough {
     ) -> Result<UserRead, ReadError> {
         let began = Instant::now();
         let timeout = self.source.origin().timeout;
+        let timeout = self.redis.deadline().clamp_since(began, timeout);
         let deadline = began + timeout;
         let mut backoff = Backoff::new();
         let mut shared = Shared::at_arrival(reason, &lookup);

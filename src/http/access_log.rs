@@ -19,7 +19,7 @@ use sha1::Sha1;
 
 use crate::platform::telemetry::{Timings, log};
 use crate::types::digest::hex;
-use crate::types::user_id::UserId;
+use crate::types::user_id::{UserId, UserIds};
 
 /// The longest method that a line repeats, in characters: longer than any that is registered.
 const MAX_METHOD: usize = 32;
@@ -37,6 +37,8 @@ pub struct AccessLog<'a> {
     pub(super) key: Option<&'a str>,
     /// The route, with its parameters in braces; `None` where there is no such route.
     pub(super) route: Option<&'static str>,
+    /// What names users.
+    pub(super) user_ids: UserIds,
     /// `{user_id}` of the path, where the route has it.
     pub(super) user_in_path: Option<&'a str>,
 }
@@ -47,6 +49,7 @@ impl AccessLog<'_> {
         requests: false,
         key: None,
         route: None,
+        user_ids: UserIds::Integer,
         user_in_path: None,
     };
 
@@ -54,8 +57,8 @@ impl AccessLog<'_> {
     pub(super) fn user(&self, uri: &Uri) -> Option<String> {
         let key = self.key?;
         self.route?;
-        let user = user_of(self.user_in_path, uri)?;
-        hash(key, &user.to_string())
+        let user = user_of(self.user_ids, self.user_in_path, uri)?;
+        hash(key, user.as_str())
     }
 }
 
@@ -168,13 +171,13 @@ fn shown_method(method: &str) -> &str {
 }
 
 /// The user that a request is about, as its path or its query says.
-fn user_of(in_path: Option<&str>, uri: &Uri) -> Option<UserId> {
+fn user_of(user_ids: UserIds, in_path: Option<&str>, uri: &Uri) -> Option<UserId> {
     if let Some(user) = in_path {
-        return UserId::parse(&percent_decode_str(user).decode_utf8_lossy());
+        return user_ids.read(&percent_decode_str(user).decode_utf8_lossy());
     }
     let mut parameters = form_urlencoded::parse(uri.query()?.as_bytes());
     let (_, user) = parameters.find(|(name, _)| name == "user_id")?;
-    UserId::parse(&user)
+    user_ids.read(&user)
 }
 
 /// The first 64 bits of HMAC-SHA-1 (RFC 2104), in hexadecimal.
@@ -200,7 +203,7 @@ mod tests {
     #[test]
     fn a_user_is_in_the_path_or_in_the_query() {
         let user = |in_path, uri: &'static str| {
-            user_of(in_path, &Uri::from_static(uri)).map(|user| user.to_string())
+            user_of(UserIds::Integer, in_path, &Uri::from_static(uri)).map(|user| user.to_string())
         };
         let lock = "/api/v1/users/-7/lock";
         assert_eq!(user(Some("-7"), lock).as_deref(), Some("-7"));

@@ -57,6 +57,11 @@ impl RequestHead {
         routes::normalized(self.path())
     }
 
+    /// When the request began.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// The id.
     pub fn id(&self) -> &RequestId {
         &self.id

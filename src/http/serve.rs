@@ -24,6 +24,7 @@ pub(crate) async fn serve(request: wasi::Request) -> Response {
     let (route, path) = routes::find(&normalized).unzip();
     let path = path.unwrap_or_default();
     let context = RequestContext::new(
+        head.began(),
         instance,
         Telemetry {
             request_id: head.id().clone(),
@@ -37,6 +38,7 @@ pub(crate) async fn serve(request: wasi::Request) -> Response {
         requests: config.log_requests,
         key: config.log_key.as_deref(),
         route: route.map(|route| route.template),
+        user_ids: config.user_ids,
         user_in_path: path.user_id.as_deref(),
     };
     head.finish(result, context.timings(), log, Some(span))

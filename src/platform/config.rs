@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::types::ttl::{MAX_TTL_MS, MAX_WAIT_MS, MIN_TTL_MS, Ttl};
+use crate::types::user_id::UserIds;
 use reader::Reader;
 pub use variables::VARIABLES;
 pub(crate) use variables::Variables;
@@ -28,6 +29,8 @@ pub struct Config {
     pub redis_timeout: Duration,
     /// Put before every key.
     pub key_prefix: String,
+    /// What names users.
+    pub user_ids: UserIds,
     /// How long an action waits for its lock where the request does not say.
     pub lock_timeout: Duration,
     /// How long a lock lives without renewal where the request does not say.
@@ -38,6 +41,8 @@ pub struct Config {
     pub cache_expire: Ttl,
     /// The greatest request body, in bytes; also the greatest answer of the origin.
     pub max_body_bytes: usize,
+    /// How long a request may take, if there is a limit: more than two calls to Redis.
+    pub request_limit: Option<Duration>,
     /// How long the answer to an idempotent request is kept.
     pub idempotency_expire: Ttl,
     /// What callers must present as bearer token, if anything.
@@ -105,14 +110,17 @@ impl Config {
     ) -> Result<Self, Vec<Fault>> {
         let mut reader = Reader::new(lookup);
         let tokens = reader.tokens();
+        let redis_timeout = reader.seconds("redis_timeout", 10, 60_000);
         let config = Self {
             redis_address: reader.redis_address(),
-            redis_timeout: reader.seconds("redis_timeout", 10, 60_000),
+            redis_timeout,
             key_prefix: reader.key_prefix(),
+            user_ids: reader.user_ids(),
             lock_timeout: reader.seconds("lock_timeout", 0, MAX_WAIT_MS),
             lock_expire: reader.ttl("lock_expire"),
             max_hold: reader.seconds("max_hold", MIN_TTL_MS, MAX_TTL_MS),
             cache_expire: reader.ttl("cache_expire"),
+            request_limit: reader.request_limit(redis_timeout),
             max_body_bytes: reader.integer("max_body_bytes", 1, 64 << 20) as usize,
             idempotency_expire: reader.ttl("idempotency_expire"),
             api_token: tokens.api,
@@ -140,11 +148,13 @@ mod tests {
             "redis_db" => "0",
             "redis_tls" | "log_requests" | "require_token" => "false",
             "redis_timeout" => "1",
+            "user_ids" => "integer",
             "lock_timeout" => "5",
             "lock_expire" => "10",
             "max_hold" => "60",
             "cache_expire" => "3600",
             "max_body_bytes" => "1048576",
+            "request_limit" => "0",
             "idempotency_expire" => "86400",
             "origin" => NO_ORIGIN,
             "origin_action_path" => "/users/{user_id}/{action}",
@@ -209,11 +219,17 @@ mod tests {
             ("redis_tls", "yes"),
             ("redis_timeout", "0"),
             ("key_prefix", "a{b"),
+            ("user_ids", "email"),
+            ("user_ids", ""),
+            ("user_ids", "UUID"),
             ("lock_timeout", "61"),
             ("lock_expire", "0"),
             ("max_hold", "soon"),
             ("cache_expire", "2592001"),
             ("max_body_bytes", "0"),
+            ("request_limit", "2.999"),
+            ("request_limit", "3600.001"),
+            ("request_limit", "-1"),
             ("api_token", "se cret"),
             ("api_token", "fifteen-letters"),
             ("require_token", "yes"),

@@ -17,6 +17,7 @@ use http_body_util::Full;
 use serde_json::value::RawValue;
 
 use crate::platform::config::Origin;
+use crate::platform::request_deadline::RequestDeadline;
 use crate::platform::telemetry::{Span, continued_trace};
 use crate::types::header_names::{FENCING_TOKEN, IDEMPOTENCY_KEY, X_REQUEST_ID, X_USER_ID};
 use crate::types::request_id::RequestId;
@@ -35,6 +36,8 @@ pub(crate) struct Caller<'a> {
     /// Its headers, of which those of its trace are passed on, and with an action its
     /// `Idempotency-Key`.
     pub(crate) headers: &'a HeaderMap,
+    /// When it has to be over: `origin_timeout` is cut to what is left.
+    pub(crate) deadline: RequestDeadline,
 }
 
 /// The origin as the source of users, asked in the name of one request.
@@ -43,23 +46,26 @@ pub(crate) struct UserSource {
     origin: Arc<Origin>,
     request_id: RequestId,
     headers: HeaderMap,
+    deadline: RequestDeadline,
     /// The longest answer, in bytes.
     limit: usize,
 }
 
 impl UserSource {
-    /// The origin for the request with this id and these headers. Its answers may have at most
-    /// `limit` bytes.
+    /// The origin for the request with this id and these headers, which has to be over by
+    /// `deadline`. Its answers may have at most `limit` bytes.
     pub(crate) fn new(
         origin: Arc<Origin>,
         request_id: RequestId,
         headers: HeaderMap,
+        deadline: RequestDeadline,
         limit: usize,
     ) -> Self {
         Self {
             origin,
             request_id,
             headers,
+            deadline,
             limit,
         }
     }
@@ -74,6 +80,7 @@ impl UserSource {
         let caller = Caller {
             request_id: &self.request_id,
             headers: &span.headers(&self.headers),
+            deadline: self.deadline,
         };
         fetch(&self.origin, user, caller, self.limit).await
     }
@@ -117,7 +124,8 @@ pub(crate) async fn forward(
     }
     headers.insert(header::CONTENT_LENGTH, length);
     headers.insert(FENCING_TOKEN, HeaderValue::from(fencing_token));
-    exchange(&request, origin.timeout, limit).await?.json()
+    let timeout = caller.deadline.clamp(origin.timeout);
+    exchange(&request, timeout, limit).await?.json()
 }
 
 /// GETs a user's JSON from the origin. The answer may have at most `limit` bytes.
@@ -138,7 +146,8 @@ async fn fetch(
     let uri = uri(origin, &origin.user_path, user).parse();
     *request.uri_mut() = uri.map_err(Failure::unsendable)?;
     describe(request.headers_mut(), user, caller)?;
-    let answer = exchange(&request, origin.timeout, limit).await?;
+    let timeout = caller.deadline.clamp(origin.timeout);
+    let answer = exchange(&request, timeout, limit).await?;
     answer.checked()
 }
 

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
+use crate::platform::request_deadline::RequestDeadline;
 use crate::platform::time_limit::within_since;
 pub use error::{Code, RedisError, RedisErrorKind};
 pub use link::Link;
@@ -44,6 +45,7 @@ const MOST_REDIRECTIONS: usize = 3;
 pub struct Redis {
     link: Arc<Link>,
     timeout: Duration,
+    deadline: RequestDeadline,
     spent_us: Arc<AtomicU64>,
 }
 
@@ -53,8 +55,27 @@ impl Redis {
         Self {
             link,
             timeout,
+            deadline: RequestDeadline::NONE,
             spent_us: Arc::default(),
         }
+    }
+
+    /// This handle for a request that has to be over by then: no call outlasts it, and
+    /// [`Redis::deadline`] tells those who wait.
+    #[must_use]
+    pub fn ending_by(self, deadline: RequestDeadline) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// This handle for work that may outlast the request.
+    #[must_use]
+    pub(crate) fn in_background(self) -> Self {
+        self.ending_by(RequestDeadline::NONE)
+    }
+
+    /// When the request of this handle has to be over.
+    pub fn deadline(&self) -> RequestDeadline {
+        self.deadline
     }
 
     /// How long every call may take.
@@ -148,7 +169,11 @@ impl Redis {
         sent: &Sent,
         call: impl Future<Output = Result<Vec<RedisResult>, RedisError>>,
     ) -> Result<(Vec<RedisResult>, Instant), RedisError> {
-        let outcome = within_since(began, self.timeout, call).await;
+        let limit = self.deadline.clamp_call(began, self.timeout);
+        if limit.is_zero() {
+            return Err(RedisError::timed_out(limit, false));
+        }
+        let outcome = within_since(began, limit, call).await;
         let ended = Instant::now();
         let spent = ended.saturating_duration_since(began).as_micros() as u64;
         self.spent_us.fetch_add(spent, Ordering::Relaxed);
@@ -160,7 +185,7 @@ impl Redis {
                 node.discard(connection);
                 self.link.forget(node);
             }
-            Err(RedisError::timed_out(self.timeout, last.is_some()))
+            Err(RedisError::timed_out(limit, last.is_some()))
         });
         Ok((outcome?, ended))
     }

@@ -4,8 +4,8 @@
 //! of, so that both exclude each other on one Redis. Every other key of that user carries the
 //! lock's key as its hash tag
 //! (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags>), so
-//! that one script may touch all of them in one slot of a Redis Cluster. No name can hold a brace,
-//! so no two of these keys collide.
+//! that one script may touch all of them in one slot of a Redis Cluster. No name can hold a brace
+//! and no user id a colon, so no two of these keys collide.
 //!
 //! | key | holds |
 //! |---|---|
@@ -202,7 +202,9 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::user_id::UserIds;
     use proptest::prelude::*;
+    use std::collections::HashMap;
 
     #[test]
     fn keys_are_those_of_the_design() {
@@ -226,23 +228,90 @@ mod tests {
         );
     }
 
-    proptest! {
-        #[test]
-        fn different_locks_never_share_a_key(
-            (a, b) in (any::<i64>(), any::<i64>()),
-            (x, y) in ("[A-Za-z0-9._~:-]{1,12}", "[A-Za-z0-9._~:-]{1,12}"),
-        ) {
-            let keys = Keys::new("");
-            let (Some(x), Some(y)) = (Name::parse(&x), Name::parse(&y)) else { return Ok(()) };
-            let (a, b) = (UserId::new(a), UserId::new(b));
+    /// Every key of one user and one name, each with the role that it has.
+    fn keys_of(keys: &Keys, user: UserId, name: &Name, id: &str) -> Vec<(String, String)> {
+        let locks = [
+            ("user", keys.user_lock(user)),
+            ("named", keys.named_lock(user, name)),
+            ("compute", keys.compute_lock(user, name)),
+            ("read", keys.read_lock(user)),
+        ];
+        let of_locks = locks.into_iter().flat_map(|(role, lock)| {
+            // The role says whose the key is: that of the user, or of one name.
+            let owner = match role {
+                "named" | "compute" => format!("{role} {name}"),
+                role => role.to_owned(),
+            };
             let all = [
-                keys.user_lock(a), keys.user_lock(b), keys.named_lock(a, &x), keys.named_lock(b, &y),
+                ("lock", lock.lock().to_owned()),
+                ("fence", lock.fence().to_owned()),
+                ("queue", lock.queue().to_owned()),
+                ("seen", lock.seen().to_owned()),
+                ("cancelled", lock.cancelled(id)),
+                ("wake", lock.wake(id)),
+                ("ended", lock.ended(id)),
             ];
-            let owners = [(a, None), (b, None), (a, Some(&x)), (b, Some(&y))];
-            for i in 0..4 {
-                for j in 0..4 {
-                    prop_assert_eq!(all[i] == all[j], owners[i] == owners[j]);
-                    prop_assert!(all[i].lock() != all[j].fence());
+            all.map(|(part, key)| (format!("{owner} {part}"), key))
+        });
+        let others = [
+            (format!("cache {name}"), keys.cache(user, name)),
+            ("staged".to_owned(), keys.staged(user, id)),
+            ("idem".to_owned(), keys.idempotent(user, id)),
+            ("reading".to_owned(), keys.read_through(user)),
+            ("outcome".to_owned(), keys.read_outcome(user)),
+        ];
+        of_locks.chain(others).collect()
+    }
+
+    /// A text that is a user of the kind or is refused: anything, and what comes near to a key.
+    fn user_text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<i64>().prop_map(|id| id.to_string()),
+            (-3i64..3).prop_map(|id| id.to_string()),
+            any::<u128>().prop_map(|bits| UserId::uuid(bits).to_string()),
+            any::<u128>().prop_map(|bits| UserId::uuid(bits).to_string().to_uppercase()),
+            "[a-c._~-]{1,3}",
+            "[A-Za-z0-9._~-]{1,64}",
+            "(user|lock|cache|fence|origin|[ab.]|:){1,5}",
+            "\\PC{0,10}",
+        ]
+    }
+
+    fn name() -> impl Strategy<Value = Name> {
+        let text = prop_oneof![
+            "(lock|fence|cache|origin|compute|user|[ab]|:){1,5}",
+            "[A-Za-z0-9._~:-]{1,12}"
+        ];
+        text.prop_filter_map("not a name", |text| Name::parse(&text))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn no_two_users_share_a_key_and_none_is_anothers_named_lock(
+            prefix in prop_oneof!["", "(user|lock|[ab]|:){1,5}", "[!-z|~]{0,20}"],
+            kind in prop::sample::select(UserIds::ALL.to_vec()),
+            (a, b) in (user_text(), user_text()),
+            (x, y) in (name(), name()),
+            id in "[0-9a-f]{8}",
+        ) {
+            let keys = Keys::new(prefix);
+            let (Some(a), Some(b)) = (kind.read(&a), kind.read(&b)) else { return Ok(()) };
+            let mut owners = HashMap::new();
+            let parts = [keys.probe_lock().lock().to_owned(), keys.probe_result()];
+            let probe = parts.map(|key| ("probe".to_owned(), key));
+            let mut all = vec![(None, probe.to_vec())];
+            for user in [a, b] {
+                for name in [&x, &y] {
+                    all.push((Some(user), keys_of(&keys, user, name, &id)));
+                }
+            }
+            for (user, of_user) in all {
+                for (role, key) in of_user {
+                    let owner = (user, role);
+                    let before = owners.insert(key.clone(), owner.clone());
+                    let is_one = before.as_ref().is_none_or(|before| *before == owner);
+                    prop_assert!(is_one, "{key}: {before:?} and {owner:?}");
                 }
             }
         }

@@ -55,6 +55,7 @@ impl Launch {
         command
             .arg("--state-dir")
             .arg(self.folder.path().join("state"))
+            .args(runner::more_flags(&self.arguments))
             .args(&self.arguments)
             .current_dir(self.folder.path());
         for (name, value) in &self.environment {

@@ -26,6 +26,15 @@ pub fn refusal(arguments: &[&str]) -> String {
     process.output().text()
 }
 
+/// The flags in EDGELATCH_HOST_FLAGS, each with its value: `--max-instance-reuse-count 1`. A flag
+/// that a test sets itself is left out.
+pub(crate) fn more_flags(own: &[String]) -> Vec<String> {
+    let all = std::env::var("EDGELATCH_HOST_FLAGS").unwrap_or_default();
+    let words: Vec<_> = all.split_whitespace().map(str::to_owned).collect();
+    let flags = words.chunks(2).filter(|flag| !own.contains(&flag[0]));
+    flags.flatten().cloned().collect()
+}
+
 /// Whether the tests run on Spin instead of this project's host.
 pub fn on_spin() -> bool {
     std::env::var("EDGELATCH_RUNNER").is_ok_and(|runner| runner == "spin")

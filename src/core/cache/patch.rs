@@ -26,7 +26,7 @@ pub(crate) enum PatchError {
     NotJson,
     /// The merged entry would be longer than allowed.
     TooLarge,
-    /// Others kept writing in between.
+    /// Others kept writing in between, at every try or for as long as the request may take.
     Contended,
     /// The conditions did not hold.
     PreconditionFailed,
@@ -83,7 +83,12 @@ impl JsonCache {
             match self.set(user, name, json, expiry, &unchanged).await {
                 Ok(written) => return Ok((merged.into(), written.etag)),
                 Err(CacheError::PreconditionFailed) => {
-                    spin_sdk::time::sleep(backoff.next_pause(random::bits64())).await;
+                    let pause = backoff.next_pause(random::bits64());
+                    let left = self.redis.deadline().clamp(pause);
+                    if left < pause {
+                        break;
+                    }
+                    spin_sdk::time::sleep(pause).await;
                 }
                 Err(error) => return Err(error.into()),
             }

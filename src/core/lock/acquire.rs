@@ -101,7 +101,7 @@ pub(super) struct LastAttempt {
 }
 
 /// Tries until nobody else holds the lock or a result exists, or until `timeout` has passed since
-/// `began`, which is now.
+/// `began`, which is now. A wait that would outlast the request is that much shorter.
 pub(super) async fn acquire(
     owned: &OwnedLock,
     began: Instant,
@@ -109,6 +109,7 @@ pub(super) async fn acquire(
     result: Option<&str>,
 ) -> Result<LastAttempt, LockError> {
     let mut sent = began;
+    let timeout = owned.redis.deadline().clamp_since(began, timeout);
     let deadline = began + timeout;
     let call = random::hex128();
     let mut listener: Option<Listener> = None;

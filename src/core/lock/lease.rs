@@ -46,7 +46,8 @@ pub struct Lease {
     /// Up to when the lock is surely ours: counted from before the last call that set its expiry
     /// was sent.
     valid_until: Instant,
-    /// When `max_hold` is used up; with a longer time to live, when that is.
+    /// When `max_hold` is used up; with a longer time to live, when that is. No later than the end
+    /// of the request.
     hold_until: Instant,
     renewable: bool,
     /// Nothing is left to be given back.
@@ -62,13 +63,15 @@ impl Lease {
         max_hold: Duration,
     ) -> Self {
         let ttl = owned.ttl.as_duration();
+        let hold_until = times.sent + max_hold.max(ttl);
+        let hold_until = owned.redis.deadline().clamp_work(hold_until);
         Self {
             owned,
             fencing_token,
             began: times.began,
             acquired_at: times.answered,
             valid_until: times.sent + ttl,
-            hold_until: times.sent + max_hold.max(ttl),
+            hold_until,
             renewable: ttl <= max_hold,
             settled: false,
         }

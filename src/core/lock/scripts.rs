@@ -288,7 +288,8 @@ impl OwnedLock {
     /// Cancels an acquisition in the background: see [`OwnedLock::cancel`]. The task outlives the
     /// request's answer and tries again until Redis answers. Nobody learns whether it succeeds: the
     /// lock's expiry is the backstop.
-    pub(super) fn cancel_later(self, call: String) {
+    pub(super) fn cancel_later(mut self, call: String) {
+        self.redis = self.redis.in_background();
         wit_bindgen::spawn(async move {
             until_done(self.cleanup_limit(), async || {
                 self.cancel(&call).await.is_ok()
@@ -299,7 +300,8 @@ impl OwnedLock {
 
     /// Gives the lock back in the background, as [`OwnedLock::cancel_later`] does. The holder's
     /// work may go on.
-    pub(super) fn release_later(self) {
+    pub(super) fn release_later(mut self) {
+        self.redis = self.redis.in_background();
         wit_bindgen::spawn(async move {
             until_done(self.cleanup_limit(), async || {
                 self.release(HoldersWork::MayGoOn).await.is_ok()

@@ -106,7 +106,8 @@ impl Call {
         request: Request,
     ) -> Result<Self, Problem> {
         let (context, headers) = (request.context, request.headers);
-        let user = query.required("user_id", query::user_id);
+        let user_ids = context.instance.config.user_ids;
+        let user = query.required("user_id", query::user_id(user_ids));
         let expire = query.optional("expire", query::expire);
         let user = query.finish(user)?;
         let config = &context.instance.config;
@@ -143,6 +144,7 @@ impl Call {
                 fencing_token,
                 request_id: &self.context.telemetry.request_id,
                 headers: &span.headers(&self.headers),
+                deadline: self.context.redis.deadline(),
                 config: &instance.config,
             };
             action::run(action).await

@@ -147,7 +147,8 @@ fn target(query: &mut Query, request: &Request) -> (Option<(UserId, Name)>, Cond
         Conditions::NONE
     });
     let path = &request.path;
-    let user = query.path("user_id", path.user_id.as_deref(), query::user_id);
+    let user_ids = request.context.instance.config.user_ids;
+    let user = query.path("user_id", path.user_id.as_deref(), query::user_id(user_ids));
     let name = query.path("key", path.name.as_deref(), query::name);
     (user.zip(name), conditions)
 }

@@ -150,9 +150,9 @@ pub(crate) async fn inspect(request: Request) -> Result<Answer, Problem> {
 
 /// `users/{user_id}/lock` or `users/{user_id}/locks/{name}`.
 fn lock_key(query: &mut Query, request: &Request) -> Option<LockKey> {
-    let keys = &request.context.instance.keys;
-    let path = &request.path;
-    let user = query.path("user_id", path.user_id.as_deref(), query::user_id);
+    let (instance, path) = (&request.context.instance, &request.path);
+    let (keys, user_ids) = (&instance.keys, instance.config.user_ids);
+    let user = query.path("user_id", path.user_id.as_deref(), query::user_id(user_ids));
     match &path.name {
         None => user.map(|user| keys.user_lock(user)),
         Some(name) => {

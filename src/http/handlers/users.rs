@@ -21,7 +21,9 @@ pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
         query.also(faults);
         Conditions::NONE
     });
-    let user = query.path("user_id", request.path.user_id.as_deref(), query::user_id);
+    let user_ids = request.context.instance.config.user_ids;
+    let user = request.path.user_id.as_deref();
+    let user = query.path("user_id", user, query::user_id(user_ids));
     let user = query.finish(user)?;
     let (context, headers) = (request.context, request.headers);
     let config = &context.instance.config;
@@ -29,11 +31,12 @@ pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
     let (passthrough, origin_timeout) = (origin.passthrough, origin.timeout);
     let asked = CacheControl::of(&headers);
     let id = context.telemetry.request_id.clone();
+    let deadline = context.redis.deadline();
     let reading = ReadThrough {
+        source: UserSource::new(origin, id, headers, deadline, config.max_body_bytes),
         redis: context.redis.clone(),
         keys: context.instance.keys.clone(),
         telemetry: context.telemetry.clone(),
-        source: UserSource::new(origin, id, headers, config.max_body_bytes),
         user,
         expire,
         cache_expire: config.cache_expire,

@@ -25,6 +25,7 @@ use crate::platform::redis::RedisError;
 use crate::types::json;
 use crate::types::name::LAST_ACTION;
 use crate::types::ttl::MAX_WAIT_MS;
+use crate::types::user_id::UserIds;
 
 /// An operation with its path and method.
 pub(super) type Described = (String, HttpMethod, Operation);
@@ -295,10 +296,11 @@ fn invalid_request(parameters: &[&str]) -> Problem {
         query.optional("refresh", query::refresh);
     }
     // In the order in which the handlers ask: faults are listed in it.
-    let asked = in_query.then(|| query.required("user_id", query::user_id));
+    let read = || query::user_id(UserIds::Integer);
+    let asked = in_query.then(|| query.required("user_id", read()));
     if has("Expire") {
         query.optional("expire", query::expire);
     }
-    let user = asked.unwrap_or_else(|| query.path("user_id", Some("007"), query::user_id));
+    let user = asked.unwrap_or_else(|| query.path("user_id", Some("007"), read()));
     query.finish(user).err().unwrap_or_else(Problem::not_found)
 }

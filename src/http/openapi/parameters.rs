@@ -99,7 +99,9 @@ fn in_headers() -> Vec<(&'static str, ParameterBuilder)> {
 }
 
 const SOME_TAGS: &str = r#""a96faf705af16834e6c632b61e964e1f", "4b2212e31ac97fd4575a0b1c44d8843f""#;
-const USER: &str = "The user: an integer, written canonically (`7`, not `007`)";
+const USER: &str = "The user: an integer, written canonically (`7`, not `007`). Where the variable `user_ids` is `uuid`, a UUID in its usual \
+    form, in either case, instead; where it is `name`, 1 to 64 of `A-Z a-z 0-9 . _ ~ -`, but not `.`, `..`, `perform-action` or \
+    `attempt-action`";
 const ACTION_TIMEOUT: &str =
     "How long to wait for the lock, in seconds; `lock_timeout` (5) by default";
 const COMPUTE: &str = "Where the entry is absent, one caller gets a `Compute-Token` to compute it, and the others wait: how many seconds \

@@ -1,6 +1,7 @@
 //! What belongs to one request and to nothing else.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::instance::Instance;
 use crate::platform::redis::Redis;
@@ -18,10 +19,10 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    /// The context of a request whose own span has begun.
-    pub(crate) fn new(instance: Arc<Instance>, telemetry: Telemetry) -> Self {
+    /// The context of a request that began at `began` and whose own span has begun.
+    pub(crate) fn new(began: Instant, instance: Arc<Instance>, telemetry: Telemetry) -> Self {
         Self {
-            redis: instance.redis(),
+            redis: instance.redis(began),
             instance,
             telemetry,
         }

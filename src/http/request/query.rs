@@ -17,7 +17,7 @@ use crate::http::problem::{InputFault, Problem};
 use crate::types::name::Name;
 use crate::types::seconds::{SecondsError, display_seconds, parse_seconds};
 use crate::types::ttl::{MAX_TTL_MS, MAX_WAIT_MS, MIN_TTL_MS, Ttl};
-use crate::types::user_id::UserId;
+use crate::types::user_id::{UserId, UserIds};
 
 /// What is wrong with a value: a message for a person and a type for a program.
 pub(crate) type ValueFault = (String, &'static str);
@@ -179,19 +179,33 @@ fn shown(name: &str) -> String {
     }
 }
 
-/// Reads a user id.
+/// A reader of user ids of this kind.
 ///
-/// # Errors
-/// Where it is not a decimal integer that fits i64, written canonically.
-pub(crate) fn user_id(text: &str) -> Result<UserId, ValueFault> {
-    UserId::parse(text).ok_or_else(|| {
-        let msg = format!(
-            "Input should be a valid integer from {} to {}, without plus sign, leading zeros or spaces",
-            i64::MIN,
-            i64::MAX
-        );
-        (msg, "int_parsing")
-    })
+/// It fails where a text is none.
+pub(crate) fn user_id(user_ids: UserIds) -> impl FnOnce(&str) -> Result<UserId, ValueFault> {
+    move |text| user_ids.read(text).ok_or_else(|| no_user(user_ids))
+}
+
+fn no_user(user_ids: UserIds) -> ValueFault {
+    match user_ids {
+        UserIds::Integer => {
+            let msg = format!(
+                "Input should be a valid integer from {} to {}, without plus sign, leading zeros or spaces",
+                i64::MIN,
+                i64::MAX
+            );
+            (msg, "int_parsing")
+        }
+        UserIds::Uuid => {
+            let msg = "Input should be a valid UUID, as in 0190a5b8-7c3d-7e4f-8a9b-0c1d2e3f4a5b";
+            (msg.to_owned(), "uuid_parsing")
+        }
+        UserIds::Name => {
+            let msg = "Input should be 1 to 64 of A-Z a-z 0-9 . _ ~ - and not `.`, `..`, \
+                `perform-action` or `attempt-action`";
+            (msg.to_owned(), "string_pattern_mismatch")
+        }
+    }
 }
 
 /// Reads the name of a lock or of a cache entry.
@@ -271,7 +285,7 @@ mod tests {
             return vec![("uri".to_owned(), "bad")];
         };
         let mut reader = Query::new(&uri);
-        let user = reader.required("user_id", user_id);
+        let user = reader.required("user_id", user_id(UserIds::Integer));
         reader.optional("timeout", timeout);
         reader.optional("expire", expire);
         let problem = reader.finish(user).err();

@@ -6,8 +6,10 @@ use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Fault, NO_ORIGIN, Origin};
+use crate::platform::request_deadline::{SPARE, kept_free};
 use crate::types::seconds::{display_seconds, parse_seconds};
 use crate::types::ttl::{MAX_TTL_MS, MIN_TTL_MS, Ttl};
+use crate::types::user_id::UserIds;
 
 const PREFIX: &str = "at most 64 visible ASCII characters without `{` and `}`";
 const HOST: &str = "a host name, an IPv4 address or an IPv6 address in brackets";
@@ -17,6 +19,9 @@ const ORIGIN: &str = "`http://host[:port]` or `https://host[:port]` without a pa
 
 const TOKEN: &str = "16 to 1024 visible ASCII characters, or empty for none";
 const LOG_KEY: &str = "at most 1024 visible ASCII characters, or empty for no users in the log";
+
+/// The longest `request_limit`, in milliseconds.
+const LONGEST_REQUEST_MS: u64 = 3_600_000;
 
 /// What callers present. `None` where the variable is empty.
 pub(super) struct Tokens {
@@ -54,6 +59,14 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
 
     pub(super) fn key_prefix(&mut self) -> String {
         self.checked("key_prefix", PREFIX, is_prefix)
+    }
+
+    pub(super) fn user_ids(&mut self) -> UserIds {
+        let text = self.text("user_ids");
+        UserIds::named(&text).unwrap_or_else(|| {
+            self.refuse("user_ids", "`integer`, `uuid` or `name`");
+            UserIds::default()
+        })
     }
 
     fn text(&mut self, variable: &'static str) -> String {
@@ -97,6 +110,29 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
             self.refuse(variable, format!("seconds from {min} to {max}"));
             Duration::from_millis(max_ms)
         })
+    }
+
+    /// `None` where it is 0. Else waits, which end two calls to Redis before it, have 0.5 s at
+    /// least.
+    pub(super) fn request_limit(&mut self, redis_timeout: Duration) -> Option<Duration> {
+        let text = self.text("request_limit");
+        let least = kept_free(redis_timeout) + SPARE;
+        let limit = parse_seconds(&text, 0, LONGEST_REQUEST_MS);
+        match limit
+            .ok()
+            .filter(|limit| limit.is_zero() || *limit >= least)
+        {
+            Some(limit) => (!limit.is_zero()).then_some(limit),
+            None => {
+                let least = display_seconds(least.as_millis() as u64);
+                let most = display_seconds(LONGEST_REQUEST_MS);
+                let accepts = format!(
+                    "0 for none, or seconds from {least}, twice `redis_timeout` and 1, to {most}"
+                );
+                self.refuse("request_limit", accepts);
+                None
+            }
+        }
     }
 
     pub(super) fn ttl(&mut self, variable: &'static str) -> Ttl {

@@ -75,7 +75,8 @@ impl Answer {
     }
 }
 
-/// Sends the request and reads the whole answer, of at most `max` bytes, within `limit`.
+/// Sends the request and reads the whole answer, of at most `max` bytes, within `limit`. With a
+/// `limit` of zero nothing is sent.
 ///
 /// Sent again, after growing pauses, where there was no connection to send it over. A GET is also
 /// sent again, once, where the connection was closed before any answer: the origin may have closed
@@ -88,6 +89,9 @@ pub(super) async fn exchange(
     limit: Duration,
     max: usize,
 ) -> Result<Answer, Failure> {
+    if limit.is_zero() {
+        return Err(Failure::no_time_left());
+    }
     let began = Instant::now();
     let exchange = async {
         let response = connected(request, began + limit).await?;

@@ -92,6 +92,12 @@ impl Failure {
         Self::new(FailureKind::TimedOut, detail)
     }
 
+    /// The request for which it would be asked has no time left.
+    pub(super) fn no_time_left() -> Self {
+        let detail = "There was no time left to ask the origin";
+        Self::new(FailureKind::TimedOut, detail).unseen(true)
+    }
+
     pub(super) fn unusable(detail: impl Into<String>) -> Self {
         Self::new(FailureKind::Unusable, detail)
     }
@@ -146,9 +152,12 @@ impl Failure {
         }
     }
 
-    /// Whether it may be due to the headers of this one caller (RFC 6585, section 5).
+    /// Whether it may be due to the headers of this one caller (RFC 6585, section 5), or is due to
+    /// how late it came.
     pub(crate) fn is_callers_own(&self) -> bool {
-        self.status() == Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16())
+        let came_late = self.kind == FailureKind::TimedOut && self.is_unseen;
+        let too_large = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        came_late || self.status() == Some(too_large.as_u16())
     }
 
     /// Whether the origin knows no such user.

@@ -29,4 +29,6 @@ mod origin;
 mod read_through;
 mod readme;
 mod redis_faults;
+mod request_limit;
 mod spans;
+mod user_ids;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use edgelatch_tests::{App, root};
 
 /// The defaults that the service promises.
-const DEFAULTS: [(&str, &str); 29] = [
+const DEFAULTS: [(&str, &str); 31] = [
     ("redis_host", "127.0.0.1"),
     ("redis_port", "6379"),
     ("redis_user", ""),
@@ -14,11 +14,13 @@ const DEFAULTS: [(&str, &str); 29] = [
     ("redis_tls", "false"),
     ("redis_timeout", "1"),
     ("key_prefix", ""),
+    ("user_ids", "integer"),
     ("lock_timeout", "5"),
     ("lock_expire", "10"),
     ("max_hold", "60"),
     ("cache_expire", "3600"),
     ("max_body_bytes", "1048576"),
+    ("request_limit", "0"),
     ("idempotency_expire", "86400"),
     ("api_token", ""),
     ("api_token_previous", ""),

@@ -4,7 +4,7 @@
 use edgelatch_tests::{App, until};
 
 /// Each variable, and values that it does not accept. They are told from anything else in a log.
-const BAD: [(&str, &[&str]); 28] = [
+const BAD: [(&str, &[&str]); 30] = [
     (
         "redis_host",
         &["zq/zq", "", "zq zq", "zq@zq", "[zq]", "zq:1"],
@@ -20,6 +20,7 @@ const BAD: [(&str, &[&str]); 28] = [
         &["zq", "", "0", "0.0099", "60.7731", "-7731", "7731e1"],
     ),
     ("key_prefix", &["zq{zq", "zq}", "zq zq", "zäq", LONG_PREFIX]),
+    ("user_ids", &["zq-email", "", "UUID", "Integer"]),
     ("lock_timeout", &["zq", "", "-7731", "60.7731", "7731s"]),
     ("lock_expire", &["zq", "", "0", "0.00077", "2597731"]),
     ("max_hold", &["zq", "", "0", "2597731"]),
@@ -28,6 +29,7 @@ const BAD: [(&str, &[&str]); 28] = [
         "max_body_bytes",
         &["zq", "", "0", "67108877", "7731.5", "1MiBzq"],
     ),
+    ("request_limit", &["zq", "", "-7731", "0.7731", "3607731"]),
     ("idempotency_expire", &["zq", "", "0", "2597731"]),
     ("api_token", &["zq zq", "zäq", "zq\u{7f}", "zq-fourteen-ch"]),
     ("api_token_previous", &["zq zq", "zq-short"]),
