@@ -101,8 +101,9 @@ fn describe(lock: &Value) -> String {
             ),
         }
     }
-    if let Some(waiting) = lock["waiting"].as_u64() {
-        line("waiting", &waiting);
+    match lock["waiting"].as_u64() {
+        Some(waiting) if waiting > 0 => line("waiting", &waiting),
+        _ => {}
     }
     text
 }
@@ -127,7 +128,8 @@ mod tests {
              fencing token: 17\n\
              waiting:       2\n"
         );
-        assert_eq!(describe(&json!({"held": false})), "state:         free\n");
+        let free = describe(&json!({"held": false, "waiting": 0}));
+        assert_eq!(free, "state:         free\n");
         let foreign = describe(&json!({"held": true, "fencing_token": null, "expires_in": null}));
         assert!(
             foreign.contains("never") && foreign.contains("none"),

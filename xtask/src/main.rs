@@ -118,6 +118,8 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
     interface::check()?;
     interface::check_spans(&build::component_with_spans()?)?;
     build::host()?;
+    // The tests of the documents run it as they are shown.
+    build::program("edgelatch")?;
     step::say("running all tests");
     let mut cargo = build::cargo();
     cargo
