@@ -13,7 +13,6 @@ mod dist;
 mod install;
 mod interface;
 mod judge;
-mod lock;
 mod manifest;
 mod python;
 mod redis;
@@ -80,30 +79,12 @@ enum Command {
     Build,
     /// Build everything that is deployed into target/dist, byte for byte reproducible
     Dist(dist::Dist),
-    // Documented where its arguments are. A comment here would replace that text and its exit
-    // codes.
-    Lock(lock::Lock),
-    #[command(hide = true)]
-    LockGuardian(lock::LockGuardian),
     /// Write openapi.json from the code
     Openapi,
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error)
-            if std::env::args_os()
-                .nth(1)
-                .is_some_and(|command| command == "lock") =>
-        {
-            return lock::usage_error(&error);
-        }
-        Err(error) => error.exit(),
-    };
-    let outcome = match cli.command {
-        Command::Lock(lock) => return lock.run(),
-        Command::LockGuardian(guardian) => return guardian.run(),
+    let outcome = match Cli::parse().command {
         Command::Up(up) => up.run(),
         Command::Test { arguments } => test(&arguments),
         Command::CacheTests => cache_judge::run(),
@@ -142,6 +123,8 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
     interface::check()?;
     interface::check_spans(&build::component_with_spans()?)?;
     build::host()?;
+    // The tests of the documents run it as they are shown.
+    build::program("edgelatch")?;
     step::say("running all tests");
     let mut cargo = build::cargo();
     cargo

@@ -14,6 +14,7 @@ use transcript::{block, examples, settle};
 const README: &str = "README.md";
 const RECIPES: &str = "docs/recipes.md";
 const BACKEND: &str = "docs/backend.md";
+const CLI: &str = "docs/cli.md";
 
 /// The documents at the root and beside what they describe.
 const OTHERS: [&str; 6] = [
@@ -50,6 +51,8 @@ enum Check {
     Accepted,
     /// It starts the origin of [`BACKEND`].
     Origin,
+    /// It installs a program of the workspace.
+    Install,
     /// It is a line of `.ci/run`.
     Lint,
 }
@@ -58,7 +61,8 @@ enum Check {
 fn check_of(command: &str) -> Option<Check> {
     let mut words = words(command);
     let check = match (words.next(), words.next(), words.next()) {
-        (Some("curl"), ..) | (Some("cargo"), Some("xtask"), Some("lock")) => Check::Run,
+        (Some("curl"), ..) | (Some("edgelatch"), ..) => Check::Run,
+        (Some("cargo"), Some("install"), _) => Check::Install,
         (Some("cargo"), Some("xtask"), Some(_)) | (Some("spin"), Some("up"), _) => Check::Accepted,
         (Some("python3"), Some("origin.py"), Some("&")) => Check::Origin,
         (Some("cargo"), Some("fmt" | "clippy" | "deny" | "machete"), _) => Check::Lint,
@@ -85,6 +89,13 @@ async fn the_recipes_print_what_they_show() {
     let app = App::start().await;
     let tried = try_all(&app, &read(RECIPES));
     assert!(tried >= 12, "{tried} commands");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_program_prints_what_its_page_shows() {
+    let app = App::start().await;
+    let tried = try_all(&app, &read(CLI));
+    assert!(tried >= 7, "{tried} commands");
 }
 
 /// With the origin that the page shows, in Python.
@@ -153,17 +164,25 @@ fn try_all(app: &App, document: &str) -> usize {
 /// Runs a command against the test's own service.
 fn run(app: &App, command: &str) -> String {
     let python = format!("{} ", python());
-    let xtask = built("xtask");
     let command = command
         .replace("127.0.0.1:9001", app.address())
         .replace("python3 ", &python)
-        .replace("cargo xtask", xtask.to_str().unwrap())
         .replace("curl ", "curl --silent --show-error ");
+    let path = std::env::var("PATH").unwrap();
+    let programs = built("edgelatch");
+    let programs = programs.parent().unwrap().display();
+    // What a page writes at home goes elsewhere.
+    let home = tempfile::tempdir().unwrap();
+    let completions = home.path().join(".local/share/bash-completion/completions");
+    std::fs::create_dir_all(completions).unwrap();
     let mut shell = Command::new("sh");
     let shell = shell
         .args(["-c", &command])
+        .env("PATH", format!("{programs}:{path}"))
+        .env("HOME", home.path())
         .env("EDGELATCH_URL", format!("http://{}", app.address()))
-        .env_remove("EDGELATCH_API_TOKEN")
+        .env_remove("EDGELATCH_TOKEN")
+        .env_remove("EDGELATCH_TOKEN_FILE")
         .env("NO_PROXY", "*");
     let output = shell.output().unwrap();
     let went_well = output.status.success() && output.stderr.is_empty();
@@ -211,11 +230,12 @@ fn every_command_that_is_shown_is_run_or_checked() {
             assert!(check.is_some(), "nothing checks `{command}` of {document}");
             match check.unwrap() {
                 Check::Run => {
-                    let run = [README, RECIPES, BACKEND].contains(&document.as_str());
+                    let run = [README, RECIPES, BACKEND, CLI].contains(&document.as_str());
                     assert!(run, "nothing runs `{command}` of {document}");
                 }
                 Check::Accepted => assert_accepted(command),
                 Check::Origin => assert_eq!(document, BACKEND, "{command}"),
+                Check::Install => assert_installs(command),
                 Check::Lint => assert_lint(command),
             }
             checked += 1;
@@ -243,6 +263,14 @@ fn assert_accepted(command: &str) {
     }
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{command}: {output:?}");
+}
+
+fn assert_installs(command: &str) {
+    let (_, package) = command.split_once(" --path ").unwrap();
+    assert!(
+        read(&format!("{package}/Cargo.toml")).contains("[[bin]]"),
+        "{command}"
+    );
 }
 
 fn assert_lint(command: &str) {

@@ -1,4 +1,4 @@
-//! A process that outlives `cargo xtask lock` and ends the command if that was killed: nobody
+//! A process that outlives `edgelatch lock` and ends the command if that was killed: nobody
 //! renews the lock any more, so another holder may be at work soon.
 //!
 //! It reads from a pipe that closes with the process that started it, which works on Linux and
@@ -9,21 +9,22 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use clap::Args;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+
+use super::group;
+use crate::service::TOKEN;
 
 /// What the guardian is told when its work is done.
 const DONE: &str = "done";
 
-/// The pause between two looks at a group that was asked to end.
-const LOOK: Duration = Duration::from_millis(20);
+/// The first argument of a guardian. No subcommand: it is not for people.
+const ARGUMENT: &str = "lock-guardian";
 
-/// Ends a process group when the process that started this one has ended. For `lock` only.
-#[derive(Args)]
+/// Ends a process group when the process that started this one has ended.
 pub(crate) struct LockGuardian {
-    /// How long the group may take to end, in milliseconds
-    kill_after_ms: u64,
+    /// How long the group may take to end.
+    kill_after: Duration,
 }
 
 /// The guardian, as the process that started it sees it.
@@ -34,7 +35,8 @@ impl Guardian {
     pub(super) fn start(kill_after: Duration) -> std::io::Result<Self> {
         let kill_after = kill_after.as_millis().to_string();
         let guardian = Command::new(std::env::current_exe()?)
-            .args(["lock-guardian", &kill_after])
+            .args([ARGUMENT, &kill_after])
+            .env_remove(TOKEN)
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -65,6 +67,18 @@ impl Guardian {
 }
 
 impl LockGuardian {
+    /// `None` if this process is no guardian.
+    pub(crate) fn of_arguments() -> Option<Self> {
+        let mut arguments = std::env::args_os().skip(1);
+        if arguments.next()? != ARGUMENT {
+            return None;
+        }
+        let kill_after = arguments.next()?.to_str()?.parse().ok()?;
+        Some(Self {
+            kill_after: Duration::from_millis(kill_after),
+        })
+    }
+
     /// Waits until it is dismissed, or ends the group.
     pub(crate) fn run(&self) -> ExitCode {
         let mut group = None;
@@ -76,30 +90,9 @@ impl LockGuardian {
             }
         }
         if let Some(group) = group {
-            end(group, Duration::from_millis(self.kill_after_ms));
+            group::send(group, Signal::SIGTERM);
+            group::end_by(group, Instant::now() + self.kill_after);
         }
         ExitCode::SUCCESS
     }
-}
-
-/// Asks a group to end, and kills what is left of it after `kill_after`.
-fn end(group: Pid, kill_after: Duration) {
-    send(group, Signal::SIGTERM);
-    let deadline = Instant::now() + kill_after;
-    while is_alive(group) && Instant::now() < deadline {
-        std::thread::sleep(LOOK);
-    }
-    send(group, Signal::SIGKILL);
-}
-
-/// Sends a signal to all processes of a group. They may have ended already.
-pub(super) fn send(group: Pid, signal: Signal) {
-    let _ = killpg(group, signal);
-    // A stopped process gets no other signal than SIGKILL before it goes on.
-    let _ = killpg(group, Signal::SIGCONT);
-}
-
-/// Whether a process of the group has not ended.
-pub(super) fn is_alive(group: Pid) -> bool {
-    killpg(group, None) != Err(nix::errno::Errno::ESRCH)
 }

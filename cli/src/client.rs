@@ -1,0 +1,190 @@
+//! HTTP: one request to the service, with our token, and its answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use ureq::Agent;
+use ureq::http::{HeaderName, Request};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use url::Url;
+
+use crate::answer::Answer;
+use crate::exit::{Code, Failure};
+use crate::service::{self, Service};
+
+/// How long a call may take beyond the wait that it asks for.
+pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(5);
+
+/// What RFC 3986 does not reserve stays as it is.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// One resource of one user.
+#[derive(Clone)]
+pub(crate) struct Client {
+    agent: Agent,
+    /// Its address, without parameters.
+    url: String,
+    /// The value of `Authorization`.
+    authorization: Option<String>,
+}
+
+/// A request, without what the [`Client`] knows.
+#[derive(Default)]
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'static str,
+    /// With its `?`, or empty.
+    pub(crate) query: String,
+    pub(crate) headers: Vec<(HeaderName, &'a str)>,
+    pub(crate) body: Option<&'a [u8]>,
+    /// How long it may take.
+    pub(crate) limit: Duration,
+}
+
+impl Client {
+    /// For a user's entry in the cache.
+    pub(crate) fn of_entry(service: &Service, key: &str) -> Result<Self, Failure> {
+        Self::new(service, &["cache", key])
+    }
+
+    /// For a user's own lock, or one that has a name.
+    pub(crate) fn of_lock(service: &Service, name: Option<&str>) -> Result<Self, Failure> {
+        match name {
+            Some(name) => Self::new(service, &["locks", name]),
+            None => Self::new(service, &["lock"]),
+        }
+    }
+
+    fn new(service: &Service, path: &[&str]) -> Result<Self, Failure> {
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            // The API never redirects. The token must not go elsewhere.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            // Calls are seconds apart: an idle connection would often be closed.
+            .max_idle_connections(0);
+        if let Some(file) = &service.cacert {
+            let mut trusted = Vec::new();
+            for item in parse_pem(&service::read(file)?) {
+                match item {
+                    Ok(PemItem::Certificate(certificate)) => trusted.push(certificate),
+                    Ok(_) => {}
+                    Err(error) => {
+                        let why = format!("{}: {error}", file.display());
+                        return Err(Failure::new(Code::NoInput, why));
+                    }
+                }
+            }
+            let trusted = RootCerts::Specific(Arc::new(trusted));
+            config = config.tls_config(TlsConfig::builder().root_certs(trusted).build());
+        }
+        Ok(Self {
+            agent: config.build().new_agent(),
+            url: address(&service.public_url(), &service.user, path),
+            authorization: service.authorization()?,
+        })
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends a request. `Err` says why there is no answer.
+    pub(crate) fn send(&self, call: &Call<'_>) -> Result<Answer, String> {
+        let Self { url, .. } = self;
+        let mut request = Request::builder()
+            .method(call.method)
+            .uri(format!("{url}{}", call.query));
+        for (name, value) in &call.headers {
+            request = request.header(name, *value);
+        }
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let sent = match call.body {
+            Some(body) => request
+                .body(body)
+                .map(|request| self.run(request, call.limit)),
+            None => request
+                .body(())
+                .map(|request| self.run(request, call.limit)),
+        };
+        // The error of a header does not show its value.
+        sent.map_err(|error| format!("{url}: {error}"))?
+            .map_err(|error| format!("{url}: {error}"))
+    }
+
+    fn run(
+        &self,
+        request: Request<impl ureq::AsSendBody>,
+        limit: Duration,
+    ) -> Result<Answer, ureq::Error> {
+        let request = self.agent.configure_request(request);
+        let request = request.timeout_global(Some(limit)).build();
+        Answer::read(self.agent.run(request)?)
+    }
+
+    /// Sends a request. An answer that is no success is a failure.
+    pub(crate) fn ask(&self, call: &Call<'_>) -> Result<Answer, Failure> {
+        let unavailable = |why| Failure::new(Code::Unavailable, why);
+        let answer = self.send(call).map_err(unavailable)?;
+        match answer.status {
+            200..300 => Ok(answer),
+            _ => Err(self.failure(&answer)),
+        }
+    }
+
+    /// What an answer that is no success means.
+    pub(crate) fn failure(&self, answer: &Answer) -> Failure {
+        let code = match answer.status {
+            401 | 403 => Code::Unauthorized,
+            // Not from edgelatch.
+            _ if !answer.is_problem() => Code::Unavailable,
+            404 | 412 | 423 => Code::No,
+            400..500 => Code::Usage,
+            _ => Code::Unavailable,
+        };
+        let why = self.why(answer);
+        Failure::new(code, why)
+    }
+
+    /// What an answer that is no success says, with the address that it is from.
+    pub(crate) fn why(&self, answer: &Answer) -> String {
+        format!("{}: {}", self.url, answer.problem())
+    }
+}
+
+fn address(base: &Url, user: &str, path: &[&str]) -> String {
+    let mut address = format!("{}/api/v1/users", base.as_str().trim_end_matches('/'));
+    for segment in [user].iter().chain(path) {
+        address.push('/');
+        address.extend(utf8_percent_encode(segment, ENCODED));
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn every_segment_is_encoded() {
+        let base = Url::parse("https://h.example/base/").unwrap();
+        assert_eq!(
+            address(&base, "a b/c", &["locks", "x:y?z"]),
+            "https://h.example/base/api/v1/users/a%20b%2Fc/locks/x%3Ay%3Fz"
+        );
+        let base = Url::parse("http://h:1").unwrap();
+        assert_eq!(
+            address(&base, "-7", &["lock"]),
+            "http://h:1/api/v1/users/-7/lock"
+        );
+    }
+}

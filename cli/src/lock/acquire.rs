@@ -1,0 +1,103 @@
+//! Waits for the lock, and stops waiting when a signal says so.
+
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use super::lease::{Lease, LeaseClient};
+use super::outcome::Outcome;
+use super::{Event, next};
+use crate::client::CALL_LIMIT;
+use crate::exit::{Code, Failure};
+
+/// How long the service waits in one call. Proxies and hosts end a call after 30 s or more. Between
+/// two calls our place in the queue is lost.
+const ONE_WAIT: Duration = Duration::from_secs(20);
+
+/// The pause between two calls of a service that fails.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a service may fail while we wait without a limit.
+const OUTAGE: Duration = Duration::from_secs(30);
+
+/// Tries until it has the lock or `patience` is over.
+pub(super) fn acquire(
+    client: &LeaseClient,
+    patience: Option<Duration>,
+    sender: &Sender<Event>,
+    events: &Receiver<Event>,
+) -> Result<Lease, Outcome> {
+    let deadline = patience.map(|patience| Instant::now() + patience);
+    let mut answered_at = Instant::now();
+    loop {
+        let wait = left(deadline).min(ONE_WAIT);
+        let asked_at = Instant::now();
+        let failure = match ask(client, wait, sender, events)? {
+            Ok(held) => return Ok(held),
+            Err(failure) => failure,
+        };
+        let give_up_at = match failure.code {
+            Code::No => {
+                answered_at = Instant::now();
+                deadline
+            }
+            Code::Unavailable => Some(deadline.unwrap_or(answered_at + OUTAGE)),
+            _ => return Err(failure.into()),
+        };
+        if give_up_at.is_some_and(|at| Instant::now() >= at) {
+            if failure.code == Code::Unavailable {
+                // The answer is unknown: the call may have been carried out.
+                client.withdraw();
+            }
+            return Err(failure.into());
+        }
+        if asked_at.elapsed() < PAUSE {
+            let pause = PAUSE.min(left(give_up_at));
+            if let Some(Event::Signal(number)) = next(events, Some(pause)) {
+                client.withdraw();
+                return Err(Outcome::by_signal(number));
+            }
+        }
+    }
+}
+
+fn left(deadline: Option<Instant>) -> Duration {
+    deadline.map_or(ONE_WAIT, |at| at.saturating_duration_since(Instant::now()))
+}
+
+/// One call. A signal ends it.
+fn ask(
+    client: &LeaseClient,
+    wait: Duration,
+    sender: &Sender<Event>,
+    events: &Receiver<Event>,
+) -> Result<Result<Lease, Failure>, Outcome> {
+    let (of_call, sender) = (client.clone(), sender.clone());
+    std::thread::spawn(move || sender.send(Event::Answered(of_call.acquire(wait))));
+    loop {
+        match next(events, None) {
+            Some(Event::Answered(answer)) => return Ok(answer),
+            Some(Event::Signal(number)) => {
+                withdraw(client, events);
+                return Err(Outcome::by_signal(number));
+            }
+            Some(_) => {}
+            None => return Err(Outcome::Failed(Code::Unavailable)),
+        }
+    }
+}
+
+/// Gives up a call that is under way. It may overtake that call, and then has to be repeated.
+fn withdraw(client: &LeaseClient, events: &Receiver<Event>) {
+    client.withdraw();
+    let deadline = Instant::now() + CALL_LIMIT;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match next(events, Some(left)) {
+            Some(Event::Answered(Err(failure))) if failure.code != Code::Unavailable => return,
+            Some(Event::Answered(_)) => return client.withdraw(),
+            // Whoever sends another signal is impatient.
+            Some(Event::Signal(_)) | None => return,
+            Some(_) => {}
+        }
+    }
+}

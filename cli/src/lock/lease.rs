@@ -1,0 +1,169 @@
+//! The lease over HTTP: `POST`, `PUT` and `DELETE` of a lock, and the meaning of their answers.
+//!
+//! We choose the token, so an acquisition whose answer was lost can be repeated: it then renews.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::time::{Duration, Instant};
+
+use ureq::http::HeaderName;
+
+use super::Lock;
+use crate::answer::Answer;
+use crate::client::{CALL_LIMIT, Call, Client};
+use crate::exit::{Code, Failure};
+
+const LOCK_TOKEN: HeaderName = HeaderName::from_static("lock-token");
+
+const LOCK_OWNER: HeaderName = HeaderName::from_static("lock-owner");
+
+/// How long we try to take back a request that may have had the lock.
+const WITHDRAW_LIMIT: Duration = Duration::from_secs(1);
+
+/// One lock of one user, and our token for it.
+#[derive(Clone)]
+pub(super) struct LeaseClient {
+    client: Client,
+    /// Our owner token.
+    lock_token: String,
+    /// Who we are, for others.
+    owner: Option<String>,
+    expire: Duration,
+}
+
+/// A lease that we hold.
+#[derive(Clone)]
+pub(super) struct Lease {
+    /// Greater than that of every earlier holder.
+    pub(super) fencing_token: u64,
+    /// Until then nobody else can hold the lock, by our clock. It is counted from before the call.
+    pub(super) good_until: Instant,
+}
+
+/// The result of a renewal.
+pub(super) enum Renewal {
+    Renewed(Lease),
+    /// We no longer hold it.
+    Lost(String),
+    /// No clear answer.
+    Unknown(String),
+}
+
+/// The result of a release.
+pub(super) enum Release {
+    Done,
+    /// We no longer held it.
+    NotHeld,
+    Unknown(String),
+}
+
+impl LeaseClient {
+    pub(super) fn new(lock: &Lock) -> Result<Self, Failure> {
+        let no_random = |error| Failure::new(Code::NoInput, format!("/dev/urandom: {error}"));
+        Ok(Self {
+            client: Client::of_lock(&lock.service, lock.lock.name.as_deref())?,
+            lock_token: random_token().map_err(no_random)?,
+            owner: lock.owner.clone(),
+            expire: lock.expire,
+        })
+    }
+
+    /// Requests the lock. The service waits up to `wait` for it.
+    pub(super) fn acquire(&self, wait: Duration) -> Result<Lease, Failure> {
+        let unavailable = |why| Failure::new(Code::Unavailable, why);
+        let expire = self.expire.as_secs_f64();
+        let query = format!("?timeout={}&expire={expire}", wait.as_secs_f64());
+        let sent = Instant::now();
+        let answer = self.call("POST", query, wait + CALL_LIMIT);
+        let answer = answer.map_err(unavailable)?;
+        if !matches!(answer.status, 200 | 201) {
+            return Err(self.client.failure(&answer));
+        }
+        let held = self.held(&answer, sent).map_err(unavailable)?;
+        if sent.elapsed() < self.expire / 10 {
+            return Ok(held);
+        }
+        // We do not know how much of the call was the wait, so how long the lease is good.
+        match self.renew(CALL_LIMIT) {
+            Renewal::Renewed(held) => Ok(held),
+            Renewal::Lost(why) => Err(Failure::new(Code::No, why)),
+            Renewal::Unknown(why) => Err(unavailable(why)),
+        }
+    }
+
+    /// Renews it for its full time to live. Waits up to `limit` for the answer.
+    pub(super) fn renew(&self, limit: Duration) -> Renewal {
+        let query = format!("?expire={}", self.expire.as_secs_f64());
+        let sent = Instant::now();
+        let answer = match self.call("PUT", query, limit.min(CALL_LIMIT)) {
+            Ok(answer) => answer,
+            Err(error) => return Renewal::Unknown(error),
+        };
+        match answer.status {
+            200 => match self.held(&answer, sent) {
+                Ok(held) => Renewal::Renewed(held),
+                Err(why) => Renewal::Unknown(why),
+            },
+            409 => Renewal::Lost(self.client.why(&answer)),
+            _ => Renewal::Unknown(self.client.why(&answer)),
+        }
+    }
+
+    /// Releases it. An unanswered call is repeated once. If the second one finds the lock gone, the
+    /// first one has released it.
+    pub(super) fn release(&self) -> Release {
+        let mut why = String::new();
+        for repeated in [false, true] {
+            match self.call("DELETE", String::new(), CALL_LIMIT) {
+                Ok(answer) if answer.status == 204 => return Release::Done,
+                Ok(answer) if answer.status == 409 && repeated => return Release::Done,
+                Ok(answer) if answer.status == 409 => return Release::NotHeld,
+                Ok(answer) => why = self.client.why(&answer),
+                Err(error) => why = error,
+            }
+        }
+        Release::Unknown(why)
+    }
+
+    /// Gives up a request for the lock, whether it waits or was carried out.
+    pub(super) fn withdraw(&self) {
+        // Nobody is interested any more. What is left expires.
+        let _ = self.call("DELETE", String::new(), WITHDRAW_LIMIT);
+    }
+
+    fn call(&self, method: &'static str, query: String, limit: Duration) -> Result<Answer, String> {
+        let mut headers = vec![(LOCK_TOKEN, self.lock_token.as_str())];
+        if let (Some(owner), "POST") = (&self.owner, method) {
+            headers.push((LOCK_OWNER, owner));
+        }
+        self.client.send(&Call {
+            method,
+            query,
+            headers,
+            body: None,
+            limit,
+        })
+    }
+
+    fn held(&self, answer: &Answer, sent: Instant) -> Result<Lease, String> {
+        let body = answer.json().unwrap_or_default();
+        match body["fencing_token"].as_u64() {
+            Some(fencing_token) => Ok(Lease {
+                fencing_token,
+                good_until: sent + self.expire,
+            }),
+            None => Err(format!("{}: not an answer of edgelatch", self.client.url())),
+        }
+    }
+}
+
+/// 128 random bits, in hexadecimal.
+fn random_token() -> std::io::Result<String> {
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().fold(String::new(), |mut token, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(token, "{byte:02x}");
+        token
+    }))
+}

@@ -1,0 +1,114 @@
+//! `edgelatch`: the locks and cache entries of an edgelatch service, for scripts and people.
+//!
+//! Each subcommand is one request, except `lock`, which holds a lock while a command runs.
+
+mod answer;
+mod client;
+mod entry;
+mod exit;
+mod lock;
+mod service;
+mod status;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::exit::{Code, Failure};
+
+/// Locks and cache entries of an edgelatch service.
+///
+/// The service is at --url or EDGELATCH_URL. If it has an `api_token`, put the token into a file
+/// and name the file with --token-file or EDGELATCH_TOKEN_FILE, or set EDGELATCH_TOKEN. A token is
+/// never an argument, since all users of a machine can read those.
+#[derive(Parser)]
+#[command(name = "edgelatch", version, after_help = exit::HELP, verbatim_doc_comment)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    // Documented where its arguments are. A comment here would replace that text.
+    Lock(lock::Lock),
+    Get(entry::Get),
+    Put(entry::Put),
+    Patch(entry::Patch),
+    Delete(entry::Delete),
+    Status(status::Status),
+    Break(status::Break),
+    /// Print a completion script
+    ///
+    /// bash: `edgelatch completions bash > ~/.local/share/bash-completion/completions/edgelatch`.
+    /// zsh: write it as `_edgelatch` into a folder of $fpath.
+    /// fish: `edgelatch completions fish > ~/.config/fish/completions/edgelatch.fish`.
+    #[command(verbatim_doc_comment)]
+    Completions {
+        /// The shell that reads it
+        shell: Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    if let Some(guardian) = lock::LockGuardian::of_arguments() {
+        return guardian.run();
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage_error(&error),
+    };
+    let outcome = match cli.command {
+        Command::Lock(lock) => return lock.run(),
+        Command::Get(get) => get.run(),
+        Command::Put(put) => put.run(),
+        Command::Patch(patch) => patch.run(),
+        Command::Delete(delete) => delete.run(),
+        Command::Status(status) => status.run(),
+        Command::Break(force) => force.run(),
+        Command::Completions { shell } => completions(shell),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Prints what is wrong with the command line. Returns the exit code.
+fn usage_error(error: &clap::Error) -> ExitCode {
+    if error.exit_code() == 0 {
+        // Help is no error. If nobody reads it, there is nobody to tell.
+        drop(error.print());
+        return ExitCode::SUCCESS;
+    }
+    match error.get(ContextKind::InvalidArg) {
+        // The value may have a password, and clap would print it.
+        Some(ContextValue::String(argument)) if argument.starts_with("--url") => {
+            exit::say("--url must be an address that begins with http:// or https://");
+        }
+        _ => {
+            let text = service::without_logins(&error.render().to_string());
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        }
+    }
+    Code::Usage.into()
+}
+
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "edgelatch", &mut script);
+    exit::print(&script)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

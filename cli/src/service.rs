@@ -1,0 +1,184 @@
+//! Which service, which user, and who we are: the arguments that all subcommands share.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use url::Url;
+
+use crate::exit::{Code, Failure};
+
+/// The variable with the token. It is read here and not by clap, which would print it.
+pub(crate) const TOKEN: &str = "EDGELATCH_TOKEN";
+
+/// The longest time to live, in seconds: 30 days.
+const LONGEST_EXPIRE: f64 = 2_592_000.0;
+
+/// The longest time to wait, in seconds: a year.
+const LONGEST_WAIT: f64 = 31_536_000.0;
+
+/// The heading of these arguments in `--help`.
+const HEADING: &str = "Service";
+
+/// What every subcommand needs to know.
+#[derive(Args, Clone)]
+pub(crate) struct Service {
+    /// The user's id, as the service's variable `user_ids` wants it
+    #[arg(
+        short,
+        long,
+        value_name = "ID",
+        env = "EDGELATCH_USER_ID",
+        help_heading = HEADING,
+        allow_negative_numbers = true
+    )]
+    pub(crate) user: String,
+    /// The address of the service
+    #[arg(
+        long,
+        default_value = "http://127.0.0.1:9001",
+        env = "EDGELATCH_URL",
+        hide_env_values = true,
+        help_heading = HEADING,
+        value_parser = url
+    )]
+    pub(crate) url: Url,
+    /// A file with the service's token. Without one, the variable EDGELATCH_TOKEN has it
+    #[arg(long, value_name = "FILE", env = "EDGELATCH_TOKEN_FILE", help_heading = HEADING)]
+    token_file: Option<PathBuf>,
+    /// A file with the certificates (PEM) that are trusted instead of the well-known authorities
+    #[arg(long, value_name = "FILE", env = "EDGELATCH_CACERT", help_heading = HEADING)]
+    pub(crate) cacert: Option<PathBuf>,
+}
+
+impl Service {
+    /// The value of `Authorization`: the token, or else the login in the address.
+    pub(crate) fn authorization(&self) -> Result<Option<String>, Failure> {
+        let token = match &self.token_file {
+            Some(file) => Some((
+                String::from_utf8(read(file)?).ok(),
+                file.display().to_string(),
+            )),
+            None => std::env::var_os(TOKEN).map(|token| (token.into_string().ok(), TOKEN.into())),
+        };
+        match token {
+            Some((text, source)) => match text.as_deref().map(str::trim) {
+                Some(text) if is_token(text) => Ok(Some(format!("Bearer {text}"))),
+                // What it has instead is not shown: it may be most of a token.
+                _ => Err(Failure::new(Code::Usage, format!("no token in {source}"))),
+            },
+            None => Ok(self.login().map(|login| format!("Basic {login}"))),
+        }
+    }
+
+    fn login(&self) -> Option<String> {
+        let decode = |text| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+        let (user, password) = (self.url.username(), self.url.password());
+        if user.is_empty() && password.is_none() {
+            return None;
+        }
+        let mut login = decode(user);
+        login.push(b':');
+        login.extend(decode(password.unwrap_or_default()));
+        Some(STANDARD.encode(login))
+    }
+
+    /// The address without the user and the password that it may have.
+    pub(crate) fn public_url(&self) -> Url {
+        let mut url = self.url.clone();
+        // An address with a host may have them, so they can be taken out.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url
+    }
+}
+
+/// Visible ASCII: anything else cannot be in the header.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Reads a file that the command line names.
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    let unreadable = |error| {
+        Failure::new(
+            Code::NoInput,
+            format!("cannot read {}: {error}", file.display()),
+        )
+    };
+    std::fs::read(file).map_err(unreadable)
+}
+
+/// A text in which addresses have no user and no password.
+pub(crate) fn without_logins(text: &str) -> String {
+    let mut rest = text;
+    let mut safe = String::new();
+    while let Some(at) = rest.find("://") {
+        let (before, address) = rest.split_at(at + 3);
+        safe.push_str(before);
+        let end = address.find(char::is_whitespace).unwrap_or(address.len());
+        let login = address[..end].rfind('@').map_or(0, |at| at + 1);
+        rest = &address[login..];
+    }
+    safe + rest
+}
+
+pub(crate) fn expire(text: &str) -> Result<Duration, String> {
+    seconds(text, 0.001, LONGEST_EXPIRE)
+}
+
+pub(crate) fn wait(text: &str) -> Result<Duration, String> {
+    seconds(text, 0.0, LONGEST_WAIT)
+}
+
+fn seconds(text: &str, least: f64, most: f64) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (least..=most).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err(format!("seconds from {least} to {most}")),
+    }
+}
+
+fn url(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err("an address that begins with http:// or https://".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_numbers_within_bounds() {
+        assert_eq!(expire("0.25"), Ok(Duration::from_millis(250)));
+        for wrong in ["0", "-1", "NaN", "inf", "2592001", "ten", ""] {
+            assert!(expire(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(wait("0"), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn an_address_has_a_scheme_and_a_host() {
+        assert!(url("https://locks.example/base/").is_ok());
+        assert!(url("127.0.0.1:9001").is_err());
+        assert!(url("redis://127.0.0.1").is_err());
+    }
+
+    #[test]
+    fn a_text_loses_its_logins() {
+        for (text, safe) in [
+            ("'http://anna:pw@h/x' is", "'http://h/x' is"),
+            (
+                "http://anna:p/w@x@h and https://h2",
+                "http://h and https://h2",
+            ),
+            ("a://b@c d@e ://", "a://c d@e ://"),
+            ("no address, me@home", "no address, me@home"),
+        ] {
+            assert_eq!(without_logins(text), safe);
+        }
+    }
+}

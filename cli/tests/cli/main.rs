@@ -1,0 +1,16 @@
+//! The program `edgelatch` in use: real commands, the real service, a real Redis.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed expectation is how a test fails"
+)]
+
+mod canned;
+mod completions;
+mod entries;
+mod lock;
+mod losses;
+mod program;
+mod scripts;
+mod secrets;
+mod status;

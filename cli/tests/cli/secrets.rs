@@ -1,0 +1,105 @@
+//! Tokens and passwords: how they get in, and that they do not get out.
+
+use edgelatch_tests::App;
+
+use crate::program::{edgelatch, url};
+
+const TOKEN: &str = "a-s3cret-of-the-test";
+
+async fn guarded() -> App {
+    App::builder()
+        .patient()
+        .var("api_token", TOKEN)
+        .start()
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_comes_from_a_file_or_the_environment() {
+    let app = guarded().await;
+    let url = url(&app);
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let right = file("right", &format!("{TOKEN}\n"));
+    let wrong = file("wrong", "another-one-0000000\n");
+    let status = |arguments: &str, variable: Option<&str>| {
+        let mut command = edgelatch(&url, &format!("status --user 42 {arguments}"));
+        let output = command
+            .envs(variable.map(|value| ("EDGELATCH_TOKEN", value)))
+            .output()
+            .unwrap();
+        output.status.code()
+    };
+    assert_eq!(status("", None), Some(77));
+    assert_eq!(status("", Some(TOKEN)), Some(0));
+    assert_eq!(status("", Some("wrong")), Some(77));
+    assert_eq!(status("", Some("")), Some(64));
+    assert_eq!(status(&format!("--token-file {right}"), None), Some(0));
+    assert_eq!(status(&format!("--token-file {right}"), Some("x")), Some(0));
+    assert_eq!(status(&format!("--token-file {wrong}"), None), Some(77));
+    assert_eq!(status("--token-file /nowhere", None), Some(66));
+    assert_eq!(status(&format!("--token {TOKEN}"), None), Some(64));
+    let mut lock = edgelatch(&url, "lock --user 42 -- sh -c");
+    let lock = lock.arg("exit 4").env("EDGELATCH_TOKEN_FILE", &right);
+    assert_eq!(lock.status().unwrap().code(), Some(4));
+    let lock = edgelatch(&url, "lock --user 42 true").status();
+    assert_eq!(lock.unwrap().code(), Some(77));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_does_not_get_the_token() {
+    let app = guarded().await;
+    let url = format!("http://anna:passw0rd@{}", app.address());
+    let mut command = edgelatch(&url, "lock --user 42 -- env");
+    let output = command.env("EDGELATCH_TOKEN", TOKEN).output().unwrap();
+    let environment = String::from_utf8(output.stdout).unwrap();
+    assert!(environment.contains("EDGELATCH_FENCING_TOKEN="));
+    for secret in [TOKEN, "passw0rd"] {
+        assert!(!environment.contains(secret), "{environment}");
+    }
+}
+
+#[test]
+fn a_password_of_the_address_is_in_no_output() {
+    for (url, arguments) in [
+        (
+            "http://anna:passw0rd@127.0.0.1:1",
+            "lock --user 42 -n -- true",
+        ),
+        ("http://anna:passw0rd@127.0.0.1:1", "get --user 42 key"),
+        ("http://anna:passw0rd@127.0.0.1:1", "get --user 42"),
+        ("http://anna:passw0rd@127.0.0.1:1", "lock --help"),
+        ("htp://anna:passw0rd@127.0.0.1", "lock --user 42 -- true"),
+        (
+            "http://h",
+            "get --user 42 key http://anna:passw0rd@127.0.0.1",
+        ),
+        (
+            "http://h",
+            "get --user 42 key --ur=http://anna:passw0rd@127.0.0.1",
+        ),
+    ] {
+        let output = edgelatch(url, arguments).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert!(!said.is_empty() && !said.contains("passw0rd"), "{said}");
+    }
+}
+
+#[test]
+fn a_login_of_the_address_is_sent() {
+    let service = crate::canned::Canned::json("200 OK", r#"{"held":false}"#);
+    let url = service.url().replace("//", "//anna:p%40ss@");
+    let status = edgelatch(&url, "status --user 42").status();
+    assert!(status.unwrap().success());
+    // `anna:p@ss` in Base64, in lower case.
+    let asked = service.asked();
+    assert!(
+        asked.contains("\nauthorization: basic yw5uytpwqhnz"),
+        "{asked}"
+    );
+}
