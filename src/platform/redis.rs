@@ -16,6 +16,7 @@ mod error;
 mod link;
 mod listener;
 mod retryable_errors;
+mod room;
 pub(crate) mod script;
 
 use std::future::Future;
@@ -177,16 +178,23 @@ impl Redis {
         let ended = Instant::now();
         let spent = ended.saturating_duration_since(began).as_micros() as u64;
         self.spent_us.fetch_add(spent, Ordering::Relaxed);
-        let outcome = outcome.unwrap_or_else(|| {
-            let last = sent.take();
-            if let Some((node, connection)) = &last {
-                // It may be a black hole: others should not wait on it too. If it was merely slow,
-                // a new one costs little.
-                node.discard(connection);
-                self.link.forget(node);
+        let last = sent.take();
+        let outcome = match (outcome, last) {
+            (Some(outcome), None) => outcome,
+            (Some(outcome), Some((node, connection))) => {
+                node.leave(connection);
+                outcome
             }
-            Err(RedisError::timed_out(limit, last.is_some()))
-        });
+            (None, last) => {
+                if let Some((node, connection)) = &last {
+                    // It may be a black hole: others should not wait on it too. If it was merely
+                    // slow, a new one costs little.
+                    node.discard(connection);
+                    self.link.forget(node);
+                }
+                Err(RedisError::timed_out(limit, last.is_some()))
+            }
+        };
         Ok((outcome?, ended))
     }
 

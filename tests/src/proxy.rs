@@ -2,6 +2,7 @@
 //! holds back, delays and splits what passes.
 
 use std::io;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ pub struct Network {
     pub delay: Duration,
     /// Each piece passes in two halves.
     pub halves: bool,
+    /// A connection over which a reply comes becomes a black hole: neither that reply nor anything
+    /// else passes any more. It stays open.
+    pub swallow: bool,
 }
 
 /// How a reply is lost or late.
@@ -57,7 +61,14 @@ pub struct Proxy {
     shared: Arc<Shared>,
 }
 
+/// Is told of each piece that clients send, and the number of its connection.
+type Observer = dyn Fn(u64, &[u8]) + Send + Sync;
+
 struct Shared {
+    upstream: AtomicU16,
+    /// How many connections there were so far.
+    accepted: AtomicU64,
+    observer: Option<Box<Observer>>,
     network: watch::Sender<Network>,
     armed: Mutex<Vec<OneShot>>,
     cut: watch::Sender<u64>,
@@ -77,13 +88,28 @@ impl HeldCommand {
 impl Proxy {
     /// A proxy in front of `upstream`, a port on 127.0.0.1.
     pub async fn start(upstream: u16) -> Self {
+        Self::start_with(upstream, None).await
+    }
+
+    /// The same. `observer` is told of each piece that clients send.
+    pub async fn start_watched(
+        upstream: u16,
+        observer: impl Fn(u64, &[u8]) + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_with(upstream, Some(Box::new(observer))).await
+    }
+
+    async fn start_with(upstream: u16, observer: Option<Box<Observer>>) -> Self {
         let shared = Arc::new(Shared {
+            upstream: AtomicU16::new(upstream),
+            accepted: AtomicU64::new(0),
+            observer,
             network: watch::Sender::new(Network::default()),
             armed: Mutex::default(),
             cut: watch::Sender::new(0),
             let_go: watch::Sender::new(0),
         });
-        let serve = |listener| serve(listener, upstream, Arc::clone(&shared));
+        let serve = |listener| serve(listener, Arc::clone(&shared));
         let server = LocalServer::start(serve).await;
         Self { server, shared }
     }
@@ -91,6 +117,16 @@ impl Proxy {
     /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.server.port()
+    }
+
+    /// Stands in front of another port from now on. Connections that are open stay where they are.
+    pub fn set_upstream(&self, upstream: u16) {
+        self.shared.upstream.store(upstream, Ordering::Relaxed);
+    }
+
+    /// How many connections there were so far.
+    pub fn accepted(&self) -> u64 {
+        self.shared.accepted.load(Ordering::Relaxed)
     }
 
     /// Changes the network from now on.
@@ -152,11 +188,12 @@ impl Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, upstream: u16, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
-        connections.spawn(relay(client, upstream, Arc::clone(&shared)));
+        let number = shared.accepted.fetch_add(1, Ordering::Relaxed);
+        connections.spawn(relay(client, number, Arc::clone(&shared)));
     }
 }
 
@@ -166,7 +203,8 @@ enum End {
     Held(Vec<u8>, oneshot::Receiver<()>),
 }
 
-async fn relay(client: TcpStream, upstream: u16, shared: Arc<Shared>) -> io::Result<()> {
+async fn relay(client: TcpStream, number: u64, shared: Arc<Shared>) -> io::Result<()> {
+    let upstream = shared.upstream.load(Ordering::Relaxed);
     // If nothing listens upstream, the client's connection is closed at once.
     let server = TcpStream::connect(("127.0.0.1", upstream)).await?;
     client.set_nodelay(true)?;
@@ -176,7 +214,7 @@ async fn relay(client: TcpStream, upstream: u16, shared: Arc<Shared>) -> io::Res
     let mut cut = shared.cut.subscribe();
     let loss = watch::Sender::new(None);
     let end = tokio::select! {
-        end = commands(&shared, &mut from_client, &mut to_server, &loss) => end?,
+        end = commands(&shared, number, &mut from_client, &mut to_server, &loss) => end?,
         end = replies(&shared, &mut from_server, &mut to_client, &loss) => end?,
         _ = cut.changed() => End::Closed,
     };
@@ -194,6 +232,7 @@ async fn relay(client: TcpStream, upstream: u16, shared: Arc<Shared>) -> io::Res
 /// Passes commands on. `loss` says what happens to the replies of this connection.
 async fn commands(
     shared: &Shared,
+    number: u64,
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
     loss: &watch::Sender<Option<Loss>>,
@@ -201,6 +240,9 @@ async fn commands(
     let mut buffer = vec![0; 64 * 1024];
     let mut let_go = shared.let_go.subscribe();
     while let read @ 1.. = from.read(&mut buffer).await? {
+        if let Some(observer) = &shared.observer {
+            observer(number, &buffer[..read]);
+        }
         if *loss.borrow() == Some(Loss::BlackHole) {
             continue;
         }
@@ -246,6 +288,9 @@ async fn replies(
 ) -> io::Result<End> {
     let mut buffer = vec![0; 64 * 1024];
     while let read @ 1.. = from.read(&mut buffer).await? {
+        if shared.network.borrow().swallow {
+            loss.send_replace(Some(Loss::BlackHole));
+        }
         match *loss.borrow() {
             None | Some(Loss::Hold) => {}
             Some(Loss::Cut) => return Ok(End::Closed),

@@ -167,10 +167,41 @@ impl RedisServer {
             .unwrap_or(0)
     }
 
-    /// SIGKILL: connections are reset, and all data is lost.
+    /// SIGKILL: connections are reset, and all data is lost but what is in its file.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Removes what a killed one has written to its folder.
+    pub fn forget(&self) {
+        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                std::fs::remove_dir_all(path).unwrap();
+            } else {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
+    /// Becomes a replica of another one, and waits until it has all of its data, in its file too.
+    pub async fn follow(&self, primary: &Self) {
+        let port = primary.port.to_string();
+        self.run::<()>(&["REPLICAOF", "127.0.0.1", &port]).await;
+        let has = |info: &str, line: &str| info.lines().any(|it| it == line);
+        crate::until("the replica has the data", || async {
+            let info: String = self.run(&["INFO", "everything"]).await;
+            has(&info, "master_link_status:up")
+                && has(&info, "aof_rewrite_in_progress:0")
+                && has(&info, "aof_rewrite_scheduled:0")
+        })
+        .await;
+    }
+
+    /// A replica becomes the primary.
+    pub async fn promote(&self) {
+        self.run::<()>(&["REPLICAOF", "NO", "ONE"]).await;
     }
 
     /// Starts it again on the same port, after a kill.

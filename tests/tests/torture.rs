@@ -9,7 +9,7 @@ async fn every_promise_holds_under_torture() {
     let report = torture::run(Options {
         seed: 1,
         actions: 4000,
-        faults: 26,
+        faults: 34,
         limit: Some(Duration::from_secs(30)),
     })
     .await;

@@ -78,7 +78,9 @@ fn acquire(lock: Lock) -> Described {
     .describe(
         "Waits up to `timeout` for the lock. The token in the answer renews and releases it. A \
              client may bring its own `Lock-Token`: acquiring again with the same token renews the \
-             lock, keeps the fencing token and answers 200.",
+             lock, keeps the fencing token and answers 200. A lease whose answer could not be \
+             delivered, because its client had hung up, is given back, unless the client brought \
+             the token.",
     )
     .parameters(&["LeaseTimeout", "LockExpire", "BroughtToken"])
     .reply(201, new.content("application/json", granted()))
@@ -106,8 +108,15 @@ fn renew(lock: Lock) -> Described {
 
 fn release(lock: Lock) -> Described {
     lock.draft(HttpMethod::Delete, "release", "Release the lock")
+        .describe(
+            "While a request with that token still waits for the lock, it waits no longer and is \
+             answered 423; this is 204 then, too.",
+        )
         .parameters(&["LockToken"])
-        .reply(204, answer("The lock was released", &[]))
+        .reply(
+            204,
+            answer("The lock was released, or its token waits no longer", &[]),
+        )
         .owners()
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use spin_sdk::redis::Connection;
 
 use super::cluster::{self, Moved};
+use super::room::Room;
 use super::{RedisError, Sent};
 use crate::platform::time_limit::within;
 
@@ -15,6 +16,12 @@ const REFUSAL_MEMORY: Duration = Duration::from_secs(60);
 
 /// How long it is remembered that there was no room for another connection.
 const NO_ROOM_MEMORY: Duration = Duration::from_secs(10);
+
+/// How long a connection on which nobody blocks is kept.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How often it is looked at those.
+const IDLE_CHECK: Duration = Duration::from_millis(250);
 
 /// More nodes are not remembered: Spin opens 1024 connections for an instance at most.
 const MOST_NODES: usize = 256;
@@ -42,9 +49,10 @@ pub(super) struct Node {
     /// Held while a connection is being opened, so that a burst of first requests opens one and not
     /// sixteen.
     opening: futures::lock::Mutex<()>,
-    /// Connections on which nobody blocks at the moment.
-    idle: Mutex<Vec<Connection>>,
+    /// Connections on which nobody blocks at the moment, and since when.
+    idle: Mutex<Vec<(Instant, Connection)>>,
     listening: Mutex<Listening>,
+    room: Room,
     /// Held while a connection is being opened to listen.
     opening_to_listen: futures::lock::Mutex<()>,
 }
@@ -137,6 +145,7 @@ impl Link {
 impl Node {
     fn new(address: String) -> Self {
         Self {
+            room: Room::new(&address),
             address,
             current: Mutex::new(None),
             opening: futures::lock::Mutex::new(()),
@@ -147,16 +156,17 @@ impl Node {
     }
 
     /// A connection to listen over. `None` where there is none to be had now: one is opened at a
-    /// time, and where that takes longer than `open_limit`, nobody listens for a while.
+    /// time, and where that takes longer than `open_limit`, or leaves no room for another one,
+    /// nobody listens for a while.
     pub(super) async fn open_to_listen(&self, open_limit: Duration) -> Option<Connection> {
         let _opening = self.opening_to_listen.try_lock()?;
         let began = Instant::now();
         match within(open_limit, Connection::open(&self.address)).await {
-            Some(Ok(connection)) => {
+            Some(Ok(connection)) if self.room.is_there().await => {
                 self.opened_in(began.elapsed());
                 Some(connection)
             }
-            Some(Err(_)) | None => {
+            Some(_) | None => {
                 self.nobody_listens(NO_ROOM_MEMORY);
                 None
             }
@@ -200,12 +210,66 @@ impl Node {
         self.idle().clear();
     }
 
-    /// Keeps a connection for the next one who listens, if there are fewer than `most`.
-    pub(super) fn keep(&self, connection: Connection, most: usize) {
-        let may_listen = self.may_listen(Instant::now());
+    /// Keeps a connection for the next one who listens, if there are fewer than `most`. It is kept
+    /// for a second.
+    pub(super) fn keep(self: &Arc<Self>, connection: Connection, most: usize) {
+        let now = Instant::now();
+        let may_listen = self.may_listen(now);
         let mut idle = self.idle();
-        if may_listen && idle.len() < most {
-            idle.push(connection);
+        if !may_listen || idle.len() >= most {
+            return;
+        }
+        if idle.is_empty() {
+            let node = Arc::clone(self);
+            wit_bindgen::spawn(async move { node.close_idle().await });
+        }
+        idle.push((now, connection));
+    }
+
+    /// Closes idle connections in time, until there are none.
+    async fn close_idle(&self) {
+        loop {
+            spin_sdk::time::sleep(IDLE_CHECK).await;
+            self.give_way().await;
+            let mut idle = self.idle();
+            idle.retain(|(since, _)| since.elapsed() < IDLE);
+            if idle.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// A connection on which nobody blocks at the moment, if there is one.
+    pub(super) fn idle_connection(&self) -> Option<Connection> {
+        self.idle().pop().map(|(_, connection)| connection)
+    }
+
+    /// Whether there are as many as this.
+    pub(super) fn has_idle(&self, count: usize) -> bool {
+        self.idle().len() >= count
+    }
+
+    /// Looks now and then whether there is room for another connection, and makes some where there
+    /// is none: all close those that they listen over. Where that was not enough, an instance keeps
+    /// its shared connection only as long as a call needs it.
+    pub(super) async fn give_way(&self) {
+        let now = Instant::now();
+        if !self.room.is_due(now) || self.room.is_there().await {
+            return;
+        }
+        if self.may_listen(now) {
+            self.nobody_listens(NO_ROOM_MEMORY);
+        } else {
+            self.room.note_scarce();
+        }
+    }
+
+    /// Closes the shared connection after a call over it, if others need the room and no other call
+    /// is under way.
+    pub(super) fn leave(&self, connection: Arc<Connection>) {
+        // One is ours, one the node's.
+        if self.room.is_scarce() && Arc::strong_count(&connection) <= 2 {
+            self.discard(&connection);
         }
     }
 
@@ -215,8 +279,7 @@ impl Node {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connections on which nobody blocks at the moment.
-    pub(super) fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(Instant, Connection)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -229,7 +292,7 @@ impl Node {
             return Ok(connection);
         }
         let began = Instant::now();
-        let opened = Connection::open(&self.address).await;
+        let opened = self.room.watch(Connection::open(&self.address)).await;
         let connection =
             Arc::new(opened.map_err(|error| RedisError::from_spin(error, sent.any()))?);
         self.opened_in(began.elapsed());

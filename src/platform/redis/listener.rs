@@ -87,6 +87,7 @@ impl Listener {
             if now >= until {
                 return;
             }
+            self.node.give_way().await;
             if !self.node.may_listen(now) {
                 self.connection = None;
                 self.call = None;
@@ -153,7 +154,7 @@ async fn block(
     key: String,
     open_limit: Duration,
 ) -> Answer {
-    let mut used = used.or_else(|| node.idle().pop());
+    let mut used = used.or_else(|| node.idle_connection());
     loop {
         let is_new = used.is_none();
         let connection = match used.take() {
@@ -194,17 +195,26 @@ impl Drop for Listener {
         if let Some(connection) = self.connection.take() {
             self.node.keep(connection, MOST_IDLE);
         }
-        let Some(call) = self.call.take() else { return };
-        if self.node.idle().len() >= MOST_IDLE {
+        let Some(mut call) = self.call.take() else {
             return;
-        }
+        };
         // The call ends soon, and then its connection is another's.
         let node = Arc::clone(&self.node);
         wit_bindgen::spawn(async move {
-            let left = call.given_up_at.saturating_duration_since(Instant::now());
-            let answer = within(left, call.answer).await;
-            if let Some(Answer::Signal(connection) | Answer::Nothing(connection)) = answer {
-                node.keep(connection, MOST_IDLE);
+            loop {
+                let now = Instant::now();
+                if now >= call.given_up_at || !node.may_listen(now) || node.has_idle(MOST_IDLE) {
+                    return;
+                }
+                let slice = call.given_up_at.min(now + ROOM_CHECK);
+                let left = slice.saturating_duration_since(now);
+                match within(left, call.answer.as_mut()).await {
+                    None => node.give_way().await,
+                    Some(Answer::Signal(connection) | Answer::Nothing(connection)) => {
+                        return node.keep(connection, MOST_IDLE);
+                    }
+                    Some(Answer::Failed) => return,
+                }
             }
         });
     }

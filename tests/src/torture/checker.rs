@@ -26,22 +26,37 @@
 //!   some slack for a busy machine. Only a service that is being killed may leave a request
 //!   unanswered. An action that was answered 423 or `failed` never ran. 502 was the origin's own
 //!   refusal.
+//! - **Liveness.** A 423 after a long wait says that somebody alive had the lock for all of that
+//!   time, but for three seconds. Somebody dead counts until the lock expires that he had. A fault
+//!   that keeps the waiter's service from Redis, or everybody, is an excuse. One that keeps another
+//!   service from Redis is none.
+//! - **Leases that nobody received** are free again within 2.5 s. Only an answer that was on its way
+//!   when the client hung up is an excuse, and a service that was killed. An observer of Redis sees
+//!   them, by their long time to live.
+//! - **Connections.** A waiter listens over one connection to Redis, until a fault breaks that.
+//! - **Registers.** Cache entries are linearizable, with their conditions, and so are the records of
+//!   idempotency keys: the first success writes one, and every other success shows it.
 //! - **In the end** no lock is held and every key has an expiry.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::history::{At, Execution, History, InjectedFault, Operation};
+use super::history::{At, Execution, History, InjectedFault, Operation, Verb};
 use super::plan::FaultKind;
 use acquisitions::{Known, acquisitions};
 
 mod acquisitions;
 mod answers;
+mod connections;
 mod durability;
 mod leases;
+mod linearizable;
+mod liveness;
+mod registers;
 #[cfg(test)]
 mod tests;
+mod undelivered;
 
 /// A broken promise, and the lines of the history that show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +80,18 @@ pub struct Verdict {
     /// Actions that began while another action of their user ran that had lost its lock, or was
     /// about to.
     pub overlaps_after_loss: usize,
+    /// Waits for longer than three seconds that were answered 423.
+    pub waits: usize,
+    /// The longest time in such a wait in which nobody alive had the lock.
+    pub longest_idle: Duration,
+    /// Leases that nobody received.
+    pub undelivered: usize,
+    /// Waiters that listened.
+    pub listeners: usize,
+    /// Cache entries and idempotency keys that were checked.
+    pub registers: usize,
+    /// Those among them whose check was given up.
+    pub undecided: usize,
 }
 
 /// Two holders at the same time.
@@ -88,9 +115,13 @@ pub fn check(history: &History) -> Verdict {
         growth(&index, user, &mut verdict);
         leases::check(&index, user, &mut verdict);
         durability::check(&index, user, &mut verdict);
+        liveness::check(&index, user, &mut verdict);
         verdict.overlaps_after_loss += overlaps_after_loss(&index, user);
     }
     answers::check(&index, &mut verdict);
+    undelivered::check(&index, &mut verdict);
+    connections::check(&index, &mut verdict);
+    registers::check(&index, &mut verdict);
     for leftover in &history.leftovers {
         verdict.add(END, &[leftover]);
     }
@@ -111,13 +142,22 @@ struct Index<'a> {
     history: &'a History,
     operations: HashMap<&'a str, &'a Operation>,
     executions: HashMap<&'a str, &'a Execution>,
+    /// Releases of leases, by the request that acquired it.
+    released: HashMap<&'a str, &'a Operation>,
 }
 
 impl<'a> Index<'a> {
     fn new(history: &'a History) -> Self {
         let operations = history.operations.iter();
         let executions = history.executions.iter();
+        let release = |operation: &&Operation| {
+            operation.verb == Verb::Release && operation.answer.as_deref() == Some("204")
+        };
+        let released = operations.clone().filter(release);
         Self {
+            released: released
+                .filter_map(|operation| Some((operation.lease.as_deref()?, operation)))
+                .collect(),
             history,
             operations: operations
                 .map(|operation| (operation.id.as_str(), operation))

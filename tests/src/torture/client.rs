@@ -1,5 +1,6 @@
 //! A client: runs its tasks, one after the other, and records the answers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,9 +8,11 @@ use std::time::Duration;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::history::{LeaseInterval, Operation, Verb};
-use super::plan::{Task, TaskKind, Workload};
-use super::{REDIS_TIMEOUT, Run};
+use super::history::{History, LeaseInterval, Operation, Verb};
+use super::plan::{ABANDONED_EXPIRE, KEYED_EXPIRE, Task, TaskKind, Workload};
+use super::{BESIEGERS, REDIS_TIMEOUT, Run};
+
+mod registers;
 
 /// What a busy machine may take beyond the contract's limits.
 const SLACK: Duration = Duration::from_secs(3);
@@ -20,11 +23,19 @@ const GIVE_UP: Duration = Duration::from_secs(30);
 /// How often a client requests a lease with the same token, if the answer is ambiguous.
 const TRIES: usize = 3;
 
+/// How often a client gives back a lease with a long time to live, if the answer is ambiguous.
+const GIVE_BACK_TRIES: usize = 100;
+
+/// How many actions are answered until clients use another `Idempotency-Key`.
+const KEY_LIVES: u64 = 400;
+
 struct TortureClient {
     run: Arc<Run>,
     number: u64,
     sent: u64,
     http: Client,
+    /// What it read last of each cache entry: the value and its entity tag.
+    read: HashMap<String, (u64, String)>,
 }
 
 /// Runs tasks until the run is over.
@@ -35,8 +46,10 @@ pub(super) async fn run(run: Arc<Run>, number: u64) {
         number,
         sent: 0,
         run,
+        read: HashMap::new(),
     };
-    for task in Workload::new(client.run.options.seed, number) {
+    let besieges = number < BESIEGERS;
+    for task in Workload::new(client.run.options.seed, number, besieges) {
         if !client.run.is_running() {
             return;
         }
@@ -51,6 +64,11 @@ struct Response {
     /// Status and slug. `None` without an answer.
     answer: Option<String>,
     fencing_token: Option<i64>,
+    /// The token of a lease.
+    token: Option<String>,
+    /// The body, and its entity tag.
+    body: Value,
+    etag: Option<String>,
     id: String,
     sent: Duration,
     answered: Duration,
@@ -71,23 +89,34 @@ impl Response {
 impl TortureClient {
     async fn run_task(&mut self, task: Task) {
         match task.kind {
-            TaskKind::Perform(work) => self.act(task, Verb::Perform, work).await,
-            TaskKind::Attempt(work) => self.act(task, Verb::Attempt, work).await,
+            TaskKind::Perform(work) => self.act(task, Verb::Perform, work, None).await,
+            TaskKind::Attempt(work) => self.act(task, Verb::Attempt, work, None).await,
+            TaskKind::Keyed { waits } => {
+                let number = self.run.answered.load(Ordering::Relaxed) / KEY_LIVES;
+                let key = format!("key-{number}");
+                let verb = if waits { Verb::Perform } else { Verb::Attempt };
+                let task = Task {
+                    expire: KEYED_EXPIRE,
+                    ..task
+                };
+                self.act(task, verb, Duration::ZERO, Some(key)).await;
+            }
             TaskKind::Lease {
                 hold,
                 renewals,
                 release,
             } => self.lease(task, hold, renewals, release).await,
+            TaskKind::Abandon(after) => self.abandon(task, after).await,
             TaskKind::Read => {
                 let path = format!("/api/v1/users/{}/cache/last-action", task.user);
                 let request = self.request(Method::GET, task.service, &path);
-                let limit = REDIS_TIMEOUT;
-                self.send(request, Verb::Read, task, limit, None).await;
+                self.send(request, Verb::Read, task, REDIS_TIMEOUT).await;
             }
+            TaskKind::Register(access) => self.access(task, access).await,
         }
     }
 
-    async fn act(&mut self, task: Task, verb: Verb, work: Duration) {
+    async fn act(&mut self, task: Task, verb: Verb, work: Duration, key: Option<String>) {
         let (user, expire) = (task.user, task.expire.as_secs_f64());
         let (mut path, mut limit) = (String::from("/api/v1/users/attempt-action"), Duration::ZERO);
         if verb == Verb::Perform {
@@ -99,12 +128,62 @@ impl TortureClient {
             path += &format!("&timeout={}", task.timeout.as_secs_f64());
         }
         let body = json!({"work_ms": work.as_millis() as u64});
-        let request = self.request(Method::POST, task.service, &path).json(&body);
+        let mut request = self.request(Method::POST, task.service, &path).json(&body);
+        if let Some(key) = &key {
+            request = request.header("idempotency-key", key);
+        }
         // To acquire, and to commit or to release.
         limit += work + 2 * REDIS_TIMEOUT;
-        let response = self.send(request, verb, task, limit, None).await;
+        let details = Details { lease: None, key };
+        let response = self.send_with(request, verb, task, limit, details).await;
         if response.answer.is_some() {
             self.run.answered.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Requests a lease without a token, and hangs up. Gives the lease back if it was faster.
+    async fn abandon(&mut self, task: Task, after: Duration) {
+        let path = format!("/api/v1/users/{}/lock", task.user);
+        let (timeout, expire) = (task.timeout.as_secs_f64(), ABANDONED_EXPIRE.as_secs_f64());
+        let query = format!("{path}?expire={expire}&timeout={timeout}");
+        let task = Task {
+            expire: ABANDONED_EXPIRE,
+            ..task
+        };
+        let request = self.request(Method::POST, task.service, &query);
+        // Its own connection, which is closed with it.
+        let http = Client::builder().no_proxy().build().unwrap();
+        let (request, pending) = self.begin(request, Verb::Abandon, task, after);
+        let exchange = exchange(&http, request);
+        let Ok(exchange) = tokio::time::timeout(after, exchange).await else {
+            drop(http);
+            self.end(pending, Exchange::default());
+            return;
+        };
+        if let Some(token) = &exchange.token {
+            let token = token.clone();
+            let note = |history: &mut History| history.received.push(token);
+            self.run.recorder.note(note);
+        }
+        let mut pending = pending;
+        pending.verb = Verb::Acquire;
+        pending.limit = task.timeout + REDIS_TIMEOUT + SLACK;
+        let granted = self.end(pending, exchange);
+        let Some(token) = granted.token.clone() else {
+            return;
+        };
+        // Until it is given back.
+        for _ in 0..GIVE_BACK_TRIES {
+            let request = self.request(Method::DELETE, task.service, &path);
+            let request = request.header("lock-token", &token);
+            let details = Details::of_lease(Some(&granted.id));
+            let release = self
+                .send_with(request, Verb::Release, task, REDIS_TIMEOUT, details)
+                .await;
+            if !release.is_ambiguous() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -128,8 +207,9 @@ impl TortureClient {
             let request = self.request(Method::PUT, service, &format!("{path}?{expire}"));
             let request = request.header("lock-token", &token);
             let task = Task { service, ..task };
+            let details = Details::of_lease(lease);
             let renewed = self
-                .send(request, Verb::Renew, task, REDIS_TIMEOUT, lease)
+                .send_with(request, Verb::Renew, task, REDIS_TIMEOUT, details)
                 .await;
             if renewed.fencing_token != granted.fencing_token {
                 if renewed.is_ambiguous() {
@@ -145,7 +225,8 @@ impl TortureClient {
             let request = self.request(Method::DELETE, service, &path);
             let request = request.header("lock-token", &token);
             let task = Task { service, ..task };
-            self.send(request, Verb::Release, task, REDIS_TIMEOUT, lease)
+            let details = Details::of_lease(lease);
+            self.send_with(request, Verb::Release, task, REDIS_TIMEOUT, details)
                 .await;
         }
     }
@@ -158,7 +239,7 @@ impl TortureClient {
             let request = request.header("lock-token", token);
             let limit = task.timeout + REDIS_TIMEOUT;
             let task = Task { service, ..task };
-            let mut response = self.send(request, Verb::Acquire, task, limit, None).await;
+            let mut response = self.send(request, Verb::Acquire, task, limit).await;
             response.first = again == 0;
             if response.is("200") || response.is("201") {
                 return Some(response);
@@ -194,61 +275,146 @@ impl TortureClient {
         verb: Verb,
         task: Task,
         limit: Duration,
-        lease: Option<&str>,
     ) -> Response {
+        let details = Details::default();
+        self.send_with(request, verb, task, limit, details).await
+    }
+
+    async fn send_with(
+        &mut self,
+        request: RequestBuilder,
+        verb: Verb,
+        task: Task,
+        limit: Duration,
+        details: Details,
+    ) -> Response {
+        let (request, mut pending) = self.begin(request, verb, task, limit);
+        (pending.lease, pending.key) = (details.lease, details.key);
+        let exchange = exchange(&self.http, request).await;
+        let response = self.end(pending, exchange);
+        if response.answer.is_none() {
+            // The service is down. Another request at once would only be noise.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        response
+    }
+
+    /// What is known of a request that is about to be sent.
+    fn begin(
+        &mut self,
+        request: RequestBuilder,
+        verb: Verb,
+        task: Task,
+        limit: Duration,
+    ) -> (RequestBuilder, Operation) {
         self.sent += 1;
         let id = format!("{}-{}", self.number, self.sent);
-        let sent = self.run.recorder.now();
-        let (answer, fencing_token) = exchange(request.header("x-request-id", &id)).await;
-        let answered = self.run.recorder.now();
+        let request = request.header("x-request-id", &id);
+        let now = self.run.recorder.now();
         let operation = Operation {
-            id: id.clone(),
+            id,
             verb,
             user: task.user,
             service: task.service,
-            sent,
-            answered,
-            answer: answer.clone(),
-            fencing_token,
-            lease: lease.map(str::to_owned),
+            sent: now,
+            answered: now,
+            answer: None,
+            fencing_token: None,
+            lease: None,
+            expire: task.expire,
+            key: None,
             limit: limit + SLACK,
+        };
+        (request, operation)
+    }
+
+    /// Records what came of a request.
+    fn end(&self, pending: Operation, exchange: Exchange) -> Response {
+        let operation = Operation {
+            answered: self.run.recorder.now(),
+            answer: exchange.answer,
+            fencing_token: exchange.fencing_token,
+            ..pending
+        };
+        let response = Response {
+            first: true,
+            answer: operation.answer.clone(),
+            fencing_token: operation.fencing_token,
+            token: exchange.token,
+            body: exchange.body,
+            etag: exchange.etag,
+            id: operation.id.clone(),
+            sent: operation.sent,
+            answered: operation.answered,
         };
         self.run
             .recorder
             .note(|history| history.operations.push(operation));
-        if answer.is_none() {
-            // The service is down. Another request at once would only be noise.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Response {
-            first: true,
-            answer,
-            fencing_token,
-            id,
-            sent,
-            answered,
+        response
+    }
+}
+
+/// What belongs to some requests only.
+#[derive(Default)]
+struct Details {
+    /// The request that acquired the lease.
+    lease: Option<String>,
+    /// The `Idempotency-Key`.
+    key: Option<String>,
+}
+
+impl Details {
+    fn of_lease(lease: Option<&str>) -> Self {
+        Self {
+            lease: lease.map(str::to_owned),
+            key: None,
         }
     }
 }
 
-/// Sends a request. Returns status and slug, and the fencing token. `None` without an answer.
-async fn exchange(request: RequestBuilder) -> (Option<String>, Option<i64>) {
-    let Ok(response) = request.send().await else {
-        return (None, None);
-    };
+/// What came of a request. Nothing, without an answer.
+#[derive(Default)]
+struct Exchange {
+    /// Status and slug.
+    answer: Option<String>,
+    fencing_token: Option<i64>,
+    token: Option<String>,
+    body: Value,
+    etag: Option<String>,
+}
+
+async fn exchange(http: &Client, request: RequestBuilder) -> Exchange {
+    try_exchange(http, request).await.unwrap_or_default()
+}
+
+async fn try_exchange(http: &Client, request: RequestBuilder) -> reqwest::Result<Exchange> {
+    let response = http.execute(request.build()?).await?;
     let status = response.status().as_u16();
-    let header = response.headers().get("fencing-token").cloned();
-    let Ok(body) = response.bytes().await else {
-        return (None, None);
+    let header = |name: &str| {
+        let value = response.headers().get(name)?;
+        value.to_str().ok().map(str::to_owned)
     };
-    let json: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let header = header.and_then(|value| value.to_str().ok()?.parse().ok());
-    let fencing_token = header.or(json["fencing_token"].as_i64());
-    let kind = json["type"].as_str().unwrap_or_default();
+    let (number, etag) = (header("fencing-token"), header("etag"));
+    let replayed = header("idempotent-replayed").is_some();
+    let body: Value = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
+    let kind = body["type"].as_str().unwrap_or_default();
     let answer = match kind.strip_prefix("urn:edgelatch:") {
         Some(slug) => format!("{status} {slug}"),
-        None if json["status"] == "failed" => format!("{status} failed"),
+        None if body["status"] == "failed" => format!("{status} failed"),
+        None if replayed => format!("{status} replayed"),
         None => status.to_string(),
     };
-    (Some(answer), fencing_token)
+    let number = number.and_then(|number| number.parse().ok());
+    let shown = || body["fencing_token"].as_i64();
+    Ok(Exchange {
+        answer: Some(answer),
+        fencing_token: if replayed {
+            body["result"]["done"].as_i64()
+        } else {
+            number.or_else(shown)
+        },
+        token: body["token"].as_str().map(str::to_owned),
+        etag,
+        body,
+    })
 }

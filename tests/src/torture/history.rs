@@ -22,8 +22,16 @@ pub enum Verb {
     Renew,
     /// `DELETE lock`
     Release,
+    /// `POST lock`, whose client hung up before the answer
+    Abandon,
     /// `GET cache/last-action`
     Read,
+    /// `GET cache/{key}`
+    CacheGet,
+    /// `PUT cache/{key}`
+    CachePut,
+    /// `DELETE cache/{key}`
+    CacheDelete,
 }
 
 /// One request and its answer.
@@ -41,13 +49,17 @@ pub struct Operation {
     pub sent: At,
     /// When the answer arrived, or the client gave up.
     pub answered: At,
-    /// The status, with a problem's slug or an attempt's `failed` after it. `None` without an
-    /// answer.
+    /// The status, with a problem's slug, an attempt's `failed`, or `replayed` after it. `None`
+    /// without an answer.
     pub answer: Option<String>,
-    /// The fencing token of the answer. For a read, that of the action shown.
+    /// The fencing token of the answer. For a read or a replay, that of the action shown.
     pub fencing_token: Option<i64>,
     /// For a renewal or a release: the request that acquired the lease, if it was the only one.
     pub lease: Option<String>,
+    /// The time to live of the lock that it takes.
+    pub expire: Duration,
+    /// The `Idempotency-Key`.
+    pub key: Option<String>,
     /// The time limit.
     pub limit: Duration,
 }
@@ -85,6 +97,74 @@ pub struct LeaseInterval {
     pub to: At,
 }
 
+/// An access to a value that several clients read and write.
+#[derive(Clone, Debug)]
+pub struct RegisterOperation {
+    /// The request.
+    pub id: String,
+    /// The name of the value.
+    pub register: String,
+    /// When it was sent.
+    pub sent: At,
+    /// When it was answered.
+    pub answered: At,
+    /// What it does to the value.
+    pub effect: Effect,
+    /// Whether it did that. `None` if it may have, or yet may.
+    pub done: Option<bool>,
+}
+
+/// What an access does to a value. No value is written twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Finds this value, or none.
+    Find(Option<u64>),
+    /// Makes it this value, or removes it, if the condition holds.
+    Set(Option<u64>, Condition),
+    /// Makes it any value that it may have had before.
+    Revert,
+}
+
+/// The condition of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// None.
+    Always,
+    /// There is no value.
+    Absent,
+    /// There is a value.
+    Present,
+    /// It is this value.
+    Is(u64),
+}
+
+/// A `BLPOP` of a waiter.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// The service.
+    pub service: usize,
+    /// The list, which is the waiter's own.
+    pub list: String,
+    /// The number of the connection.
+    pub connection: u64,
+    /// When it was sent.
+    pub at: At,
+}
+
+/// How long a lock was seen held under a token, for longer than any lock of actions and ordinary
+/// leases lives.
+#[derive(Clone, Debug)]
+pub struct LongHold {
+    /// The user.
+    pub user: u64,
+    /// The token.
+    pub token: String,
+    /// When it was first seen.
+    pub from: At,
+    /// When it was last seen.
+    pub to: At,
+}
+
 /// A fault that was injected.
 #[derive(Clone, Debug)]
 pub struct InjectedFault {
@@ -107,6 +187,18 @@ pub struct History {
     pub executions: Vec<Execution>,
     /// Intervals during which leases were held.
     pub lease_intervals: Vec<LeaseInterval>,
+    /// Accesses to cache entries.
+    pub registers: Vec<RegisterOperation>,
+    /// What waiters sent to listen.
+    pub listening: Vec<Listening>,
+    /// Locks that were seen held with a long time to live.
+    pub long_holds: Vec<LongHold>,
+    /// The tokens of leases with a long time to live that a client received.
+    pub received: Vec<String>,
+    /// How many connections to Redis the services opened.
+    pub connections: u64,
+    /// How many waiters were in queues of killed services.
+    pub killed_waiters: u64,
     /// Faults.
     pub faults: Vec<InjectedFault>,
     /// What was left at the end: held locks, and keys without an expiry.
@@ -156,6 +248,43 @@ impl Operation {
     }
 }
 
+impl InjectedFault {
+    /// Whether data of Redis may be lost.
+    pub fn loses_data(&self) -> bool {
+        matches!(self.kind, FaultKind::KillRedis | FaultKind::PromoteReplica)
+    }
+
+    /// Whether it may keep requests of a service from Redis for as long as it lasts.
+    pub fn keeps_from_redis(&self, service: usize) -> bool {
+        match self.kind {
+            FaultKind::KillRedis
+            | FaultKind::RestartRedis
+            | FaultKind::PromoteReplica
+            | FaultKind::FullRedis
+            | FaultKind::StopRedis => true,
+            FaultKind::Delay | FaultKind::Blackhole | FaultKind::Swallow => self.service == service,
+            _ => false,
+        }
+    }
+
+    /// Whether connections of a service to Redis may be closed or be of no use because of it.
+    pub fn breaks_connections(&self, service: usize) -> bool {
+        match self.kind {
+            FaultKind::KillClients => true,
+            FaultKind::CutAll
+            | FaultKind::CutCommand
+            | FaultKind::CutReply
+            | FaultKind::LateCommand => self.service == service,
+            _ => self.keeps_from_redis(service),
+        }
+    }
+
+    /// Whether any of it lies between these times.
+    pub fn touches(&self, from: At, to: At) -> bool {
+        self.from <= to && from <= self.to
+    }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -186,6 +315,64 @@ impl fmt::Display for Execution {
             self.id,
             self.user,
             self.fencing_token,
+        )
+    }
+}
+
+impl fmt::Display for RegisterOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:.6}-{:.6} {} {}: {:?}, {}",
+            self.sent.as_secs_f64(),
+            self.answered.as_secs_f64(),
+            self.id,
+            self.register,
+            self.effect,
+            match self.done {
+                Some(true) => "done",
+                Some(false) => "refused",
+                None => "unknown",
+            },
+        )
+    }
+}
+
+impl fmt::Display for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:.6} BLPOP {} by service {} over connection {}",
+            self.at.as_secs_f64(),
+            self.list,
+            self.service,
+            self.connection,
+        )
+    }
+}
+
+impl fmt::Display for LongHold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:.6}-{:.6} the lock of user {} was held under token {}",
+            self.from.as_secs_f64(),
+            self.to.as_secs_f64(),
+            self.user,
+            self.token,
+        )
+    }
+}
+
+impl fmt::Display for InjectedFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:.6}-{:.6} {:?}, service {}",
+            self.from.as_secs_f64(),
+            self.to.as_secs_f64(),
+            self.kind,
+            self.service,
         )
     }
 }

@@ -16,22 +16,29 @@ mod nemesis;
 mod random;
 mod report;
 mod store;
+mod watcher;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::{App, Proxy, RedisServer, Service};
-use history::Recorder;
+use history::{Listening, Recorder};
 use nemesis::Nemesis;
 pub use report::Report;
 use store::Store;
 
 /// The number of clients.
-const CLIENTS: u64 = 40;
+const CLIENTS: u64 = 64;
+
+/// The number of those among them that besiege one user.
+const BESIEGERS: u64 = 10;
 
 /// The number of users. They are few, so that clients compete.
-pub const USERS: u64 = 8;
+pub const USERS: u64 = 9;
+
+/// The last user, whose lock is held for seconds.
+pub const BESIEGED: u64 = USERS;
 
 /// How long one call to Redis may take.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(300);
@@ -56,6 +63,8 @@ pub(crate) struct Run {
     /// The addresses of the two services.
     addresses: [String; 2],
     answered: AtomicU64,
+    /// The port of the Redis that is the primary now.
+    redis_port: AtomicU16,
 }
 
 impl Run {
@@ -74,12 +83,12 @@ impl Run {
 /// # Panics
 /// If one of the processes can't be started.
 pub async fn run(options: Options) -> Report {
-    let redis = RedisServer::start().await;
-    let proxies = [
-        Proxy::start(redis.port()).await,
-        Proxy::start(redis.port()).await,
-    ];
+    let redis = start_redis().await;
     let recorder = Arc::new(Recorder::new());
+    let proxies = [
+        proxy(&redis, 0, &recorder).await,
+        proxy(&redis, 1, &recorder).await,
+    ];
     let store = Store::start(Arc::clone(&recorder)).await;
     let services = proxies
         .each_ref()
@@ -91,7 +100,9 @@ pub async fn run(options: Options) -> Report {
             .each_ref()
             .map(|service| service.address().to_owned()),
         answered: AtomicU64::new(0),
+        redis_port: AtomicU16::new(redis.port()),
     });
+    let watcher = tokio::spawn(watcher::watch(Arc::clone(&run)));
     let nemesis = Nemesis::new(Arc::clone(&run), redis, proxies, services);
     let nemesis = tokio::spawn(nemesis.run());
     let clients: Vec<_> = (0..CLIENTS)
@@ -102,8 +113,52 @@ pub async fn run(options: Options) -> Report {
     }
     let mut nemesis = nemesis.await.expect("the nemesis does not panic");
     nemesis.settle().await;
+    watcher.abort();
     drop((nemesis, store));
     Report::new(options, &recorder.history())
+}
+
+/// A Redis that keeps all that it has answered when it is killed: it writes before it answers.
+async fn start_redis() -> RedisServer {
+    RedisServer::start_with(&[
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "no",
+        "--auto-aof-rewrite-min-size",
+        "16mb",
+        "--repl-diskless-sync-delay",
+        "0",
+    ])
+    .await
+}
+
+/// The network between Redis and this service. It records which waiter listens over which
+/// connection.
+async fn proxy(redis: &RedisServer, service: usize, recorder: &Arc<Recorder>) -> Proxy {
+    let recorder = Arc::clone(recorder);
+    let observe = move |connection, piece: &[u8]| {
+        let Some(list) = blocked_on(piece) else {
+            return;
+        };
+        let listening = Listening {
+            service,
+            list,
+            connection,
+            at: recorder.now(),
+        };
+        recorder.note(|history| history.listening.push(listening));
+    };
+    Proxy::start_watched(redis.port(), observe).await
+}
+
+/// The list of a `BLPOP`, which a waiter sends alone.
+fn blocked_on(piece: &[u8]) -> Option<String> {
+    let mut words = piece.split(|byte| *byte == b'\n').skip(2).step_by(2);
+    let command = words.next()?.strip_suffix(b"\r")?;
+    let list = words.next()?.strip_suffix(b"\r")?;
+    let list = || String::from_utf8(list.to_vec()).ok();
+    (command == b"BLPOP").then(list).flatten()
 }
 
 fn service(redis: &RedisServer, proxy: &Proxy, store: &Store) -> Service {

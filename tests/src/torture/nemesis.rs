@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::history::{InjectedFault, Operation, Verb};
-use super::plan::{self, Fault, FaultKind};
-use super::{Run, USERS};
+use super::plan::{self, ABANDONED_EXPIRE, Fault, FaultKind};
+use super::{Run, USERS, start_redis};
 use crate::{Network, Proxy, RedisServer, Service};
 
 /// How long a fault that affects one command waits for a command.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// By then every lock has expired: the longest time to live, and the time of a cleanup.
-const LAST_EXPIRY: Duration = Duration::from_secs(5);
+const LAST_EXPIRY: Duration = ABANDONED_EXPIRE.saturating_add(Duration::from_secs(5));
 
 pub(super) struct Nemesis {
     run: Arc<Run>,
@@ -48,8 +48,15 @@ impl Nemesis {
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
+            let replica = match fault.kind {
+                FaultKind::PromoteReplica => Some(self.replica().await),
+                _ => None,
+            };
             let from = self.run.recorder.now();
-            self.inject(fault).await;
+            match replica {
+                Some(replica) => self.promote(replica).await,
+                None => self.inject(fault).await,
+            }
             let injected = InjectedFault {
                 kind: fault.kind,
                 service: fault.service,
@@ -69,8 +76,23 @@ impl Nemesis {
         match fault.kind {
             FaultKind::KillRedis => {
                 self.redis.kill();
+                self.redis.forget();
                 tokio::time::sleep(fault.duration).await;
                 self.redis.restart().await;
+            }
+            FaultKind::RestartRedis => {
+                self.redis.kill();
+                tokio::time::sleep(fault.duration).await;
+                self.redis.restart().await;
+            }
+            // It has begun before.
+            FaultKind::PromoteReplica => {}
+            FaultKind::FullRedis => {
+                self.run_on_redis(&["CONFIG", "SET", "maxmemory", "1"])
+                    .await;
+                tokio::time::sleep(fault.duration).await;
+                self.run_on_redis(&["CONFIG", "SET", "maxmemory", "0"])
+                    .await;
             }
             FaultKind::StopRedis => {
                 self.redis.pause();
@@ -100,6 +122,10 @@ impl Nemesis {
                 network.blackhole = true;
                 self.with_network(fault, network).await;
             }
+            FaultKind::Swallow => {
+                network.swallow = true;
+                self.with_network(fault, network).await;
+            }
             FaultKind::Halves => {
                 network.halves = true;
                 self.with_network(fault, network).await;
@@ -111,12 +137,45 @@ impl Nemesis {
             }
             FaultKind::DeleteLock => self.run_on_redis(&["DEL", &lock(fault.user)]).await,
             FaultKind::KillService => {
+                let waiters = self.waiters().await;
+                self.run
+                    .recorder
+                    .note(|history| history.killed_waiters += waiters);
                 let service = &mut self.services[fault.service];
                 service.kill();
                 tokio::time::sleep(fault.duration).await;
                 tokio::task::block_in_place(|| service.restart());
             }
         }
+    }
+
+    /// A replica that has all data of the primary.
+    async fn replica(&self) -> RedisServer {
+        let replica = start_redis().await;
+        replica.follow(&self.redis).await;
+        replica
+    }
+
+    /// A replica takes over from the primary, and the services are led to it.
+    async fn promote(&mut self, replica: RedisServer) {
+        self.redis.kill();
+        replica.promote().await;
+        for proxy in &self.proxies {
+            proxy.set_upstream(replica.port());
+            proxy.cut_all();
+        }
+        self.run.redis_port.store(replica.port(), Ordering::Relaxed);
+        self.redis = replica;
+    }
+
+    /// How many wait for a lock.
+    async fn waiters(&self) -> u64 {
+        let mut waiters = 0;
+        for user in 1..=USERS {
+            let queue = format!("{{{}}}:queue", lock(user));
+            waiters += self.redis.run::<u64>(&["ZCARD", &queue]).await;
+        }
+        waiters
     }
 
     async fn with_network(&self, fault: Fault, network: Network) {
@@ -149,9 +208,11 @@ impl Nemesis {
         for key in self.redis.keys_without_expiry().await {
             leftovers.push(format!("{key} has no expiry"));
         }
-        self.run
-            .recorder
-            .note(|history| history.leftovers = leftovers);
+        let connections = self.proxies.iter().map(Proxy::accepted).sum();
+        self.run.recorder.note(|history| {
+            history.leftovers = leftovers;
+            history.connections = connections;
+        });
         for user in 1..=USERS {
             self.read(user).await;
         }
@@ -193,6 +254,8 @@ impl Nemesis {
             ),
             fencing_token: last.and_then(|last| last["fencing_token"].as_i64()),
             lease: None,
+            expire: Duration::ZERO,
+            key: None,
             limit: Duration::MAX,
         };
         self.run
@@ -201,6 +264,6 @@ impl Nemesis {
     }
 }
 
-fn lock(user: u64) -> String {
+pub(super) fn lock(user: u64) -> String {
     format!("user:{user}:lock")
 }

@@ -2,14 +2,33 @@
 
 use std::time::Duration;
 
-use super::USERS;
 use super::random::Random;
+use super::{BESIEGED, USERS};
+
+/// The longest time to live of a lock, but of the leases that nobody receives.
+pub const LONGEST_EXPIRE: Duration = Duration::from_secs(1);
+
+/// The time to live of the leases that nobody receives.
+pub const ABANDONED_EXPIRE: Duration = Duration::from_secs(8);
+
+/// The time to live of the locks of actions with an `Idempotency-Key`, which tells requests apart by
+/// it.
+pub const KEYED_EXPIRE: Duration = Duration::from_millis(300);
+
+/// The longest waits for a lock, in milliseconds.
+const TIMEOUTS: [u64; 7] = [0, 10, 100, 500, 2000, 5000, 10_000];
 
 /// The kind of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FaultKind {
     /// Redis is killed and later restarted. Its data is lost.
     KillRedis,
+    /// Redis is killed and later restarted from its append-only file.
+    RestartRedis,
+    /// Redis is killed and a replica becomes the primary. What it had not got yet is lost.
+    PromoteReplica,
+    /// Redis is full for a while: it refuses what needs memory.
+    FullRedis,
     /// Redis is paused (SIGSTOP), often for longer than locks live.
     StopRedis,
     /// All connections of a service to Redis are cut.
@@ -24,6 +43,9 @@ pub enum FaultKind {
     Delay,
     /// Nothing passes between a service and Redis.
     Blackhole,
+    /// Each connection between a service and Redis becomes a black hole for good: answers vanish, and
+    /// nothing is closed. Only later ones work.
+    Swallow,
     /// Everything between a service and Redis arrives in halves.
     Halves,
     /// Redis forgets all scripts.
@@ -36,8 +58,11 @@ pub enum FaultKind {
     KillService,
 }
 
-const FAULT_KINDS: [FaultKind; 13] = [
+const FAULT_KINDS: [FaultKind; 17] = [
     FaultKind::KillRedis,
+    FaultKind::RestartRedis,
+    FaultKind::PromoteReplica,
+    FaultKind::FullRedis,
     FaultKind::StopRedis,
     FaultKind::CutAll,
     FaultKind::CutCommand,
@@ -45,6 +70,7 @@ const FAULT_KINDS: [FaultKind; 13] = [
     FaultKind::LateCommand,
     FaultKind::Delay,
     FaultKind::Blackhole,
+    FaultKind::Swallow,
     FaultKind::Halves,
     FaultKind::FlushScripts,
     FaultKind::KillClients,
@@ -88,7 +114,9 @@ pub fn faults(seed: u64, count: usize, actions: u64) -> Vec<Fault> {
             duration: Duration::from_millis(match kind {
                 FaultKind::StopRedis => random.between(200, 1500),
                 FaultKind::Blackhole | FaultKind::LateCommand => random.between(200, 1200),
-                FaultKind::KillRedis | FaultKind::KillService => random.between(0, 200),
+                FaultKind::KillRedis | FaultKind::RestartRedis | FaultKind::KillService => {
+                    random.between(0, 200)
+                }
                 _ => random.between(100, 500),
             }),
         })
@@ -127,21 +155,72 @@ pub enum TaskKind {
         /// Whether it is released, or left to expire.
         release: bool,
     },
+    /// An action with an `Idempotency-Key` that others use, too.
+    Keyed {
+        /// `perform-action`, or else `attempt-action`.
+        waits: bool,
+    },
+    /// A lease that nobody receives: the client hangs up after this long.
+    Abandon(Duration),
     /// Reads `last-action`.
     Read,
+    /// One access to a cache entry that others use, too.
+    Register(Access),
+}
+
+/// An access to a cache entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reads it.
+    Read,
+    /// Writes it, whatever is there.
+    Write,
+    /// Writes it if it is absent.
+    Create,
+    /// Writes it if it is what the client read last.
+    Swap,
+    /// Removes it if it is what the client read last.
+    Remove,
 }
 
 /// One client's tasks, without end.
-pub struct Workload(Random);
+pub struct Workload {
+    random: Random,
+    besieges: bool,
+}
 
 impl Workload {
-    /// The workload of this client.
-    pub fn new(seed: u64, client: u64) -> Self {
-        Self(Random::new(seed, client + 1))
+    /// The workload of this client. One that besieges has to do with one user alone, whose lock is
+    /// held for seconds and waited for for long.
+    pub fn new(seed: u64, client: u64, besieges: bool) -> Self {
+        Self {
+            random: Random::new(seed, client + 1),
+            besieges,
+        }
+    }
+
+    fn siege(&mut self) -> Task {
+        let random = &mut self.random;
+        let kind = if random.percent(20) {
+            TaskKind::Lease {
+                hold: Duration::from_millis(300),
+                renewals: random.between(3, 40),
+                release: random.percent(85),
+            }
+        } else {
+            TaskKind::Perform(Duration::from_millis(random.one_of(&[0, 10, 200])))
+        };
+        Task {
+            user: BESIEGED,
+            service: random.between(0, 1) as usize,
+            expire: LONGEST_EXPIRE,
+            timeout: Duration::from_millis(random.between(3500, 10_000)),
+            kind,
+        }
     }
 
     fn work(&mut self) -> Duration {
-        let random = &mut self.0;
+        let random = &mut self.random;
         Duration::from_millis(match random.between(1, 100) {
             1..=70 => 0,
             71..=98 => random.between(1, 15),
@@ -151,7 +230,7 @@ impl Workload {
 
     /// Mostly short, sometimes longer than most locks live.
     fn hold(&mut self) -> Duration {
-        let random = &mut self.0;
+        let random = &mut self.random;
         Duration::from_millis(if random.percent(85) {
             random.between(0, 60)
         } else {
@@ -159,16 +238,30 @@ impl Workload {
         })
     }
 
+    fn access(&mut self) -> Access {
+        let all = [Access::Read, Access::Write, Access::Create, Access::Swap];
+        if self.random.percent(10) {
+            Access::Remove
+        } else {
+            self.random.one_of(&all)
+        }
+    }
+
     fn kind(&mut self) -> TaskKind {
-        match self.0.between(1, 100) {
-            1..=55 => TaskKind::Perform(self.work()),
-            56..=85 => TaskKind::Attempt(self.work()),
-            86..=91 => TaskKind::Lease {
-                hold: self.hold(),
-                renewals: self.0.between(0, 3),
-                release: self.0.percent(85),
+        match self.random.between(1, 100) {
+            1..=50 => TaskKind::Perform(self.work()),
+            51..=75 => TaskKind::Attempt(self.work()),
+            76..=85 => TaskKind::Keyed {
+                waits: self.random.percent(70),
             },
-            _ => TaskKind::Read,
+            86..=89 => TaskKind::Lease {
+                hold: self.hold(),
+                renewals: self.random.between(0, 3),
+                release: self.random.percent(85),
+            },
+            90 => TaskKind::Abandon(Duration::from_millis(self.random.between(0, 1500))),
+            91..=95 => TaskKind::Read,
+            _ => TaskKind::Register(self.access()),
         }
     }
 }
@@ -177,13 +270,16 @@ impl Iterator for Workload {
     type Item = Task;
 
     fn next(&mut self) -> Option<Task> {
+        if self.besieges {
+            return Some(self.siege());
+        }
         let kind = self.kind();
-        let random = &mut self.0;
+        let random = &mut self.random;
         Some(Task {
-            user: random.between(1, USERS),
+            user: random.between(1, BESIEGED - 1),
             service: random.between(0, 1) as usize,
             expire: Duration::from_millis(random.one_of(&[150, 300, 300, 600, 1000])),
-            timeout: Duration::from_millis(random.one_of(&[0, 10, 50, 100, 500])),
+            timeout: Duration::from_millis(random.one_of(&TIMEOUTS)),
             kind,
         })
     }
@@ -197,7 +293,10 @@ mod tests {
     fn the_same_seed_decides_the_same() {
         assert_eq!(faults(7, 40, 1000), faults(7, 40, 1000));
         assert_ne!(faults(7, 40, 1000), faults(8, 40, 1000));
-        let workload = |seed, client| Workload::new(seed, client).take(50).collect::<Vec<_>>();
+        let workload = |seed, client| {
+            let workload = Workload::new(seed, client, client == 4);
+            workload.take(50).collect::<Vec<_>>()
+        };
         assert_eq!(workload(7, 3), workload(7, 3));
         assert_ne!(workload(7, 3), workload(7, 4));
         assert_ne!(workload(7, 3), workload(8, 3));

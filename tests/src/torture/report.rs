@@ -26,6 +26,8 @@ pub struct Report {
     pub verdict: Verdict,
     took: Duration,
     slowest: Duration,
+    connections: u64,
+    killed_waiters: u64,
     answers: BTreeMap<Verb, BTreeMap<String, usize>>,
     kinds: BTreeMap<FaultKind, usize>,
 }
@@ -57,6 +59,8 @@ impl Report {
             faults: history.faults.len(),
             verdict: checker::check(history),
             took: history.took,
+            connections: history.connections,
+            killed_waiters: history.killed_waiters,
             slowest: took.max().unwrap_or_default(),
             answers,
             kinds,
@@ -101,6 +105,24 @@ impl fmt::Display for Report {
             f,
             "lost commits: {} (and {} lost with the data of Redis)",
             verdict.lost_commits, verdict.lost_with_data
+        )?;
+        writeln!(
+            f,
+            "waits of more than 3 s answered 423: {}; longest time with nobody alive: {:.2} s; \
+             waiters when a service was killed: {}",
+            verdict.waits,
+            verdict.longest_idle.as_secs_f64(),
+            self.killed_waiters,
+        )?;
+        writeln!(
+            f,
+            "waiters that listened: {}; connections to Redis: {}; leases that nobody received: {}",
+            verdict.listeners, self.connections, verdict.undelivered,
+        )?;
+        writeln!(
+            f,
+            "cache entries and idempotency keys: {} ({} undecided)",
+            verdict.registers, verdict.undecided,
         )?;
         write!(f, "violations: {}", verdict.violations.len())?;
         for violation in verdict.violations.iter().take(SHOWN) {

@@ -22,19 +22,33 @@ const REDIS: [&str; 2] = ["503 redis-unavailable", "503 redis-timeout"];
 
 fn documented(verb: Verb) -> &'static [&'static str] {
     match verb {
-        Verb::Perform => &["200", "409 lock-lost", "423 lock-held", "502 origin-failed"],
-        Verb::Attempt => &["200", "200 failed", "409 lock-lost", "502 origin-failed"],
-        Verb::Acquire => &["200", "201", "423 lock-held"],
+        Verb::Perform => &[
+            "200",
+            "200 replayed",
+            "409 lock-lost",
+            "423 lock-held",
+            "502 origin-failed",
+        ],
+        Verb::Attempt => &[
+            "200",
+            "200 replayed",
+            "200 failed",
+            "409 lock-lost",
+            "502 origin-failed",
+        ],
+        Verb::Acquire | Verb::Abandon => &["200", "201", "423 lock-held"],
         Verb::Renew => &["200", "409 not-lock-owner"],
         Verb::Release => &["204", "409 not-lock-owner"],
-        Verb::Read => &["200", "404 not-found"],
+        Verb::Read | Verb::CacheGet => &["200", "404 not-found"],
+        Verb::CachePut => &["200", "201", "412 precondition-failed"],
+        Verb::CacheDelete => &["204", "412 precondition-failed"],
     }
 }
 
 pub(super) fn check(index: &Index<'_>, verdict: &mut Verdict) {
     for operation in &index.history.operations {
         let Some(answer) = operation.answer.as_deref() else {
-            if !is_excused(index, operation) {
+            if operation.verb != Verb::Abandon && !is_excused(index, operation) {
                 verdict.add(ANSWERED, &[operation]);
             }
             continue;
@@ -71,7 +85,7 @@ fn is_true(index: &Index<'_>, operation: &Operation, answer: &str) -> bool {
         (Verb::Perform | Verb::Attempt, "200") => execution.is_some_and(|execution| {
             !execution.refused && Some(execution.fencing_token) == operation.fencing_token
         }),
-        (_, "423 lock-held" | "200 failed") => execution.is_none(),
+        (_, "423 lock-held" | "200 failed" | "200 replayed") => execution.is_none(),
         (_, "502 origin-failed") => execution.is_some_and(|execution| execution.refused),
         _ => true,
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::{Index, Verdict, tokens};
 use crate::torture::history::{At, Operation, Verb};
-use crate::torture::plan::FaultKind;
 
 /// A commit that was answered 200 and is lost.
 pub(super) const DURABILITY: &str = "an action answered 200 is not lost while Redis keeps its data";
@@ -77,7 +76,11 @@ fn lost<'a>(
     excused: bool,
 ) -> Vec<(&'a Operation, &'a Operation)> {
     let losses: Vec<(At, At)> = if excused {
-        let losses = index.faults(FaultKind::KillRedis);
+        let losses = index
+            .history
+            .faults
+            .iter()
+            .filter(|fault| fault.loses_data());
         losses.map(|loss| (loss.from, loss.to)).collect()
     } else {
         Vec::new()

@@ -131,35 +131,74 @@ async fn waiters_look_over_the_shared_connection_where_blocking_is_refused() {
     assert_costs(&app, 4, 5).await;
 }
 
-#[tokio::test]
-async fn waiting_leaves_connections_to_others() {
+/// A service with room for eight connections, whose user 42 has the lock.
+async fn with_eight_connections() -> (App, String) {
     let app = App::builder()
         .runtime_config("[outbound_redis]\nmax_connections = 8\n")
         .start()
         .await;
     let lease = app.post(&format!("{PATH}?expire=600")).await;
     let token = lease.json()["token"].as_str().unwrap().to_owned();
-    let mut costs = Costs::so_far(&app.redis).await;
-    let mut waiters: Vec<JoinHandle<Answer>> = Vec::new();
-    // One by one, since a burst would get more instances than there are connections.
-    for place in 1..=40 {
-        waiters.push(app.perform("user_id=42&timeout=60").spawn());
-        while costs.waiting().await < place {
+    (app, token)
+}
+
+/// Asserts that others are served, and then all that wait.
+async fn assert_served(app: &App, token: &str, waiters: Vec<JoinHandle<Answer>>) {
+    for user in 100..140 {
+        // A burst, so that there are instances that have no connection yet.
+        let burst = (0..4).map(|part| app.perform(&format!("user_id={user}{part}")).spawn());
+        for answer in burst.collect::<Vec<_>>() {
+            let answer = answer.await.unwrap();
+            answer.assert_body(200, r#"{"status":"success"}"#);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for waiter in &waiters {
+        assert!(!waiter.is_finished(), "one waits no longer");
+    }
+    let release = app.delete(PATH).header("lock-token", token).await;
+    release.assert_body(204, "");
+    for waiter in waiters {
+        waiter.await.unwrap().assert_success();
+    }
+}
+
+#[tokio::test]
+async fn waiting_leaves_connections_to_others() {
+    for count in [6, 7, 8, 40] {
+        let (app, token) = with_eight_connections().await;
+        let mut costs = Costs::so_far(&app.redis).await;
+        let mut waiters: Vec<JoinHandle<Answer>> = Vec::new();
+        for place in 1..=count {
+            waiters.push(app.perform("user_id=42&timeout=60").spawn());
+            while costs.waiting().await < place {
+                assert!(
+                    !waiters.iter().any(JoinHandle::is_finished),
+                    "one waits no longer"
+                );
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        assert_served(&app, &token, waiters).await;
+    }
+}
+
+#[tokio::test]
+async fn more_waiting_instances_than_connections_take_turns() {
+    for count in [8, 40] {
+        let (app, token) = with_eight_connections().await;
+        let mut costs = Costs::so_far(&app.redis).await;
+        // All at once: each gets an instance of its own.
+        let waiters: Vec<JoinHandle<Answer>> = (0..count)
+            .map(|_| app.perform("user_id=42&timeout=60").spawn())
+            .collect();
+        while costs.waiting().await < count {
             assert!(
                 !waiters.iter().any(JoinHandle::is_finished),
                 "one waits no longer"
             );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    }
-    for user in 100..140 {
-        let answer = app.perform(&format!("user_id={user}")).await;
-        answer.assert_body(200, r#"{"status":"success"}"#);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let release = app.delete(PATH).header("lock-token", &token).await;
-    release.assert_body(204, "");
-    for waiter in waiters {
-        waiter.await.unwrap().assert_success();
+        assert_served(&app, &token, waiters).await;
     }
 }
