@@ -60,7 +60,7 @@ impl Readiness {
 async fn probe(locks: &Locks, keys: &Keys) -> Result<(), RedisError> {
     match take_and_give_back(locks, keys).await {
         // Another instance's probe is under way, or took this one's lock when it was slow.
-        Ok(()) | Err(LockError::Held { .. } | LockError::Lost) => Ok(()),
+        Ok(()) | Err(LockError::Held(_) | LockError::Lost) => Ok(()),
         Err(LockError::Redis(error)) => Err(error),
     }
 }
