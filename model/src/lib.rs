@@ -84,6 +84,10 @@ pub struct Budget {
     pub clock_set_backs: u8,
     /// A foreign client deletes the lock.
     pub foreign_deletes: u8,
+    /// An administrator breaks the lock.
+    pub breaks: u8,
+    /// The break is repeated, at any later time.
+    pub repeated_breaks: u8,
     /// Redis loses all its data.
     pub data_losses: u8,
     /// Redis becomes full (OOM), and stays so.
@@ -147,6 +151,10 @@ pub enum Mutation {
     ResultWithoutPassingOn,
     /// A call does not notice that the lock was handed over to its token while it polled.
     HandedToItself,
+    /// A break hands the lock over under the broken holder's fencing token.
+    BreakWithoutNumber,
+    /// A break does not recognise its own repetition.
+    BreakWithoutProof,
 }
 
 /// The state of everything.

@@ -11,8 +11,8 @@ use crate::{HELD_UP, LockModel, State};
 pub const EXCLUSION: &str = "no two sessions hold the lock at once";
 /// Redis agrees on who holds the lock: nothing but the acquiring token has released or renewed it.
 pub const OWN_TOKEN: &str = "only its own token releases or renews a lock";
-/// A client whose own clock says that it still holds the lock does hold it, unless a foreign client
-/// or a loss of data took it.
+/// A client whose own clock says that it still holds the lock does hold it, unless a foreign
+/// client, an administrator or a loss of data took it.
 pub const BELIEF: &str = "a client that believes it holds the lock does hold it";
 /// Each new fencing token is greater than all before.
 pub const GROWING: &str = "fencing tokens grow";
@@ -43,6 +43,8 @@ pub const IN_ORDER: &str = "the queue is in order of arrival";
 pub const NOT_BY_ITSELF: &str = "nobody waits for itself";
 /// A full Redis extends a lock all the same.
 pub const EXTENDED: &str = "a full Redis takes nobody's lock";
+/// A break that is repeated after a lost answer breaks nobody else's lock.
+pub const BROKEN_ONCE: &str = "a break happens once";
 /// A session that was answered with an earlier result has released what was handed over to it.
 pub const REPLAYED: &str = "a replay keeps no lock";
 
@@ -54,8 +56,8 @@ pub const REFUSAL: &str = "a commit is refused";
 pub const RECOGNITION: &str = "a repeated commit is recognised";
 /// Some run has two commits in order.
 pub const SUCCESSION: &str = "two sessions commit in turn";
-/// No lock in one Redis can rule this out after a foreign delete or a loss of data. Only then does
-/// it happen, by [`BELIEF`]. Only the fencing token tells the two clients apart.
+/// No lock in one Redis can rule this out after a foreign delete, a break or a loss of data. Only
+/// then does it happen, by [`BELIEF`]. Only the fencing token tells the two clients apart.
 pub const TWO_BELIEVE: &str = "two clients believe they hold the lock";
 
 /// All properties.
@@ -117,6 +119,9 @@ pub fn all() -> Vec<Property<LockModel>> {
         }),
         Property::always(EXTENDED, |_, state: &State| {
             !violated(state, Violation::NotExtended)
+        }),
+        Property::always(BROKEN_ONCE, |_, state: &State| {
+            !violated(state, Violation::BrokenAgain)
         }),
         Property::always(REPLAYED, |_, state: &State| {
             (0..state.sessions.len()).all(|me| {

@@ -1,14 +1,17 @@
 //! Redis: the keys of one lock, and each Lua script as one step.
 
 use crate::Mutation::{
-    AcquireWithoutExpiry, AcquireWithoutMemory, ArrivalByClock, CancelWithoutLeaving,
-    CancelWithoutMark, CancelWithoutRelease, CommitWithoutMemory, CommitWithoutNumber,
-    CommitWithoutToken, FenceWithoutClock, FenceWithoutPrevious, HandOverWithoutExpiry,
-    HandOverWithoutTrace, HandedToItself, PassOverNobody, RecordIsNoProof, ReleaseWithoutMemory,
-    ReleaseWithoutToken, RenewFenceFirst, RenewWithoutNumber, RenewWithoutToken,
-    ResultWithoutPassingOn,
+    AcquireWithoutExpiry, AcquireWithoutMemory, ArrivalByClock, BreakWithoutNumber,
+    BreakWithoutProof, CancelWithoutLeaving, CancelWithoutMark, CancelWithoutRelease,
+    CommitWithoutMemory, CommitWithoutNumber, CommitWithoutToken, FenceWithoutClock,
+    FenceWithoutPrevious, HandOverWithoutExpiry, HandOverWithoutTrace, HandedToItself,
+    PassOverNobody, RecordIsNoProof, ReleaseWithoutMemory, ReleaseWithoutToken, RenewFenceFirst,
+    RenewWithoutNumber, RenewWithoutToken, ResultWithoutPassingOn,
 };
 use crate::{Budget, Mutation, SILENCE, SessionId, TTL};
+
+/// The owner in the fence of a broken lock.
+const NOBODY: SessionId = SessionId::MAX;
 
 /// The server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -23,6 +26,8 @@ pub struct Redis {
     pub cancelled: Vec<SessionId>,
     /// `{user:{id}:lock}:ended:...`: who has handed the lock over, and by which script.
     pub ended: Vec<(SessionId, Script)>,
+    /// `{user:{id}:lock}:ended:broken:...`: an administrator has broken the lock.
+    pub broken: bool,
     /// `{user:{id}:lock}:cache:last-action`: whose commit wrote it, and its fencing token. The real
     /// value holds both.
     pub last_action: Option<(SessionId, u8)>,
@@ -77,6 +82,8 @@ pub enum Call {
     Cleanup,
     /// `-`: a renewal that found no fence.
     Renew,
+    /// The break by an administrator.
+    Break,
 }
 
 /// A script that was sent.
@@ -373,6 +380,28 @@ impl Scripts {
         {
             let number = self.next_number(redis);
             redis.fence = Some(Fence { number, ..fence });
+        }
+    }
+
+    /// break.lua: an administrator takes the lock from whoever holds it.
+    pub fn break_lock(&self, redis: &mut Redis) {
+        if redis.broken && !self.is(BreakWithoutProof) {
+            return;
+        }
+        if let Some(fence) = redis.fence.filter(|_| redis.lock.is_some() && !redis.full) {
+            redis.fence = Some(Fence {
+                call: (NOBODY, Call::Break),
+                owner: NOBODY,
+                ..fence
+            });
+        }
+        redis.broken |= !redis.full;
+        let old = redis.fence;
+        let handed_over = self.hand_over(redis);
+        if let (true, Some(old), Some(new)) = (handed_over, old, &mut redis.fence)
+            && self.is(BreakWithoutNumber)
+        {
+            new.number = old.number;
         }
     }
 

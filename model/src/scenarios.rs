@@ -7,9 +7,9 @@ use std::num::NonZero;
 use stateright::{Checker as _, HasDiscoveries, Model as _};
 
 use crate::properties::{
-    EXCLUSION, EXTENDED, FREE, GROWING, IN_ORDER, LOSS, NO_LEFTOVER, NOT_BY_ITSELF, ORDERED,
-    OWN_TOKEN, RECOGNITION, REFUSAL, REPETITION, REPLAYED, SERVED, SUCCESSION, TRUTH, TWO_BELIEVE,
-    UNINTERRUPTED,
+    BROKEN_ONCE, EXCLUSION, EXTENDED, FREE, GROWING, IN_ORDER, LOSS, NO_LEFTOVER, NOT_BY_ITSELF,
+    ORDERED, OWN_TOKEN, RECOGNITION, REFUSAL, REPETITION, REPLAYED, SERVED, SUCCESSION, TRUTH,
+    TWO_BELIEVE, UNINTERRUPTED,
 };
 use crate::steps::Step;
 use crate::{Budget, LockModel, Mutation};
@@ -44,6 +44,8 @@ const NONE: Budget = Budget {
     evictions: 0,
     clock_set_backs: 0,
     foreign_deletes: 0,
+    breaks: 0,
+    repeated_breaks: 0,
     data_losses: 0,
     fulls: 0,
     punctual: false,
@@ -134,6 +136,35 @@ pub const STRANGER: Scenario = Scenario {
         ..NONE
     },
     reached: &[LOSS, REFUSAL, RECOGNITION, SUCCESSION, TWO_BELIEVE],
+};
+
+/// An administrator breaks the lock. The holder learns of it at its next renewal or commit, and a
+/// waiter gets the lock.
+pub const BROKEN: Scenario = Scenario {
+    name: "2 sessions in a queue, the lock is broken",
+    sessions: 2,
+    budget: Budget {
+        polls: 1,
+        renewals: 1,
+        breaks: 1,
+        repeated_breaks: 1,
+        ..NONE
+    },
+    reached: &[LOSS, REFUSAL, SUCCESSION, TWO_BELIEVE],
+};
+
+/// An administrator breaks the lock while a living session waits behind a dead one.
+pub const BROKEN_QUEUE: Scenario = Scenario {
+    name: "2 punctual sessions behind a dead one, the lock is broken",
+    sessions: 2,
+    budget: Budget {
+        punctual: true,
+        dead: 1,
+        crashes: 1,
+        breaks: 1,
+        ..NONE
+    },
+    reached: &[LOSS, REFUSAL, SUCCESSION, TWO_BELIEVE],
 };
 
 /// Redis loses all its data. Then only fencing tokens tell holders apart.
@@ -266,7 +297,7 @@ pub const SHARED: Scenario = Scenario {
 };
 
 /// All scenarios.
-pub const ALL: [Scenario; 17] = [
+pub const ALL: [Scenario; 19] = [
     NETWORK,
     CUTS,
     THREE,
@@ -274,6 +305,8 @@ pub const ALL: [Scenario; 17] = [
     EVICTION,
     SET_BACK,
     STRANGER,
+    BROKEN,
+    BROKEN_QUEUE,
     DATA_LOSS,
     QUEUE,
     QUEUE_NETWORK,
@@ -287,7 +320,7 @@ pub const ALL: [Scenario; 17] = [
 ];
 
 /// Each mutation, the scenario that shows it, and the promise that it breaks.
-pub const MUTATIONS: [(Mutation, Scenario, &str); 23] = [
+pub const MUTATIONS: [(Mutation, Scenario, &str); 27] = [
     (Mutation::AcquireWithoutExpiry, NETWORK, FREE),
     (Mutation::AcquireWithoutMemory, NETWORK, REPETITION),
     (Mutation::ReleaseWithoutToken, NETWORK, OWN_TOKEN),
@@ -311,6 +344,10 @@ pub const MUTATIONS: [(Mutation, Scenario, &str); 23] = [
     (Mutation::RecordIsNoProof, IDEMPOTENT, TRUTH),
     (Mutation::ResultWithoutPassingOn, IDEMPOTENT, REPLAYED),
     (Mutation::HandedToItself, SHARED, NOT_BY_ITSELF),
+    (Mutation::CommitWithoutToken, BROKEN, UNINTERRUPTED),
+    (Mutation::RenewWithoutToken, BROKEN, UNINTERRUPTED),
+    (Mutation::BreakWithoutNumber, BROKEN, GROWING),
+    (Mutation::BreakWithoutProof, BROKEN, BROKEN_ONCE),
 ];
 
 impl Scenario {

@@ -40,6 +40,10 @@ pub enum Step {
     SetClockBack,
     /// A foreign client deletes the lock.
     ForeignDelete,
+    /// An administrator breaks the lock.
+    Break,
+    /// The same call, repeated because its answer was lost.
+    RepeatBreak,
     /// Redis loses all its data.
     LoseData,
     /// Redis becomes full.
@@ -82,6 +86,11 @@ impl Model for LockModel {
             (
                 Step::ForeignDelete,
                 budget.foreign_deletes > 0 && redis.lock.is_some(),
+            ),
+            (Step::Break, budget.breaks > 0 && redis.lock.is_some()),
+            (
+                Step::RepeatBreak,
+                redis.broken && budget.repeated_breaks > 0,
             ),
             (
                 Step::LoseData,
@@ -146,6 +155,17 @@ impl Model for LockModel {
                 budget.foreign_deletes -= 1;
                 state.redis.lock = None;
                 state.witness.note_taken();
+            }
+            Step::Break | Step::RepeatBreak => {
+                let again = step == Step::RepeatBreak;
+                if again {
+                    budget.repeated_breaks -= 1;
+                } else {
+                    budget.breaks -= 1;
+                }
+                let before = state.redis.clone();
+                Scripts(self.mutation, self.budget).break_lock(&mut state.redis);
+                state.witness.note_broken(&before, &state.redis, again);
             }
             Step::LoseData => {
                 budget.data_losses -= 1;

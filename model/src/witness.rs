@@ -26,7 +26,7 @@ pub struct Witness {
     pub held_up: u8,
     /// The sessions that had a connection cut.
     pub cut: Vec<SessionId>,
-    /// A foreign client or a loss of data took a lock from its holder.
+    /// A foreign client, an administrator or a loss of data took a lock from its holder.
     pub taken: bool,
     /// What went wrong on the way.
     pub violations: Vec<Violation>,
@@ -57,6 +57,8 @@ pub enum Violation {
     HeldByItself,
     /// A full Redis refused to extend a lock.
     NotExtended,
+    /// A repeated break took the lock from another holder.
+    BrokenAgain,
 }
 
 impl Witness {
@@ -116,6 +118,21 @@ impl Witness {
         self.holds.fill(None);
         self.taken = true;
         self.last = None;
+    }
+
+    /// Records that an administrator broke the lock, or that the call was repeated.
+    pub fn note_broken(&mut self, before: &Redis, after: &Redis, again: bool) {
+        if before == after {
+            return;
+        }
+        if again {
+            self.note_violation(Violation::BrokenAgain);
+        }
+        self.note_taken();
+        // It may have taken the lock from a waiter that was just being served.
+        self.held_up = 0;
+        self.handed_over(before, after);
+        self.queued(after);
     }
 
     /// One unit of time passes.

@@ -88,6 +88,7 @@ class Client extends Pane {
     section.append(document.getElementById("client").content.cloneNode(true));
     section.querySelector("h2").textContent = section.dataset.name;
     super(section);
+    this.owner = `${section.dataset.name}, at /docs/live`;
     this.lose("no lock");
   }
   can(...names) {
@@ -117,8 +118,8 @@ class Client extends Pane {
     const query = new URLSearchParams({ timeout, expire: field("expire") });
     this.can();
     this.say("waits for the lock", "waiting");
-    const token = { "Lock-Token": this.lockToken };
-    const answer = await this.ask("POST", url(`lock?${query}`), token);
+    const headers = { "Lock-Token": this.lockToken, "Lock-Owner": this.owner };
+    const answer = await this.ask("POST", url(`lock?${query}`), headers);
     if (answer.status === 201) return this.hold(answer);
     const after = answer.headers.get("retry-after");
     this.lose(after ? `did not get the lock; retry in ${after} s` : "did not get the lock");
@@ -179,20 +180,29 @@ class Cache extends Pane {
   }
 }
 
-/** Describes a held lock. A foreign client's lock has no fencing token, and may not expire. */
-function describe({ fencing_token: token, expires_in: left }) {
+/** Describes a lock. A foreign client's lock has no fencing token, and may not expire. */
+function describe({ held, fencing_token: token, expires_in: left, owner, waiting }) {
+  if (!held) return "The lock is free.";
+  const by = owner === null ? "" : ` by “${owner}”`;
   const number = token === null ? "" : `, fencing token ${token}`;
-  return `The lock is held${number}${left === null ? "" : `, ${left.toFixed(1)} s left`}.`;
+  const time = left === null ? "" : `, ${left.toFixed(1)} s left`;
+  return `The lock is held${by}${number}${time}; ${waiting === 1 ? "1 waits" : `${waiting} wait`}.`;
+}
+
+/** Takes the lock from whoever holds it. */
+async function breakLock() {
+  const said = document.querySelector("#lock .answer");
+  const { status, json } = await ask("DELETE", url("lock?force=true"));
+  said.textContent = status === 204 ? "The lock was broken." : json?.detail ?? `${status}`;
 }
 
 /** Shows what anybody may see of the lock, twice a second. */
 async function watch() {
-  const shown = document.getElementById("lock");
+  const shown = document.querySelector("#lock .state");
   try {
     const { status, json } = await ask("GET", url("lock"));
-    if (status !== 200) shown.textContent = json?.detail ?? `${status}`;
-    else if (!json.held) shown.textContent = "The lock is free.";
-    else shown.textContent = describe(json);
+    shown.textContent = status === 200 ? describe(json) : json?.detail ?? `${status}`;
+    document.getElementById("break").disabled = !json?.held;
   } catch {
     shown.textContent = "The service does not answer.";
   }
@@ -203,5 +213,7 @@ window.addEventListener("DOMContentLoaded", () => {
   document.getElementById("settings").addEventListener("submit", (event) => event.preventDefault());
   for (const section of document.querySelectorAll(".client")) new Client(section);
   new Cache(document.getElementById("cache"));
+  const broken = document.getElementById("break");
+  broken.addEventListener("click", () => breakLock().catch(() => { /* `watch` says so. */ }));
   watch();
 });

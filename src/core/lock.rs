@@ -13,9 +13,11 @@
 
 mod acquire;
 mod lease;
+mod owner_name;
 mod poll_interval;
 mod scripts;
 mod token;
+mod watch;
 
 use std::fmt;
 use std::future::Future;
@@ -23,6 +25,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use lease::{Lease, Record};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use owner_name::MAX_OWNER_NAME;
+pub use owner_name::OwnerName;
 pub use token::OwnerToken;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use token::TOKEN_LENGTHS;
@@ -58,12 +63,8 @@ impl fmt::Display for FencingToken {
 /// Why there is no lock, or no longer.
 #[derive(Debug, Clone)]
 pub enum LockError {
-    /// Somebody else holds it, also after any waiting; `remaining` until it expires, `None` if it
-    /// never does.
-    Held {
-        /// The holder's time left when last seen.
-        remaining: Option<Duration>,
-    },
+    /// Somebody else holds it, also after any waiting.
+    Held(HeldBy),
     /// It was ours, and it expired, was taken, or was held for as long as allowed.
     Lost,
     /// Redis failed.
@@ -73,7 +74,7 @@ pub enum LockError {
 impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Held { .. } => f.write_str("the lock is held by someone else"),
+            Self::Held(_) => f.write_str("the lock is held by someone else"),
             Self::Lost => f.write_str("the lock was lost"),
             Self::Redis(error) => error.fmt(f),
         }
@@ -92,7 +93,7 @@ impl std::error::Error for LockError {
 impl ErrorCode for LockError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Held { .. } => "lock-held",
+            Self::Held(_) => "lock-held",
             Self::Lost => "lock-lost",
             Self::Redis(error) => error.code(),
         }
@@ -114,13 +115,44 @@ pub struct Grant {
     pub renewed: bool,
 }
 
+/// Who keeps a lock from others, as they were told at their last try.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldBy {
+    /// How long until it expires; `None` if it never does.
+    pub remaining: Option<Duration>,
+    /// What the holder said of itself; `None` where it said nothing, or a stranger set the key.
+    pub owner: Option<OwnerName>,
+    /// How many others wait and live, counted up to 1000.
+    pub waiting: u32,
+}
+
 /// Who holds a lock, as far as anybody may know.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// How long until it expires; `None` if it never does.
     pub remaining: Option<Duration>,
     /// The number of the acquisition; `None` where a stranger set the key.
     pub fencing_token: Option<FencingToken>,
+    /// What the holder said of itself; `None` where it said nothing, or a stranger set the key.
+    pub owner: Option<OwnerName>,
+}
+
+/// A lock, as anybody may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockStatus {
+    /// Who holds it; `None` if nobody does.
+    pub holder: Option<Holder>,
+    /// How many wait and live, counted up to 1000.
+    pub waiting: u32,
+}
+
+/// A holder whose lock was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// The number of the acquisition; `None` where a stranger had set the key.
+    pub fencing_token: Option<FencingToken>,
+    /// What the holder said of itself.
+    pub owner: Option<OwnerName>,
 }
 
 /// What [`Locks::acquire_unless_done`] came to.
@@ -144,6 +176,7 @@ pub enum GrantUnlessDone {
 pub struct Locks {
     redis: Redis,
     max_hold: Duration,
+    name: Option<OwnerName>,
 }
 
 impl Locks {
@@ -151,7 +184,19 @@ impl Locks {
     /// a lock, counted from its acquisition; a lock whose time to live is longer than that is not
     /// renewed at all.
     pub fn new(redis: Redis, max_hold: Duration) -> Self {
-        Self { redis, max_hold }
+        Self {
+            redis,
+            max_hold,
+            name: None,
+        }
+    }
+
+    /// The same locks, whose acquisitions say this of their owner. [`Locks::inspect`] and
+    /// [`LockError::Held`] tell it while the lock is held.
+    #[must_use]
+    pub fn as_owner(mut self, name: Option<OwnerName>) -> Self {
+        self.name = name;
+        self
     }
 
     /// Tries once to take the lock for `ttl`.
@@ -302,12 +347,25 @@ impl Locks {
         self.owned(key, token.clone(), ttl).release_later();
     }
 
-    /// Who holds the lock; `None` if nobody does.
+    /// Who holds the lock, and how many wait for it.
     ///
     /// # Errors
     /// If Redis fails.
-    pub async fn inspect(&self, key: &LockKey) -> Result<Option<Holder>, RedisError> {
+    pub async fn inspect(&self, key: &LockKey) -> Result<LockStatus, RedisError> {
         scripts::inspect(&self.redis, key).await
+    }
+
+    /// Takes the lock from whoever holds it, a stranger too, and hands it to the longest waiter.
+    /// The holder finds out at its next renewal, release or commit: [`LockError::Lost`]. Returns
+    /// whose lock it was; `None` if nobody held it.
+    ///
+    /// # Errors
+    /// If Redis fails: it may have been broken or not.
+    ///
+    /// # Cancellation
+    /// A future dropped half-way may have broken the lock.
+    pub async fn break_lock(&self, key: &LockKey) -> Result<Option<Broken>, RedisError> {
+        scripts::break_lock(&self.redis, key).await
     }
 
     /// The lease of a lock that a script outside of this module has taken for `token`, by a call
@@ -334,6 +392,7 @@ impl Locks {
             redis: self.redis.clone(),
             key: Arc::new(key.clone()),
             token,
+            name: self.name.clone(),
             ttl,
         }
     }

@@ -60,15 +60,17 @@ impl Readiness {
 
 async fn probe(locks: &Locks, keys: &Keys) -> Result<(), RedisError> {
     let mut taken = take_and_give_back(locks, keys, "").await;
-    if let Err(LockError::Held { remaining }) = taken
-        && remaining.is_none_or(|remaining| remaining > Duration::from_millis(LOCK_MS))
+    if let Err(LockError::Held(holder)) = &taken
+        && holder
+            .remaining
+            .is_none_or(|remaining| remaining > Duration::from_millis(LOCK_MS))
     {
         // No probe holds it for so long: a stranger has set it.
         taken = take_and_give_back(locks, keys, &random::hex128()).await;
     }
     match taken {
         // Another instance's probe is under way, or took this one's lock when it was slow.
-        Ok(()) | Err(LockError::Held { .. } | LockError::Lost) => Ok(()),
+        Ok(()) | Err(LockError::Held(_) | LockError::Lost) => Ok(()),
         Err(LockError::Redis(error)) => Err(error),
     }
 }

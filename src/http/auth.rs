@@ -39,11 +39,7 @@ pub(super) fn authorize(config: &Config, path: &str, headers: &HeaderMap) -> Res
 }
 
 /// Whether a request carries the `admin_token`. Without one set, none does.
-#[expect(
-    dead_code,
-    reason = "the routes that need it come with their own change"
-)]
-pub(super) fn is_admin(config: &Config, headers: &HeaderMap) -> bool {
+pub(in crate::http) fn is_admin(config: &Config, headers: &HeaderMap) -> bool {
     let token = config.admin_token.as_deref();
     token.is_some_and(|token| presents(headers, token))
 }

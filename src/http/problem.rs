@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::core::lock::COULD_NOT_ACQUIRE;
+use crate::core::lock::{COULD_NOT_ACQUIRE, HeldBy};
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use body::Members;
@@ -29,6 +29,8 @@ pub struct Problem {
     pub(crate) errors: Vec<InputFault>,
     /// `Retry-After`, in whole seconds.
     pub(crate) retry_after: Option<u32>,
+    /// Who has the lock, where that is the problem.
+    pub(crate) held_by: Option<Box<HeldBy>>,
     /// What the origin answered, where that is the problem.
     pub(crate) origin: Option<Box<OriginAnswer>>,
     /// For the log alone.
@@ -66,6 +68,7 @@ impl Problem {
             detail: detail.into().into_boxed_str(),
             errors: Vec::new(),
             retry_after: None,
+            held_by: None,
             origin: None,
             cause: None,
             headers: None,
@@ -205,6 +208,16 @@ impl Problem {
         )
     }
 
+    /// 403: this is for whoever has the `admin_token`.
+    pub fn admin_only() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "admin-only",
+            "For administrators only",
+            "This needs the header `Authorization: Bearer <admin_token>`, and a service with an admin_token; nothing was done",
+        )
+    }
+
     /// 413: the body is longer than `max_body_bytes`.
     pub fn body_too_large(limit: usize) -> Self {
         Self::new(
@@ -253,11 +266,11 @@ impl Problem {
         )
     }
 
-    /// 423: somebody else holds the lock (RFC 4918, section 11.3). `remaining` is `None` for a lock
-    /// without expiry.
-    pub fn lock_held(remaining: Option<Duration>) -> Self {
+    /// 423: somebody else holds the lock (RFC 4918, section 11.3).
+    pub fn lock_held(by: HeldBy) -> Self {
         Self {
-            retry_after: Some(retry_after_seconds(remaining)),
+            retry_after: Some(retry_after_seconds(by.remaining)),
+            held_by: Some(Box::new(by)),
             ..Self::new(
                 StatusCode::LOCKED,
                 "lock-held",

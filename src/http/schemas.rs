@@ -6,7 +6,7 @@
 use serde_json::Value;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
-use crate::core::lock::{COULD_NOT_ACQUIRE, TOKEN_LENGTHS};
+use crate::core::lock::{COULD_NOT_ACQUIRE, MAX_OWNER_NAME, TOKEN_LENGTHS};
 
 fn word(kind: Type, value: impl Into<Value>) -> Object {
     ObjectBuilder::new()
@@ -62,6 +62,32 @@ pub(crate) fn visible(least: usize, most: usize) -> Object {
         .min_length(Some(least))
         .max_length(Some(most))
         .pattern(Some(format!("^[!-~]{{{least},{most}}}$")))
+        .build()
+}
+
+/// What an owner says of itself.
+pub(crate) fn owner_name() -> Object {
+    ObjectBuilder::from(owner_of_type(Type::String)).build()
+}
+
+/// The same in an answer, where it may be null.
+pub(crate) fn owner() -> Object {
+    let types = SchemaType::from_iter([Type::String, Type::Null]);
+    ObjectBuilder::from(owner_of_type(types))
+        .description(Some(
+            "What the holder said of itself in `Lock-Owner`; null where it said nothing.",
+        ))
+        .build()
+}
+
+/// A server does not get spaces at the ends of a header (RFC 9110, section 5.5).
+fn owner_of_type(types: impl Into<SchemaType>) -> Object {
+    let inner = MAX_OWNER_NAME - 2;
+    ObjectBuilder::new()
+        .schema_type(types)
+        .min_length(Some(1))
+        .max_length(Some(MAX_OWNER_NAME))
+        .pattern(Some(format!("^[!-~]([ -~]{{0,{inner}}}[!-~])?$")))
         .build()
 }
 

@@ -10,12 +10,12 @@
 //! | key | holds |
 //! |---|---|
 //! | `user:{id}:lock`, `user:{id}:lock:{name}` | the owner's token while the lock is held |
-//! | `{lock}:fence` | the last fencing token, its acquisition and its owner |
+//! | `{lock}:fence` | the last fencing token, its acquisition, its owner and the owner's name |
 //! | `{lock}:queue` | the waiters, in order of arrival |
-//! | `{lock}:seen` | when each waiter last looked |
+//! | `{lock}:seen` | when each waiter last looked, and its name |
 //! | `{lock}:cancelled:{call}` | the mark of an acquisition that was cancelled |
 //! | `{lock}:wake:{call}` | the signal for one waiter |
-//! | `{lock}:ended:{id}` | the proof that a release or commit happened |
+//! | `{lock}:ended:{id}` | the proof that a release, a commit or a break happened |
 //! | `{lock}:cache:{name}` | a cache entry |
 //! | `{lock}:staged:{id}` | a long value on its way to its entry |
 //! | `{lock}:compute:{name}` and what begins with it and a slash | the lock of its computing |

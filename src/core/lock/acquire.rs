@@ -14,7 +14,7 @@ use super::lease::{AcquisitionTimes, Lease};
 use super::scripts::{Attempt, LockHeld, OwnedLock, Try};
 use super::token::OwnerToken;
 use super::{Acquisition, Grant, GrantUnlessDone, LockError, Locks, poll_interval};
-use crate::platform::redis::Listener;
+use crate::platform::redis::{Listener, RedisError};
 use crate::types::keys::LockKey;
 use crate::types::random;
 use crate::types::ttl::Ttl;
@@ -49,9 +49,8 @@ impl Locks {
                 let lease = Lease::new(owned, number, times, self.max_hold);
                 Ok(Acquisition::Lease(lease))
             }
-            Attempt::Held(LockHeld { remaining, .. }) | Attempt::Cancelled(remaining) => {
-                Err(LockError::Held { remaining })
-            }
+            Attempt::Held(_) => Err(still_waiting()),
+            Attempt::GivenUp(held) => Err(LockError::Held(held)),
             Attempt::ResultExists(result) => Ok(Acquisition::ResultExists(result)),
         }
     }
@@ -78,9 +77,8 @@ impl Locks {
         let (fencing_token, renewed) = match outcome.attempt {
             Attempt::Acquired(fencing_token) => (fencing_token, false),
             Attempt::Renewed(fencing_token) => (fencing_token, true),
-            Attempt::Held(LockHeld { remaining, .. }) | Attempt::Cancelled(remaining) => {
-                return Err(LockError::Held { remaining });
-            }
+            Attempt::Held(_) => return Err(still_waiting()),
+            Attempt::GivenUp(held) => return Err(LockError::Held(held)),
             Attempt::ResultExists(_) => return Ok(GrantUnlessDone::ResultExists),
         };
         Ok(GrantUnlessDone::Granted(Grant {
@@ -88,6 +86,11 @@ impl Locks {
             renewed,
         }))
     }
+}
+
+/// A last try was answered as one of several.
+fn still_waiting() -> LockError {
+    RedisError::unexpected("not a reply to the last try").into()
 }
 
 /// The end of a wait.

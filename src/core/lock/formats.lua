@@ -2,18 +2,20 @@
 
 -- A fence is "number call owner": the last fencing token, the call that it was made for, and the
 -- owner's token. After an owner that lost the lock it is "number/lost call owner", `lost` being that
--- owner's fencing token. Returns number, call, owner, lost; the number is 0 without a fence, and
--- `lost` is nil where nobody lost the lock. A stranger's value of another type is an error, and
+-- owner's fencing token. An owner that told its name has " name" at the end. Returns number, call,
+-- owner, lost, name; the number is 0 without a fence, `lost` is nil where nobody lost the lock, and
+-- the name is nil where the owner told none. A stranger's value of another type is an error, and
 -- stays.
 local function read_fence(key)
   local text = redis.call('GET', key) or ''
-  local number, lost, call, owner = string.match(text, '^(%d+)/?(%d*) (%S+) (.*)$')
-  return tonumber(number) or 0, call, owner, tonumber(lost)
+  local number, lost, call, owner, name = string.match(text, '^(%d+)/?(%d*) (%S+) (%S+) ?(.*)$')
+  return tonumber(number) or 0, call, owner, tonumber(lost), name ~= '' and name or nil
 end
 
-local function fence_value(number, call, owner, lost)
+local function fence_value(number, call, owner, lost, name)
   local after = lost and string.format('/%.0f', lost) or ''
-  return string.format('%.0f%s %s %s', number, after, call, owner)
+  local told = name and ' ' .. name or ''
+  return string.format('%.0f%s %s %s%s', number, after, call, owner, told)
 end
 
 -- The call of a holder that gave the lock back when its work had ended begins with this.
@@ -41,4 +43,26 @@ end
 
 local function time_value(time)
   return string.format('%.0f', time)
+end
+
+-- A last look is a time, or "time name" of a waiter that told its name.
+local function last_look(time, name)
+  return time_value(time) .. (name and ' ' .. name or '')
+end
+
+-- Returns the time and the name; nil where there was no last look.
+local function parse_last_look(look)
+  local time, name = string.match(look or '', '^(%d+) ?(.*)$')
+  return tonumber(time), name ~= '' and name or nil
+end
+
+-- What was broken: "number name", the holder's fencing token and name; the number is 0 where a
+-- stranger held the lock, and -1 where nobody did.
+local function broken_value(number, name)
+  return string.format('%.0f %s', number, name or '')
+end
+
+local function parse_broken(value)
+  local number, name = string.match(value, '^(%S+) (.*)$')
+  return tonumber(number), name
 end

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use spin_sdk::redis::RedisResult;
 
-use super::{FencingToken, Holder, OwnerToken, Record};
+use super::{Broken, FencingToken, HeldBy, Holder, LockStatus, OwnerName, OwnerToken, Record};
 use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, lua};
 use crate::types::keys::LockKey;
 use crate::types::random;
@@ -20,6 +20,7 @@ static CANCEL: Script = Script::new(&[FORMATS, SHARED, lua!("cancel.lua")]);
 static RENEW: Script = Script::new(&[FORMATS, SHARED, lua!("renew.lua")]);
 static RELEASE: Script = Script::new(&[FORMATS, SHARED, lua!("release.lua")]);
 static COMMIT: Script = Script::new(&[FORMATS, SHARED, COMMITTING, b"return commit(6, 5)"]);
+static BREAK: Script = Script::new(&[FORMATS, SHARED, lua!("break.lua")]);
 static INSPECT: Script = Script::new(&[FORMATS, SHARED, lua!("inspect.lua")]);
 
 /// How long a cancellation waits for its call. TCP gives up on a segment after 15 minutes.
@@ -39,6 +40,9 @@ const CLEANUP_PAUSES: (Duration, Duration) =
 /// What the call of a release begins with if the holder's work has ended: see `formats.lua`.
 const ENDED: &str = "ended:";
 
+/// What the call of a break begins with.
+const BROKEN: &str = "broken:";
+
 /// What is known of a holder's work when it gives the lock back.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum HoldersWork {
@@ -54,12 +58,12 @@ pub(super) enum Attempt {
     Acquired(FencingToken),
     /// The token had the lock already; its time to live begins anew.
     Renewed(FencingToken),
-    /// Somebody else has it.
+    /// Somebody else has it, and the caller goes on waiting.
     Held(LockHeld),
+    /// Somebody else has it, and this was the last try; or the call was cancelled.
+    GivenUp(HeldBy),
     /// The result that the lock was wanted for exists.
     ResultExists(Vec<u8>),
-    /// The call was cancelled. The holder's time left; `None` without expiry.
-    Cancelled(Option<Duration>),
 }
 
 /// What a try is told of a lock that somebody else has.
@@ -102,6 +106,7 @@ pub(super) struct OwnedLock {
     pub(super) redis: Redis,
     pub(super) key: Arc<LockKey>,
     pub(super) token: OwnerToken,
+    pub(super) name: Option<OwnerName>,
     pub(super) ttl: Ttl,
 }
 
@@ -131,10 +136,13 @@ impl OwnedLock {
             Argument::Bytes(call.as_bytes()),
             which,
             self.wake_prefix(),
+            self.name_argument(),
         ];
+        let told = arguments.len() - usize::from(self.name.is_none());
+        let arguments = &arguments[..told];
         let (reply, answered) = self
             .redis
-            .script_since(began, &ACQUIRE, &keys, &arguments, Repeat::Safe)
+            .script_since(began, &ACQUIRE, &keys, arguments, Repeat::Safe)
             .await?;
         let attempt = match reply.as_slice() {
             [RedisResult::Int64(1), RedisResult::Int64(number)] => {
@@ -158,7 +166,16 @@ impl OwnedLock {
             [RedisResult::Int64(3), RedisResult::Binary(result)] => {
                 Attempt::ResultExists(result.clone())
             }
-            [RedisResult::Int64(4), RedisResult::Int64(ms)] => Attempt::Cancelled(remaining(*ms)),
+            [
+                RedisResult::Int64(4 | 5),
+                RedisResult::Int64(ms),
+                RedisResult::Int64(waiting),
+                RedisResult::Binary(name),
+            ] => Attempt::GivenUp(HeldBy {
+                remaining: remaining(*ms),
+                owner: OwnerName::stored(name),
+                waiting: count(*waiting),
+            }),
             _ => return Err(RedisError::unexpected("not a reply of acquire.lua")),
         };
         Ok((attempt, answered))
@@ -215,7 +232,7 @@ impl OwnedLock {
             self.token_argument(),
             Argument::Bytes(call.as_bytes()),
             self.wake_prefix(),
-            self.proof_ttl(),
+            proof_ttl(&self.redis),
         ];
         arguments.extend_from_slice(more);
         let reply = self.redis.script(&RELEASE, &keys, &arguments, Repeat::Safe);
@@ -270,7 +287,7 @@ impl OwnedLock {
             self.token_argument(),
             Argument::Integer(given.get()),
             self.wake_prefix(),
-            self.proof_ttl(),
+            proof_ttl(&self.redis),
         ];
         arguments.extend_from_slice(by.arguments);
         for record in records {
@@ -321,12 +338,6 @@ impl OwnedLock {
         vec![key.lock(), key.fence(), key.queue(), key.seen(), more]
     }
 
-    /// A repetition is sent within the time limit of the call, and its answer is not waited for
-    /// beyond that.
-    fn proof_ttl(&self) -> Argument<'static> {
-        Argument::millis(self.redis.timeout() + Duration::from_secs(1))
-    }
-
     fn wake_prefix(&self) -> Argument<'_> {
         Argument::Bytes(self.key.wake_prefix().as_bytes())
     }
@@ -335,23 +346,67 @@ impl OwnedLock {
         Argument::Bytes(self.token.as_str().as_bytes())
     }
 
+    fn name_argument(&self) -> Argument<'_> {
+        let name = self.name.as_ref().map_or("", OwnerName::as_str);
+        Argument::Bytes(name.as_bytes())
+    }
+
     fn ttl_argument(&self) -> Argument<'static> {
         Argument::millis(self.ttl.as_duration())
     }
 }
 
-/// Looks at a lock; `None` if it is free.
-pub(super) async fn inspect(redis: &Redis, key: &LockKey) -> Result<Option<Holder>, RedisError> {
-    let keys = [key.lock(), key.fence()];
+/// Looks at a lock.
+pub(super) async fn inspect(redis: &Redis, key: &LockKey) -> Result<LockStatus, RedisError> {
+    let keys = [key.lock(), key.fence(), key.queue(), key.seen()];
     let reply = redis.script(&INSPECT, &keys, &[], Repeat::Safe).await?;
     match reply.as_slice() {
-        [] => Ok(None),
-        [RedisResult::Int64(ms), RedisResult::Int64(number)] => Ok(Some(Holder {
-            remaining: remaining(*ms),
-            fencing_token: (*number > 0).then_some(FencingToken(*number)),
-        })),
+        [RedisResult::Int64(waiting)] => Ok(LockStatus {
+            holder: None,
+            waiting: count(*waiting),
+        }),
+        [
+            RedisResult::Int64(waiting),
+            RedisResult::Int64(ms),
+            RedisResult::Int64(number),
+            RedisResult::Binary(name),
+        ] => Ok(LockStatus {
+            holder: Some(Holder {
+                remaining: remaining(*ms),
+                fencing_token: (*number > 0).then_some(FencingToken(*number)),
+                owner: OwnerName::stored(name),
+            }),
+            waiting: count(*waiting),
+        }),
         _ => Err(RedisError::unexpected("not a reply of inspect.lua")),
     }
+}
+
+/// Takes the lock from whoever holds it; `None` if nobody did.
+pub(super) async fn break_lock(redis: &Redis, key: &LockKey) -> Result<Option<Broken>, RedisError> {
+    let call = format!("{BROKEN}{}", random::hex128());
+    let proof = key.ended(&call);
+    let keys = [key.lock(), key.fence(), key.queue(), key.seen(), &proof];
+    let arguments = [
+        Argument::Bytes(call.as_bytes()),
+        Argument::Bytes(key.wake_prefix().as_bytes()),
+        proof_ttl(redis),
+    ];
+    let reply = redis.script(&BREAK, &keys, &arguments, Repeat::Safe);
+    match reply.await?.as_slice() {
+        [RedisResult::Int64(-1), _] => Ok(None),
+        [RedisResult::Int64(number), RedisResult::Binary(name)] => Ok(Some(Broken {
+            fencing_token: (*number > 0).then_some(FencingToken(*number)),
+            owner: OwnerName::stored(name),
+        })),
+        _ => Err(RedisError::unexpected("not a reply of break.lua")),
+    }
+}
+
+/// How long the proof of a script is kept. A repetition is sent within the time limit of the call,
+/// and its answer is not waited for beyond that.
+fn proof_ttl(redis: &Redis) -> Argument<'static> {
+    Argument::millis(redis.timeout() + Duration::from_secs(1))
 }
 
 /// Tries with growing pauses until it is done, or `limit` has passed. Each try goes over a
@@ -368,6 +423,11 @@ async fn until_done(limit: Duration, try_once: impl AsyncFn() -> bool) {
 /// PTTL is -1 for a key without expiry.
 fn remaining(ms: i64) -> Option<Duration> {
     u64::try_from(ms).ok().map(Duration::from_millis)
+}
+
+/// How many wait.
+fn count(waiting: i64) -> u32 {
+    u32::try_from(waiting).unwrap_or(u32::MAX)
 }
 
 fn yes_or_no(reply: &[RedisResult]) -> Result<bool, RedisError> {

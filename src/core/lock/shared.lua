@@ -12,6 +12,9 @@ local SHORTEST_CLAIM = 300
 -- How many waiters one call passes over at most. It bounds the time that a script takes.
 local MOST_PASSED_OVER = 1000
 
+-- How many waiters are counted at most. It bounds the time that a script takes.
+local MOST_COUNTED = 1000
+
 -- How long a queue outlives the last look of a waiter, in milliseconds: a wait is a minute at most.
 local QUEUE_TTL = 90000
 
@@ -25,14 +28,16 @@ local FENCE_TTL = 7200000
 --   the token's fencing token and its call, nil where the last one is somebody else's
 --   the last fencing token, 0 where there is none
 --   whether the holder is the one that the fence names, and not a stranger
+--   the holder's name, nil where it told none
 local function look()
   local token = redis.call('MGET', KEYS[1])[1]
-  local last, call, owner = read_fence(KEYS[2])
+  local last, call, owner, _, name = read_fence(KEYS[2])
   local own, known = token == ARGV[1], token == owner
+  name = known and name or nil
   if owner == ARGV[1] then
-    return own, last, call, last, known
+    return own, last, call, last, known, name
   end
-  return own, nil, nil, last, known
+  return own, nil, nil, last, known, name
 end
 
 -- The greater of the last number plus one and the server's clock in microseconds: it goes on
@@ -46,13 +51,13 @@ local ended = false
 
 -- A fence lives for longer than its lock, whose time to live is `ttl` milliseconds: without it
 -- nobody would know whose fencing token is whose. It remembers the last owner that lost the lock:
--- that owner may still be at work.
-local function set_fence(number, call, owner, ttl)
+-- that owner may still be at work. `name` is the owner's, if it told one.
+local function set_fence(number, call, owner, ttl, name)
   local last, last_call, _, lost = read_fence(KEYS[2])
   if last > 0 and last ~= number and not ended and not has_ended(last_call) then
     lost = last
   end
-  local value = fence_value(number, call, owner, lost)
+  local value = fence_value(number, call, owner, lost, name)
   redis.call('SET', KEYS[2], value, 'PX', math.max(FENCE_TTL, 2 * ttl))
 end
 
@@ -63,31 +68,46 @@ end
 
 -- How long a waiter has to claim the lock, in milliseconds: up to when its next look is due, so a
 -- lost signal costs nobody their turn, and the dead of one moment cost SILENCE in all, however many
--- they are. Nil for a waiter that was silent for too long. A last look in the future, after the
--- clock was set back, says nothing: the waiter's next look puts it right.
-local function time_to_claim(seen)
-  local silent = seen and (now() - seen) / 1000
+-- they are. Nil for a waiter that was silent for too long at this `time`. A last look in the
+-- future, after the clock was set back, says nothing: the waiter's next look puts it right.
+local function time_to_claim(seen, time)
+  local silent = seen and (time - seen) / 1000
   if not silent or math.abs(silent) > SILENCE then
     return nil
   end
   return math.max(math.floor(SILENCE - math.max(silent, 0)), SHORTEST_CLAIM)
 end
 
+-- How many waiters live, of the first MOST_COUNTED in the queue.
+local function count_waiters()
+  if redis.call('ZCARD', KEYS[3]) == 0 then
+    return 0
+  end
+  local members = redis.call('ZRANGE', KEYS[3], 0, MOST_COUNTED - 1)
+  local time, living = now(), 0
+  for _, look in ipairs(redis.call('HMGET', KEYS[4], unpack(members))) do
+    if time_to_claim(parse_last_look(look), time) then
+      living = living + 1
+    end
+  end
+  return living
+end
+
 -- Takes the longest waiter out of the queue, past those that were silent for too long: a live one
--- of them finds its old position at its next look. Returns the waiter's call, its token and its
--- time to claim; nil where nobody is left.
+-- of them finds its old position at its next look. Returns the waiter's call, its token, its time
+-- to claim and its name; nil where nobody is left.
 local function next_waiter()
   for _ = 1, MOST_PASSED_OVER do
     local member = redis.call('ZPOPMIN', KEYS[3])[1]
     if not member then
       return nil
     end
-    local seen = tonumber(redis.call('HGET', KEYS[4], member))
+    local seen, name = parse_last_look(redis.call('HGET', KEYS[4], member))
     redis.call('HDEL', KEYS[4], member)
-    local claim = time_to_claim(seen)
+    local claim = time_to_claim(seen, now())
     if claim then
       local call, token = parse_queue_member(member)
-      return call, token, claim
+      return call, token, claim, name
     end
   end
   return nil
@@ -95,11 +115,11 @@ end
 
 -- Makes the longest waiter the owner, and signals it. Returns whether there was one.
 local function hand_over(wake_prefix)
-  local call, token, claim = next_waiter()
+  local call, token, claim, name = next_waiter()
   if not call then
     return false
   end
-  set_fence(next_fencing_token(read_fence(KEYS[2])), call, token, claim)
+  set_fence(next_fencing_token((read_fence(KEYS[2]))), call, token, claim, name)
   redis.call('SET', KEYS[1], token, 'PX', claim)
   -- A signal only makes the waiter look sooner, so it may be refused.
   local signal = wake_prefix .. call

@@ -76,9 +76,9 @@ pub(crate) async fn attempt(request: Request) -> Result<Answer, Problem> {
     let call = Call::read("attempt-action", Duration::ZERO, query, request).await?;
     match call.perform().await {
         Ok(performed) => Ok(success(performed)),
-        Err(PerformError::Lock(LockError::Held { remaining })) => {
+        Err(PerformError::Lock(LockError::Held(by))) => {
             let mut response = replies::json(&Failed::ANSWER)?;
-            let seconds = HeaderValue::from(retry_after_seconds(remaining));
+            let seconds = HeaderValue::from(retry_after_seconds(by.remaining));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
             Ok(Answer {
                 response,

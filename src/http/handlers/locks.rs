@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::core::lock::{FencingToken, Grant, OwnerToken};
+use crate::core::lock::{FencingToken, Grant, Holder, LockStatus, OwnerToken};
+use crate::http::access_log;
+use crate::http::auth::is_admin;
 use crate::http::problem::{Problem, not_lock_owner};
 use crate::http::replies;
 use crate::http::request::query::{self, Query};
@@ -46,22 +48,41 @@ pub(crate) enum LockState {
         /// How long it has left, in seconds; null where it has no expiry.
         #[cfg_attr(not(target_family = "wasm"), schema(required))]
         expires_in: Option<f64>,
+        #[cfg_attr(not(target_family = "wasm"), schema(required, schema_with = schemas::owner))]
+        owner: Option<String>,
+        /// How many wait for it, counted up to 1000.
+        #[cfg_attr(not(target_family = "wasm"), schema(minimum = 0))]
+        waiting: u32,
     },
     /// Nobody holds it.
     Free {
         #[cfg_attr(not(target_family = "wasm"), schema(schema_with = schemas::no))]
         held: bool,
+        /// How many wait for it, and are about to be served.
+        #[cfg_attr(not(target_family = "wasm"), schema(minimum = 0))]
+        waiting: u32,
     },
 }
 
-impl LockState {
-    pub(crate) const FREE: Self = Self::Free { held: false };
-
-    pub(crate) fn held(fencing_token: Option<i64>, expires_in: Option<f64>) -> Self {
-        Self::Held {
-            held: true,
-            fencing_token,
-            expires_in,
+impl From<LockStatus> for LockState {
+    fn from(status: LockStatus) -> Self {
+        let waiting = status.waiting;
+        match status.holder {
+            Some(Holder {
+                remaining,
+                fencing_token,
+                owner,
+            }) => Self::Held {
+                held: true,
+                fencing_token: fencing_token.map(FencingToken::get),
+                expires_in: remaining.map(|left| left.as_secs_f64()),
+                owner: owner.map(|name| name.as_str().to_owned()),
+                waiting,
+            },
+            None => Self::Free {
+                held: false,
+                waiting,
+            },
         }
     }
 }
@@ -73,6 +94,7 @@ pub(crate) async fn acquire(request: Request) -> Result<Answer, Problem> {
     let timeout = query.optional("timeout", query::timeout);
     let expire = query.optional("expire", query::expire);
     let key = lock_key(&mut query, &request);
+    let owner = query.header("Lock-Owner", headers::lock_owner(&request.headers));
     let key = query.finish(key)?;
     let max_body_bytes = request.context.instance.config.max_body_bytes;
     body::unused(&request.headers, request.body, max_body_bytes).await?;
@@ -84,7 +106,7 @@ pub(crate) async fn acquire(request: Request) -> Result<Answer, Problem> {
     let timeout = timeout.unwrap_or(Duration::ZERO);
     let began = Instant::now();
     let span = context.telemetry.trace.span("lock wait");
-    let locks = context.instance.locks(&context.redis);
+    let locks = context.instance.locks(&context.redis).as_owner(owner);
     let grant = locks.grant(&key, &token, timeout, expire).await;
     context.telemetry.stopwatches.add_wait(began.elapsed());
     let number = |grant: &Grant| grant.fencing_token.get();
@@ -119,11 +141,20 @@ pub(crate) async fn renew(request: Request) -> Result<Answer, Problem> {
     Ok(lease(&token, fencing_token, expire)?.into())
 }
 
-/// `DELETE lock`: gives it back.
+/// `DELETE lock`: gives it back; with `force`, takes it from whoever has it.
 pub(crate) async fn release(request: Request) -> Result<Answer, Problem> {
     let mut query = Query::new(&request.uri);
+    let config = &request.context.instance.config;
+    // Who may ask comes before what was asked.
+    if query.has("force", "true") && !is_admin(config, &request.headers) {
+        return Err(Problem::admin_only());
+    }
+    let force = query.optional("force", query::boolean);
     let key = lock_key(&mut query, &request);
     let key = query.finish(key)?;
+    if force == Some(true) {
+        return break_lock(request, &key).await;
+    }
     let token = headers::lock_token(&request.headers)?;
     let context = request.context;
     let locks = context.instance.locks(&context.redis);
@@ -131,21 +162,42 @@ pub(crate) async fn release(request: Request) -> Result<Answer, Problem> {
     Ok(empty(StatusCode::NO_CONTENT).into())
 }
 
-/// `GET lock`: its state, without the holder's token.
+/// `DELETE lock?force=true`: takes it from whoever has it.
+async fn break_lock(request: Request, key: &LockKey) -> Result<Answer, Problem> {
+    let context = request.context;
+    let locks = context.instance.locks(&context.redis);
+    if let Some(broken) = locks.break_lock(key).await? {
+        let config = &context.instance.config;
+        access_log::lock_broken(
+            &context.telemetry.request_id,
+            config.log_key.as_deref(),
+            config.user_ids,
+            request.path.user_id.as_deref(),
+            &broken,
+        );
+    }
+    Ok(empty(StatusCode::NO_CONTENT).into())
+}
+
+/// `GET lock`: its state, without the holder's token; with `wait`, once it has changed.
 pub(crate) async fn inspect(request: Request) -> Result<Answer, Problem> {
     let mut query = Query::new(&request.uri);
+    let wait = query.optional("wait", query::timeout);
+    let after = query.optional("after", query::fencing_token);
+    query.only_with("after", "wait");
     let key = lock_key(&mut query, &request);
     let key = query.finish(key)?;
     let context = request.context;
     let locks = context.instance.locks(&context.redis);
-    let state = match locks.inspect(&key).await? {
-        Some(holder) => LockState::held(
-            holder.fencing_token.map(FencingToken::get),
-            holder.remaining.map(|left| left.as_secs_f64()),
-        ),
-        None => LockState::FREE,
+    let Some(wait) = wait else {
+        let state = LockState::from(locks.inspect(&key).await?);
+        return Ok(replies::json(&state)?.into());
     };
-    Ok(replies::json(&state)?.into())
+    let began = Instant::now();
+    let wait = context.redis.deadline().clamp_since(began, wait);
+    let watched = locks.watch(&key, after, wait).await;
+    context.telemetry.stopwatches.add_wait(began.elapsed());
+    Ok(replies::json(&LockState::from(watched?))?.into())
 }
 
 /// `users/{user_id}/lock` or `users/{user_id}/locks/{name}`.

@@ -10,6 +10,7 @@ use utoipa::openapi::schema::OneOfBuilder;
 use utoipa::openapi::{Ref, Required};
 
 use super::draft::{Described, Draft, answer, content, content_of, shown};
+use super::examples::some_holder;
 use super::users::refused;
 use crate::core::lock::LockError;
 use crate::http::handlers::actions::{Failed, Success};
@@ -32,7 +33,6 @@ pub(super) fn operations() -> Vec<Described> {
 fn perform() -> Described {
     let path = "/api/v1/users/perform-action";
     let summary = "Wait for the user's lock and run the action under it";
-    let held = Some(Duration::from_secs(9));
     let ran = answer("The action ran", &RAN)
         .content("application/json", content_of::<Success<'_>>(&successes()));
     Draft::new(HttpMethod::Post, path, "perform_action", "actions", summary)
@@ -49,7 +49,7 @@ fn perform() -> Described {
             "IdempotencyKey",
         ])
         .reply(200, ran)
-        .problem(LockError::Held { remaining: held })
+        .problem(LockError::Held(some_holder()))
         .action()
 }
 

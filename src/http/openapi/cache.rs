@@ -8,6 +8,7 @@ use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::{Ref, Required};
 
 use super::draft::{Described, Draft, answer, content, link};
+use crate::core::lock::HeldBy;
 use crate::http::problem::Problem;
 
 const ENTRY_HEADERS: [&str; 4] = ["ETag", "Cache-Control", "Cache-Status", "Compute-Token"];
@@ -38,7 +39,10 @@ fn get() -> Described {
         .problem(Problem::nothing_cached())
         .problem(Problem::compute_granted())
         .problem(Problem::reserved_key())
-        .problem(Problem::lock_held(Some(Duration::from_secs(10))))
+        .problem(Problem::lock_held(HeldBy {
+            remaining: Some(Duration::from_secs(10)),
+            ..HeldBy::default()
+        }))
         .guarded()
         .finish()
 }

@@ -292,6 +292,13 @@ fn invalid_request(parameters: &[&str]) -> Problem {
     if has("Timeout") {
         query.optional("timeout", query::timeout);
     }
+    if has("Wait") {
+        query.optional("wait", query::timeout);
+        query.optional("after", query::fencing_token);
+    }
+    if has("Force") {
+        query.optional("force", query::boolean);
+    }
     if has("Refresh") {
         query.optional("refresh", query::refresh);
     }

@@ -1,13 +1,11 @@
 //! The user's own lock and the named ones: the same verbs on both.
 
-use std::time::Duration;
-
 use utoipa::openapi::content::Content;
 use utoipa::openapi::link::Link;
 use utoipa::openapi::path::HttpMethod;
 
 use super::draft::{Described, Draft, answer, content_of, link, shown};
-use super::examples::{SOME_NUMBER, SOME_TOKEN};
+use super::examples::{SOME_NUMBER, SOME_OWNER, SOME_TOKEN, some_holder};
 use crate::core::lock::LockError;
 use crate::http::handlers::locks::{GrantedLease, LockState};
 use crate::http::problem::Problem;
@@ -41,20 +39,42 @@ pub(super) fn operations() -> Vec<Described> {
 }
 
 fn inspect(lock: Lock) -> Described {
-    let held = shown(&LockState::held(Some(SOME_NUMBER), Some(7.3)));
-    let foreign = shown(&LockState::held(None, None));
+    let held = LockState::Held {
+        held: true,
+        fencing_token: Some(SOME_NUMBER),
+        expires_in: Some(7.3),
+        owner: Some(SOME_OWNER.to_owned()),
+        waiting: 2,
+    };
+    let foreign = LockState::Held {
+        held: true,
+        fencing_token: None,
+        expires_in: None,
+        owner: None,
+        waiting: 0,
+    };
+    let free = LockState::Free {
+        held: false,
+        waiting: 0,
+    };
     let examples = [
-        ("held", held),
-        ("held-by-a-foreign-client", foreign),
-        ("free", shown(&LockState::FREE)),
+        ("held", shown(&held)),
+        ("held-by-a-foreign-client", shown(&foreign)),
+        ("free", shown(&free)),
     ];
     let state = answer("Whether it is held", &[])
         .content("application/json", content_of::<LockState>(&examples));
     lock.draft(
         HttpMethod::Get,
         "inspect",
-        "Whether the lock is held, and for how long",
+        "Whether the lock is held, by whom, and for how long",
     )
+    .describe(
+        "With `wait`, the answer comes when the lock is free, or when `wait` seconds have passed. \
+             With `after` too, it also comes when the lock has another holder than the one with \
+             this fencing token; a foreign client is another one. Who watches is not in the queue.",
+    )
+    .parameters(&["Wait", "After"])
     .reply(200, state)
     .guarded()
     .finish()
@@ -82,12 +102,10 @@ fn acquire(lock: Lock) -> Described {
              delivered, because its client had hung up, is given back, unless the client brought \
              the token.",
     )
-    .parameters(&["LeaseTimeout", "LockExpire", "BroughtToken"])
+    .parameters(&["LeaseTimeout", "LockExpire", "BroughtToken", "LockOwner"])
     .reply(201, new.content("application/json", granted()))
     .reply(200, again.content("application/json", granted()))
-    .problem(LockError::Held {
-        remaining: Some(Duration::from_secs(9)),
-    })
+    .problem(LockError::Held(some_holder()))
     .problem(Problem::lock_token_invalid())
     .unused_body()
     .guarded()
@@ -107,17 +125,27 @@ fn renew(lock: Lock) -> Described {
 }
 
 fn release(lock: Lock) -> Described {
-    lock.draft(HttpMethod::Delete, "release", "Release the lock")
-        .describe(
-            "While a request with that token still waits for the lock, it waits no longer and is \
-             answered 423; this is 204 then, too.",
-        )
-        .parameters(&["LockToken"])
-        .reply(
-            204,
-            answer("The lock was released, or its token waits no longer", &[]),
-        )
-        .owners()
+    lock.draft(
+        HttpMethod::Delete,
+        "release",
+        "Release the lock, or break it",
+    )
+    .describe(
+        "While a request with that token still waits for the lock, it waits no longer and is \
+         answered 423; this is 204 then, too. With `force=true` and the `admin_token`, the lock is \
+         taken from whoever holds it, and the longest waiter gets it. The holder's next renewal, \
+         release or commit is answered 409. No `Lock-Token` is needed then.",
+    )
+    .parameters(&["Force", "ReleaseToken"])
+    .reply(
+        204,
+        answer(
+            "The lock was released, or broken, or its token waits no longer",
+            &[],
+        ),
+    )
+    .problem(Problem::admin_only())
+    .owners()
 }
 
 fn granted() -> Content {

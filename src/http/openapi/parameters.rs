@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::{RefOr, Required};
 
-use super::examples::SOME_TOKEN;
+use super::examples::{SOME_NUMBER, SOME_OWNER, SOME_TOKEN};
 use crate::core::idempotency;
 use crate::http::schemas;
 use crate::types::name::{MAX_NAME, NAME_MARKS};
@@ -58,6 +58,9 @@ fn in_query() -> Vec<(&'static str, ParameterBuilder)> {
             query("timeout", COMPUTE_TIMEOUT, wait(), 5),
         ),
         ("Refresh", query("refresh", REFRESH, refresh(), 2)),
+        ("Wait", query("wait", WAIT, wait(), 30)),
+        ("After", query("after", AFTER, number(), SOME_NUMBER)),
+        ("Force", query("force", FORCE, boolean(), true)),
         ("LeaseTimeout", query("timeout", LEASE_TIMEOUT, wait(), 0)),
         ("LockExpire", query("expire", LOCK_EXPIRE, ttl(), 10)),
         ("CacheExpire", query("expire", CACHE_EXPIRE, ttl(), 60)),
@@ -81,6 +84,14 @@ fn in_headers() -> Vec<(&'static str, ParameterBuilder)> {
         (
             "LockToken",
             header("Lock-Token", LOCK_TOKEN, token(), SOME_TOKEN).required(Required::True),
+        ),
+        (
+            "ReleaseToken",
+            header("Lock-Token", RELEASE_TOKEN, token(), SOME_TOKEN),
+        ),
+        (
+            "LockOwner",
+            header("Lock-Owner", LOCK_OWNER, schemas::owner_name(), SOME_OWNER),
         ),
         (
             "ComputeToken",
@@ -124,6 +135,15 @@ const KEY: &str =
 const BROUGHT_TOKEN: &str = "The client's own token. Acquiring again with the same token renews the lock, so a \
     retry after a lost answer is safe. Without one, an answer lost on the way leaves a lease that nobody knows until it expires";
 const LOCK_TOKEN: &str = "The token that the lock was acquired with; without it: 428";
+const RELEASE_TOKEN: &str =
+    "The token that the lock was acquired with; without it, and without `force=true`: 428";
+const LOCK_OWNER: &str = "Who takes the lock, and why, for people to read. GET and 423 tell it while the lock is held. \
+    Acquiring again with the same token replaces it, and leaves it where this header is absent";
+const WAIT: &str = "Answers only when the lock is free, or after this many seconds; 0 by default";
+const AFTER: &str =
+    "Beside `wait`: answers also when the lock has another fencing token than this one";
+const FORCE: &str = "`true` takes the lock from whoever holds it, and needs the `admin_token`; \
+    `false` by default";
 const IF_MATCH: &str = "Only if the entry has one of these tags; `*`: only if the entry exists";
 const IF_NONE_MATCH: &str =
     "Only if the entry has none of these tags; `*`: only if the entry is absent";
@@ -196,6 +216,19 @@ fn name() -> Object {
 
 fn wait() -> Object {
     seconds(0, MAX_WAIT_MS)
+}
+
+fn number() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .minimum(Some(0))
+        .maximum(Some(i64::MAX as isize))
+        .build()
+}
+
+fn boolean() -> Object {
+    ObjectBuilder::new().schema_type(Type::Boolean).build()
 }
 
 fn ttl() -> Object {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{InputFault, OriginAnswer, Problem};
+use crate::core::lock::OwnerName;
 use crate::http::response::{Body, Response, empty};
 #[cfg(not(target_family = "wasm"))]
 use crate::http::schemas;
@@ -36,6 +37,14 @@ pub(crate) struct Members<'a> {
     /// All faults of an invalid request.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [InputFault],
+    /// Of a held lock: what the holder said of itself in `Lock-Owner`; null where it said nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_family = "wasm"), schema(schema_with = schemas::owner))]
+    owner: Option<Option<&'a str>>,
+    /// Of a held lock: how many others wait for it, counted up to 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_family = "wasm"), schema(minimum = 0, nullable = false))]
+    waiting: Option<u32>,
     /// The status that the origin answered with, where it answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
@@ -70,6 +79,8 @@ impl Problem {
             Some(OriginAnswer::Told { status, body }) => (Some(status.as_u16()), body.as_deref()),
             None => (None, None),
         };
+        let held_by = self.held_by.as_deref();
+        let owner = held_by.map(|by| by.owner.as_ref().map(OwnerName::as_str));
         let members = Members {
             r#type: format!("urn:edgelatch:{}", self.slug),
             title: self.title,
@@ -77,6 +88,8 @@ impl Problem {
             detail: &self.detail,
             instance: &path[..path.floor_char_boundary(MAX_SHOWN_PATH)],
             errors: &self.errors,
+            owner,
+            waiting: held_by.map(|by| by.waiting),
             origin_status,
             origin_body,
         };

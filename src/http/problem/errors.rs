@@ -42,7 +42,7 @@ impl From<RedisError> for Problem {
 impl From<LockError> for Problem {
     fn from(error: LockError) -> Self {
         match error {
-            LockError::Held { remaining } => Self::lock_held(remaining),
+            LockError::Held(by) => Self::lock_held(by),
             LockError::Lost => Self::lock_lost(),
             LockError::Redis(error) => error.into(),
         }

@@ -3,12 +3,15 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::core::idempotency::IdempotencyKey;
-use crate::core::lock::OwnerToken;
+use crate::core::lock::{OwnerName, OwnerToken};
 use crate::http::problem::Problem;
+use crate::http::request::query::ValueFault;
 use crate::types::header_names::{IDEMPOTENCY_KEY, X_REQUEST_ID};
 use crate::types::request_id::RequestId;
 
 const LOCK_TOKEN: HeaderName = HeaderName::from_static("lock-token");
+
+const LOCK_OWNER: HeaderName = HeaderName::from_static("lock-owner");
 
 /// The token of a caller who computes a cache entry.
 pub(crate) const COMPUTE_TOKEN: HeaderName = HeaderName::from_static("compute-token");
@@ -45,6 +48,25 @@ pub(crate) fn brought_lock_token(headers: &HeaderMap) -> Result<Option<OwnerToke
 /// 428 where it is absent, 400 where it is there more than once or malformed.
 pub(crate) fn lock_token(headers: &HeaderMap) -> Result<OwnerToken, Problem> {
     brought_lock_token(headers)?.ok_or_else(Problem::lock_token_required)
+}
+
+/// What the client says of itself in `Lock-Owner`, if it does.
+///
+/// # Errors
+/// Where it is there more than once or malformed.
+pub(crate) fn lock_owner(headers: &HeaderMap) -> Result<Option<OwnerName>, ValueFault> {
+    let value = single(headers, &LOCK_OWNER).map_err(|Malformed| {
+        let msg = "Header is given more than once";
+        (msg.to_owned(), "multiple_values")
+    })?;
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    let name = OwnerName::parse(value.as_bytes());
+    name.map(Some).ok_or_else(|| {
+        let msg = "Input should be 1 to 128 visible ASCII characters and spaces";
+        (msg.to_owned(), "string_pattern_mismatch")
+    })
 }
 
 /// The `Compute-Token` of a caller who computes a cache entry, if there is one.

@@ -104,6 +104,24 @@ impl Query {
             .ok()
     }
 
+    /// A header whose faults are listed with the others. `None` if it is absent or faulty.
+    pub(crate) fn header<T>(
+        &mut self,
+        name: &str,
+        value: Result<Option<T>, ValueFault>,
+    ) -> Option<T> {
+        value.unwrap_or_else(|fault| {
+            self.fault("header", name, fault);
+            None
+        })
+    }
+
+    /// Whether the request has this parameter with this value.
+    pub(crate) fn has(&self, name: &str, value: &str) -> bool {
+        let mut pairs = self.pairs.iter();
+        pairs.any(|(key, given)| key == name && given == value)
+    }
+
     /// Faults found elsewhere, to be listed with the others.
     pub(crate) fn also(&mut self, faults: Vec<InputFault>) {
         for fault in faults {
@@ -225,6 +243,39 @@ pub(crate) fn name(text: &str) -> Result<Name, ValueFault> {
 /// Where it is no decimal number or outside of these bounds.
 pub(crate) fn timeout(text: &str) -> Result<Duration, ValueFault> {
     parse_seconds(text, 0, MAX_WAIT_MS).map_err(|error| seconds_fault(error, 0, MAX_WAIT_MS))
+}
+
+/// Reads a fencing token: a whole number from 0.
+///
+/// # Errors
+/// Where it is not, or is not written canonically.
+pub(crate) fn fencing_token(text: &str) -> Result<i64, ValueFault> {
+    let number = text.parse::<u64>().ok().map(i64::try_from);
+    match number {
+        Some(Ok(number)) if number.to_string() == text => Ok(number),
+        _ => {
+            let max = i64::MAX;
+            let msg = format!(
+                "Input should be a valid integer from 0 to {max}, without sign, leading zeros or spaces"
+            );
+            Err((msg, "int_parsing"))
+        }
+    }
+}
+
+/// Reads `true` or `false`.
+///
+/// # Errors
+/// Where it is anything else.
+pub(crate) fn boolean(text: &str) -> Result<bool, ValueFault> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => {
+            let msg = "Input should be `true` or `false`";
+            Err((msg.to_owned(), "bool_parsing"))
+        }
+    }
 }
 
 /// Reads a time to live: seconds, 0.001 to 2 592 000.

@@ -76,6 +76,41 @@ async fn two_clients_contend_for_a_lock() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_owner_and_the_waiters_are_shown_and_the_lock_can_be_broken() {
+    let (api, admin) = ("the-token-of-everybody", "the-token-of-the-administrator");
+    let app = App::builder().patient().var("api_token", api);
+    let app = app.var("admin_token", admin).start().await;
+    let browser = open(&app).await;
+    set(&browser, "token", api).await;
+    set(&browser, "expire", "60").await;
+    set(&browser, "timeout", "60").await;
+    shows(&browser, "#lock", "The lock is free.").await;
+    press(&browser, ADA, "take").await;
+    shows(&browser, "#lock", "held by “Ada, at /docs/live”").await;
+    shows(&browser, "#lock", "; 0 wait.").await;
+    press(&browser, BO, "wait").await;
+    shows(&browser, "#lock", "; 1 waits.").await;
+    break_lock(&browser, "This needs the header").await;
+    set(&browser, "token", admin).await;
+    break_lock(&browser, "The lock was broken.").await;
+    shows(&browser, "#lock", "held by “Bo, at /docs/live”").await;
+    shows(&browser, BO, "holds the lock, fencing token").await;
+    press(&browser, ADA, "renew").await;
+    shows(&browser, ADA, "lost the lock").await;
+}
+
+/// Presses Break, and waits until the page says this.
+async fn break_lock(browser: &Browser, words: &str) {
+    let wait = browser.client.wait();
+    let button = wait.for_element(Locator::Css("#break:enabled"));
+    button.await.unwrap().click().await.unwrap();
+    let script = format!(
+        "return document.querySelector('#lock .answer').textContent.includes('{words}') || null"
+    );
+    browser.until(&format!("it says {words:?}"), &script).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hits_and_ages_of_the_cache_are_shown() {
     let app = App::patient().await;
     let browser = open(&app).await;

@@ -58,6 +58,15 @@ async fn a_wait_ends_before_the_request() {
 }
 
 #[tokio::test]
+async fn a_watch_ends_before_the_request() {
+    let app = limited().start().await;
+    app.post(&format!("{USER}/lock?expire=60")).await;
+    let answer = app.get(&format!("{USER}/lock?wait=60")).await;
+    assert_eq!(answer.json()["held"], true);
+    assert_cut(&answer);
+}
+
+#[tokio::test]
 async fn the_default_of_lock_timeout_is_cut_too() {
     let app = limited().var("lock_timeout", "60").start().await;
     app.post(&format!("{USER}/lock?expire=60")).await;

@@ -8,7 +8,7 @@ use super::{Lease, PLACES, TOKEN};
 async fn a_free_lock_is_not_held() {
     let app = App::patient().await;
     for place in PLACES {
-        let free = r#"{"held":false}"#;
+        let free = r#"{"held":false,"waiting":0}"#;
         app.get(place.path).await.assert_body(200, free);
         app.get(&format!("{}/", place.path))
             .await
@@ -36,7 +36,7 @@ async fn a_held_lock_never_shows_its_token() {
         let after = app.redis.ms_left(place.key).await as f64;
         assert_eq!(answer.status, 200);
         let seen = answer.json();
-        assert_eq!(seen.as_object().unwrap().len(), 3, "{seen}");
+        assert_eq!(seen.as_object().unwrap().len(), 5, "{seen}");
         assert_eq!(seen["held"], true);
         assert_eq!(seen["fencing_token"], lease.fencing_token);
         let ms = seen["expires_in"].as_f64().unwrap() * 1000.0;
@@ -80,12 +80,13 @@ async fn a_foreign_lock_has_no_fencing_token() {
             .run::<String>(&["SET", place.key, "locked", "EX", "60"])
             .await;
         let seen = app.get(place.path).await.json();
-        assert_eq!(seen.as_object().unwrap().len(), 3, "{seen}");
+        assert_eq!(seen.as_object().unwrap().len(), 5, "{seen}");
         assert_eq!(seen["held"], true);
         assert!(seen["fencing_token"].is_null(), "{seen}");
         let expires_in = seen["expires_in"].as_f64().unwrap();
         assert!(expires_in > 30.0 && expires_in <= 60.0, "{expires_in}");
-        let lasting = r#"{"held":true,"fencing_token":null,"expires_in":null}"#;
+        let lasting =
+            r#"{"held":true,"fencing_token":null,"expires_in":null,"owner":null,"waiting":0}"#;
         app.redis.run::<i64>(&["PERSIST", place.key]).await;
         app.get(place.path).await.assert_body(200, lasting);
         // Whatever its type.
@@ -110,5 +111,5 @@ async fn the_lock_of_an_action_shows_the_actions_fencing_token() {
     assert_eq!(action.await.unwrap().status, 200);
     app.get(PLACES[0].path)
         .await
-        .assert_body(200, r#"{"held":false}"#);
+        .assert_body(200, r#"{"held":false,"waiting":0}"#);
 }

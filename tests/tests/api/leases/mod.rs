@@ -4,11 +4,14 @@
 mod acquire;
 mod ambiguity;
 mod exclusion;
+mod force;
 mod inspect;
 mod own_token;
+mod owner;
 mod renew_release;
+mod watch;
 
-use edgelatch_tests::{Answer, App};
+use edgelatch_tests::{Answer, App, until};
 
 /// A lock: its path, its key in Redis, and the key of its fence.
 #[derive(Clone, Copy)]
@@ -59,6 +62,13 @@ impl Lease {
 }
 
 impl Place {
+    /// Waits until this many are in the queue.
+    async fn until_queued(self, app: &App, count: i64) {
+        let queue = format!("{{{}}}:queue", self.key);
+        let queued = async || app.redis.run::<i64>(&["ZCARD", &queue]).await == count;
+        until("they are queued", queued).await;
+    }
+
     /// Takes the lock, which is free, for a minute.
     async fn acquire(self, app: &App) -> Lease {
         let answer = app.post(&format!("{}?expire=60", self.path)).await;

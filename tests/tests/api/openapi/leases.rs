@@ -105,6 +105,8 @@ async fn try_tokens(judge: &mut Judge, app: &App, [_, acquire, renew, release]: 
         let long = body("application/json", " ".repeat((1 << 20) + 1));
         judge.see(verb.id, 413, "body-too-large", &long.await);
     }
+    let forced = authorized(app, "DELETE", &format!("{}?force=true", release.path));
+    judge.see(release.id, 403, "admin-only", &forced.await);
     for verb in [renew, release] {
         let none = authorized(app, verb.method, verb.path);
         judge.see(verb.id, 428, "lock-token-required", &none.await);

@@ -216,7 +216,8 @@ async fn the_shell_script_holds_its_lock_while_it_runs() {
         assert!(output.status.success(), "{output:?}");
         let seen = String::from_utf8(output.stdout).unwrap();
         assert!(seen.starts_with(r#"{"held":true,"#), "{seen}");
-        app.get(LOCK).await.assert_body(200, r#"{"held":false}"#);
+        let free = r#"{"held":false,"waiting":0}"#;
+        app.get(LOCK).await.assert_body(200, free);
     }
 }
 

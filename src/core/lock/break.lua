@@ -1,0 +1,34 @@
+-- Takes the lock from whoever holds it, a stranger too, and hands it to the longest waiter.
+--
+-- KEYS[1] the lock          ARGV[1] the call: tells this break from others. It does not say that the
+-- KEYS[2] its fence                 holder's work has ended
+-- KEYS[3] its queue         ARGV[2] what the keys of signals begin with
+-- KEYS[4] the last looks    ARGV[3] time to live of the proof, in milliseconds
+-- KEYS[5] the proof
+--
+-- Returns {fencing token, the holder's name or an empty string}: the fencing token is 0 where a
+-- stranger held the lock, and -1 where nobody did.
+--
+-- A call that is repeated because its answer was lost finds the proof, and breaks no lock that was
+-- taken since.
+
+-- What is broken has no owner any more.
+local NOBODY = '-'
+
+local proof = redis.call('MGET', KEYS[5])[1]
+if proof then
+  return {parse_broken(proof)}
+end
+
+local number, holder = -1, nil
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  local _, _, _, last, known, name = look()
+  number, holder = known and last or 0, name
+  -- The fence says that somebody may still be at work: a holder that never learns of this, or a
+  -- stranger, who gets a fencing token for that. A full Redis may refuse it.
+  pcall(set_fence, known and last or next_fencing_token(last), ARGV[1], NOBODY, 0)
+end
+-- A full Redis may refuse this too. Breaking the lock matters more.
+redis.pcall('SET', KEYS[5], broken_value(number, holder), 'PX', ARGV[3])
+pass_on(ARGV[2])
+return {number, holder or ''}
