@@ -2,8 +2,8 @@
 //! gives the same bytes.
 //!
 //! The compiler writes the paths of sources into a component, for its panics. We map them to paths
-//! that are the same everywhere, and do the same for the program `edgelatch`. Then we build all of it
-//! again from a copy of the project in another folder, and compare.
+//! that are the same everywhere, and do the same for the program `edgelatch`. Then we build all of
+//! it again from a copy of the project in another folder, and compare.
 
 mod archive;
 mod program;
