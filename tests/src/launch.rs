@@ -40,11 +40,10 @@ pub fn manifest_with_spans() -> String {
     let text = std::fs::read_to_string(root().join("spin.toml")).unwrap();
     let target = root().join("target");
     let source = |from: &str| format!("source = \"{}", target.join(from).display());
-    text.replace(
-        "source = \"target/wasm32-wasip2",
-        &source("otel/wasm32-wasip2"),
-    )
-    .replace("source = \"target/pages", &source("pages"))
+    let api = "wasm32-wasip2/release/edgelatch.wasm";
+    let with_spans = source(&format!("otel/{api}"));
+    text.replace(&format!("source = \"target/{api}"), &with_spans)
+        .replace("source = \"target/wasm32-wasip2", &source("wasm32-wasip2"))
 }
 
 impl Launch {

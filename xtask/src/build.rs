@@ -8,7 +8,8 @@ use anyhow::{Context as _, bail};
 
 use crate::step;
 
-const TARGET: &str = "wasm32-wasip2";
+/// What the components are built for.
+pub(crate) const TARGET: &str = "wasm32-wasip2";
 
 /// The project's folder. Cargo says where it is now: this may have been compiled in another clone
 /// that shares the target folder.
@@ -43,10 +44,12 @@ pub(crate) fn forget_cargo(command: &mut Command) {
     }
 }
 
-/// The components' packages and where each is built, as in spin.toml. The pages depend on the API's
-/// library. Cargo would write that library, which has no entry point, over the API's component, so
-/// the pages have their own folder.
-const COMPONENTS: [(&str, &str); 2] = [(API, "target"), ("edgelatch-pages", "target/pages")];
+/// The components' packages, as in spin.toml. They share a target folder, and with it what they
+/// depend on.
+const COMPONENTS: [&str; 2] = [API, "edgelatch-pages"];
+
+/// The folder where they are built.
+const COMPONENTS_TARGET: &str = "target";
 
 /// The API's package.
 const API: &str = "edgelatch";
@@ -85,8 +88,8 @@ pub(crate) fn components_into(
     spans: Spans,
     adapt: &dyn Fn(&mut Command),
 ) -> anyhow::Result<()> {
-    for (package, folder) in COMPONENTS {
-        component(package, &into.join(folder), &|cargo| {
+    for package in COMPONENTS {
+        component(package, &into.join(COMPONENTS_TARGET), &|cargo| {
             spans.add_to(package, cargo);
             adapt(cargo);
         })?;
@@ -124,10 +127,20 @@ fn component(package: &str, folder: &Path, adapt: &dyn Fn(&mut Command)) -> anyh
         .arg("--target-dir")
         .arg(folder);
     adapt(&mut cargo);
-    step::run(
+    step::run_long(
         &mut cargo,
+        &format!("building the component {package}"),
         "the component did not build: see the output above",
     )
+}
+
+/// Whether all of them have been built before. They may be out of date.
+pub(crate) fn components_are_built() -> bool {
+    let folder = root().join(COMPONENTS_TARGET).join(TARGET).join("release");
+    COMPONENTS.iter().all(|package| {
+        let file = format!("{}.wasm", package.replace('-', "_"));
+        folder.join(file).is_file()
+    })
 }
 
 /// Builds the host, unless EDGELATCH_HOST_BIN names one. With the features that its dependencies
@@ -136,9 +149,10 @@ pub(crate) fn host() -> anyhow::Result<()> {
     if named_host().is_some() {
         return Ok(());
     }
-    step::say("building the host (this takes some minutes the first time)");
-    step::run(
+    step::say("building the host");
+    step::run_long(
         cargo().args(["build", "--workspace", "--bin", "edgelatch-host"]),
+        "building the host",
         "the host did not build: see the output above",
     )
 }

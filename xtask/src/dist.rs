@@ -2,8 +2,12 @@
 //! gives the same bytes.
 //!
 //! The compiler writes the paths of sources into a component, for its panics. We map them to paths
-//! that are the same everywhere. Then we build the components again from a copy of the project in
-//! another folder, and compare.
+//! that are the same everywhere, and do the same for the program `edgelatch`. Then we build all of
+//! it again from a copy of the project in another folder, and compare.
+
+mod archive;
+mod program;
+mod sbom;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -34,6 +38,12 @@ pub(crate) struct Dist {
     /// --experimental-wasi-otel`
     #[arg(long)]
     otel: bool,
+    /// Without the program `edgelatch`
+    #[arg(long)]
+    no_program: bool,
+    /// Without the lists of what is in each file, which need a tool that cargo installs
+    #[arg(long)]
+    no_sbom: bool,
 }
 
 impl Dist {
@@ -49,9 +59,8 @@ impl Dist {
             fs::remove_dir_all(&dist)?;
         }
         fs::create_dir_all(&dist)?;
-        let spans = Spans::wanted(self.otel);
-        let built = build_from(build::root(), spans)?;
-        for (id, bytes) in &built {
+        let built = self.build_from(build::root())?;
+        for (id, bytes) in &built.components {
             fs::write(dist.join(format!("{id}.wasm")), bytes)?;
         }
         for file in COPIED {
@@ -59,14 +68,27 @@ impl Dist {
         }
         let text = fs::read_to_string(build::root().join("spin.toml"))?;
         fs::write(dist.join("spin.toml"), beside_components(&text)?)?;
-        interface::check_manifest(&dist.join("spin.toml"), spans, describe)?;
+        interface::check_manifest(&dist.join("spin.toml"), self.spans(), describe)?;
+        let copy = tempfile::tempdir()?;
+        copy_sources(build::root(), copy.path())?;
         if self.once {
             step::say("built once, without the proof that the build is reproducible");
         } else {
-            let copy = tempfile::tempdir()?;
-            copy_sources(build::root(), copy.path())?;
-            compare(&built, &build_from(copy.path(), spans)?)?;
+            let again = self.build_from(copy.path())?;
+            compare(&built.components, &again.components)?;
+            compare(&built.program, &again.program)?;
             step::say("reproducible: a copy in another folder gave the same bytes");
+        }
+        let mut archive = None;
+        for (_, bytes) in &built.program {
+            let (name, packed) = program::pack(bytes)?;
+            fs::write(dist.join(format!("{name}.tar.gz")), packed)?;
+            archive = Some(name);
+        }
+        if !self.no_sbom {
+            for document in sbom::make(copy.path(), archive.as_deref())? {
+                fs::write(dist.join(document.name), document.json)?;
+            }
         }
         let sums = sums(&dist)?;
         fs::write(dist.join("SHA256SUMS"), &sums)?;
@@ -76,39 +98,66 @@ impl Dist {
     }
 }
 
-type Components = Vec<(String, Vec<u8>)>;
+impl Dist {
+    fn spans(&self) -> Spans {
+        Spans::wanted(self.otel)
+    }
 
-/// Builds the components of the project in `root` from scratch. Returns them with their ids.
-fn build_from(root: &Path, spans: Spans) -> anyhow::Result<Components> {
-    step::say(format_args!("building from scratch in {}", root.display()));
-    let target = tempfile::tempdir()?;
-    let flags = same_everywhere(root)?;
-    build::components_into(target.path(), spans, &|cargo| {
-        cargo
-            .current_dir(root)
-            .arg("--locked")
-            .env("CARGO_ENCODED_RUSTFLAGS", &flags);
-    })?;
-    let components = manifest::components(&root.join("spin.toml"))?;
-    components
-        .into_iter()
-        .map(|component| {
+    /// Builds the project in `root` from scratch.
+    fn build_from(&self, root: &Path) -> anyhow::Result<Built> {
+        step::say(format_args!("building from scratch in {}", root.display()));
+        let target = tempfile::tempdir()?;
+        let flags = same_everywhere(root, target.path())?;
+        build::components_into(target.path(), self.spans(), &|cargo| {
+            cargo
+                .current_dir(root)
+                .arg("--locked")
+                .env("CARGO_ENCODED_RUSTFLAGS", &flags);
+        })?;
+        let components = manifest::components(&root.join("spin.toml"))?;
+        let read = |component: manifest::Component| {
             let file = target.path().join(&component.source);
             let bytes =
                 fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
             Ok((component.id, bytes))
+        };
+        let components = components.into_iter().map(read);
+        let components = components.collect::<anyhow::Result<_>>()?;
+        let mut program = Files::new();
+        if !self.no_program {
+            let bytes = program::build(root, &target.path().join("target"), &flags)?;
+            program.push(("edgelatch".to_owned(), bytes));
+        }
+        Ok(Built {
+            components,
+            program,
         })
-        .collect()
+    }
 }
 
-/// Compiler flags that map the paths of the project and of the libraries to fixed ones.
-fn same_everywhere(root: &Path) -> anyhow::Result<OsString> {
+/// Files by their names.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// What is built.
+struct Built {
+    /// The components by their ids.
+    components: Files,
+    /// The program, unless it is left out.
+    program: Files,
+}
+
+/// Compiler flags that map the paths of the project, of the libraries and of what build scripts
+/// write to fixed ones.
+fn same_everywhere(root: &Path, target: &Path) -> anyhow::Result<OsString> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
     let registries = home
         .context("no CARGO_HOME and no home folder")?
         .join("registry/src");
-    let mut prefixes = vec![(root.to_owned(), "/edgelatch")];
+    let mut prefixes = vec![
+        (root.to_owned(), "/edgelatch"),
+        (target.to_owned(), "/target"),
+    ];
     if registries.is_dir() {
         // One folder for each registry. Its name has a hash of the registry's address.
         for folder in fs::read_dir(&registries)? {
@@ -191,12 +240,12 @@ fn copy_sources(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn compare(first: &Components, second: &Components) -> anyhow::Result<()> {
+fn compare(first: &Files, second: &Files) -> anyhow::Result<()> {
     for ((id, one), (_, other)) in first.iter().zip(second) {
         if one != other {
             let at = one.iter().zip(other).position(|(one, other)| one != other);
             bail!(
-                "component {id} is not reproducible: {} and {} bytes, different from byte {} on",
+                "{id} is not reproducible: {} and {} bytes, different from byte {} on",
                 one.len(),
                 other.len(),
                 at.unwrap_or(one.len().min(other.len())),

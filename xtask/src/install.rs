@@ -1,11 +1,11 @@
-//! Programs that we need: found on PATH, or installed with apt if we are root.
+//! Programs that we need: found on PATH, or installed with apt if we are root, or with cargo.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
-use crate::step;
+use crate::{build, step};
 
 /// A program.
 pub(crate) struct Program {
@@ -65,6 +65,51 @@ pub(crate) const SYSTEMD: Program = Program {
     otherwise: "install systemd (Debian, Ubuntu: `sudo apt-get install systemd`; \
                 Fedora: `sudo dnf install systemd`)",
 };
+
+/// A subcommand of cargo, in one version.
+pub(crate) struct CargoTool {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// What writes the lists of what a release contains.
+pub(crate) const CYCLONEDX: CargoTool = CargoTool {
+    name: "cargo-cyclonedx",
+    version: "0.5.9",
+};
+
+impl CargoTool {
+    /// The tool's path. Installs it into `target/tools` if it is missing there, as `.ci/run` does.
+    ///
+    /// # Errors
+    /// If cargo cannot install it.
+    pub(crate) fn find_or_install(&self) -> anyhow::Result<PathBuf> {
+        let Self { name, version } = self;
+        let tools = build::target().join("tools");
+        let folder = tools.join(format!("{name}-{version}"));
+        let tool = folder.join("bin").join(name);
+        if tool.is_file() {
+            return Ok(tool);
+        }
+        step::say(format_args!(
+            "installing {name} {version} (about two minutes)"
+        ));
+        let mut cargo = build::cargo();
+        cargo
+            .args(["install", "--quiet", "--locked", "--root"])
+            .arg(&folder)
+            .arg(format!("{name}@{version}"))
+            // For a short build, since it runs for seconds.
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+            .env("CARGO_TARGET_DIR", tools.join("target"));
+        let failed = format!("cargo could not install {name}: see the output above");
+        step::run_long(&mut cargo, &format!("installing {name}"), &failed)?;
+        std::fs::remove_dir_all(tools.join("target"))?;
+        Ok(tool)
+    }
+}
 
 impl Program {
     /// The program's path. Installs the program if it is missing and we are root.

@@ -15,6 +15,9 @@ use crate::{build, signals, step};
 /// How long it may take to stop after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
+/// The oldest Spin that runs the components: major and minor version.
+const LEAST_SPIN: (u32, u32) = (4, 1);
+
 /// What runs the component.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Runner {
@@ -31,6 +34,30 @@ impl Runner {
             Ok("spin") => Self::Spin,
             _ => Self::Host,
         }
+    }
+
+    /// Spin, where there is one that will do, or else the host. Says which.
+    pub(crate) fn choose() -> Self {
+        const INSTEAD: &str = "so the host of this repository runs the components";
+        let Some(program) = find_spin() else {
+            step::say(format_args!("no `spin` on PATH, {INSTEAD}"));
+            return Self::Host;
+        };
+        let program = program.display();
+        match version_of(&program.to_string()) {
+            Some((version, true)) => {
+                step::say(format_args!(
+                    "Spin {version} ({program}) runs the components; `--runner host` builds and \
+                     uses the host of this repository instead"
+                ));
+                return Self::Spin;
+            }
+            Some((version, false)) => step::say(format_args!(
+                "`{program}` is Spin {version}, and 4.1 is the least, {INSTEAD}"
+            )),
+            None => step::say(format_args!("`{program}` tells no version, {INSTEAD}")),
+        }
+        Self::Host
     }
 
     /// Builds what it needs. Returns the command that serves at `listen`.
@@ -60,11 +87,29 @@ impl Runner {
 /// # Errors
 /// A sentence that says how to get one.
 pub(crate) fn spin() -> anyhow::Result<PathBuf> {
-    let named = std::env::var_os("SPIN_BIN").map(PathBuf::from);
-    named.or_else(|| step::on_path("spin")).context(
+    find_spin().context(
         "no `spin` on PATH: install Spin 4.1 or newer (https://spinframework.dev/install), \
          name it in SPIN_BIN, or leave out `--runner spin`",
     )
+}
+
+fn find_spin() -> Option<PathBuf> {
+    let named = std::env::var_os("SPIN_BIN").map(PathBuf::from);
+    named.or_else(|| step::on_path("spin"))
+}
+
+/// The version of this `spin`, and whether it is new enough.
+fn version_of(program: &str) -> Option<(String, bool)> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    read_version(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Reads `spin 4.1.0 (a1b2c3d 2026-01-31)`.
+fn read_version(text: &str) -> Option<(String, bool)> {
+    let version = text.strip_prefix("spin ")?.split_whitespace().next()?;
+    let mut numbers = version.split('.').map(str::parse::<u32>);
+    let (major, minor) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    Some((version.to_owned(), (major, minor) >= LEAST_SPIN))
 }
 
 /// A service in the background. It is asked to stop on drop.
@@ -126,5 +171,24 @@ impl Drop for Background {
         }
         let _ = self.service.kill();
         let _ = self.service.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spin_4_1_is_new_enough() {
+        for (text, fit) in [
+            ("spin 4.1.0 (a1b2c3d 2026-01-31)\n", Some(true)),
+            ("spin 5.0.0-pre0 (a1b2c3d 2026-11-01)", Some(true)),
+            ("spin 4.0.2 (a1b2c3d 2025-12-01)", Some(false)),
+            ("spin 3.10.0", Some(false)),
+            ("Promela, Version 6.5.2", None),
+            ("", None),
+        ] {
+            assert_eq!(read_version(text).map(|(_, fit)| fit), fit, "{text}");
+        }
     }
 }

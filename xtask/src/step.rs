@@ -1,8 +1,14 @@
 //! Steps: printed, run, and reported in a sentence if they fail.
 
+use std::io::IsTerminal as _;
 use std::process::{Child, Command};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+
+/// How often a long step says that it goes on.
+const REMINDER: Duration = Duration::from_secs(30);
 
 /// Prints what happens now.
 pub(crate) fn say(what: impl std::fmt::Display) {
@@ -18,6 +24,41 @@ pub(crate) fn run(command: &mut Command, failed: &str) -> anyhow::Result<()> {
         bail!("{failed}");
     }
     Ok(())
+}
+
+/// The same for a command that may be silent for minutes. Every 30 seconds it says that `what` goes
+/// on, and for how long already.
+pub(crate) fn run_long(command: &mut Command, what: &str, failed: &str) -> anyhow::Result<()> {
+    let (ended, has_ended) = channel::<()>();
+    let what = what.to_owned();
+    let reminder = std::thread::spawn(move || {
+        let began = Instant::now();
+        // Cargo's bar stands on a line of a terminal that has to be cleared.
+        let clear = if std::io::stderr().is_terminal() {
+            "\r\x1b[K"
+        } else {
+            ""
+        };
+        while has_ended.recv_timeout(REMINDER) == Err(RecvTimeoutError::Timeout) {
+            let so_far = time(began.elapsed());
+            eprintln!("{clear}xtask: still {what}, {so_far} so far");
+        }
+    });
+    let result = run(command, failed);
+    drop(ended);
+    let _ = reminder.join();
+    result
+}
+
+/// A time in words: "30 s", "2 min".
+fn time(time: Duration) -> String {
+    // A reminder comes a little late.
+    let halves = (time.as_secs() + 2) / 30;
+    match (halves / 2, halves % 2) {
+        (0, _) => format!("{} s", halves * 30),
+        (minutes, 0) => format!("{minutes} min"),
+        (minutes, _) => format!("{minutes}.5 min"),
+    }
 }
 
 /// Starts a process.
@@ -37,4 +78,16 @@ pub(crate) fn on_path(program: &str) -> Option<std::path::PathBuf> {
     std::env::split_paths(&path)
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_in_words() {
+        for (seconds, words) in [(30, "30 s"), (59, "1 min"), (90, "1.5 min"), (121, "2 min")] {
+            assert_eq!(time(Duration::from_secs(seconds)), words);
+        }
+    }
 }

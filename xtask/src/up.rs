@@ -9,7 +9,7 @@ use url::Url;
 use crate::build::Spans;
 use crate::redis::PrivateRedis;
 use crate::service::Runner;
-use crate::{signals, step};
+use crate::{build, signals, step};
 
 /// Build it and serve it.
 #[derive(Args)]
@@ -20,9 +20,10 @@ pub(crate) struct Up {
     /// Use this Redis, redis[s]://[user:password@]host[:port][/db], instead of starting one
     #[arg(long)]
     redis: Option<Url>,
-    /// What runs the components: the host of this project, or `spin` (from SPIN_BIN or PATH)
-    #[arg(long, value_enum, default_value_t = Runner::Host)]
-    runner: Runner,
+    /// What runs the components [default: `spin` from SPIN_BIN or PATH if it is 4.1 or newer, else
+    /// the host of this project]
+    #[arg(long, value_enum)]
+    runner: Option<Runner>,
     /// With spans of its own (experimental in Spin). OTEL_EXPORTER_OTLP_ENDPOINT says where they go
     #[arg(long)]
     otel: bool,
@@ -31,9 +32,9 @@ pub(crate) struct Up {
 impl Up {
     /// Runs until the service ends, or until Ctrl-C or SIGTERM.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let mut command = self
-            .runner
-            .command(&self.listen, Spans::wanted(self.otel))?;
+        let runner = self.runner.unwrap_or_else(Runner::choose);
+        announce(runner);
+        let mut command = runner.command(&self.listen, Spans::wanted(self.otel))?;
         let redis = self.choose_redis(&mut command)?;
         let service = self.serve(&mut command);
         // The service ends before its Redis.
@@ -75,6 +76,23 @@ impl Up {
         }
         step::say("stopped");
         Ok(())
+    }
+}
+
+/// Says what has to be built before it serves, if it takes long.
+fn announce(runner: Runner) {
+    let mut parts = Vec::new();
+    if !build::components_are_built() {
+        parts.push("the two components (two minutes)");
+    }
+    if matches!(runner, Runner::Host) && !build::host_binary().is_file() {
+        parts.push("the host that runs them (six to eight minutes)");
+    }
+    if !parts.is_empty() {
+        step::say(format_args!(
+            "the first run builds {}, as measured on two cores; later runs start within seconds",
+            parts.join(", then ")
+        ));
     }
 }
 

@@ -13,8 +13,8 @@ use crate::status::LockName;
 /// Like `flock`, but over HTTP and from any machine. Without --wait or --nonblock it waits for the
 /// lock as long as it takes. The lock is renewed at a third of --expire while the command runs.
 ///
-/// The command's environment has EDGELATCH_FENCING_TOKEN, EDGELATCH_USER_ID, EDGELATCH_URL and, with
-/// --name, EDGELATCH_LOCK_NAME. It has no EDGELATCH_TOKEN. Signals are passed on to the command and
+/// The command's environment has EDGELATCH_FENCING_TOKEN, EDGELATCH_USER_ID, EDGELATCH_URL and,
+/// with --name, EDGELATCH_LOCK_NAME. It has no EDGELATCH_TOKEN. Signals are passed on to the command and
 /// to the processes that it started. If the lock is lost, or this program is killed, they get
 /// SIGTERM, and SIGKILL after --kill-after.
 #[derive(Args)]
