@@ -13,13 +13,14 @@ use crate::types::ttl::Ttl;
 
 const FORMATS: &[u8] = lua!("formats.lua");
 const SHARED: &[u8] = lua!("shared.lua");
-static ACQUIRE: Script = Script::new(&[FORMATS, SHARED, lua!("acquire.lua")]);
+const WAITERS: &[u8] = lua!("waiters.lua");
+static ACQUIRE: Script = Script::new(&[FORMATS, SHARED, WAITERS, lua!("acquire.lua")]);
 static CANCEL: Script = Script::new(&[FORMATS, SHARED, lua!("cancel.lua")]);
 static RENEW: Script = Script::new(&[FORMATS, SHARED, lua!("renew.lua")]);
 static RELEASE: Script = Script::new(&[FORMATS, SHARED, lua!("release.lua")]);
 static COMMIT: Script = Script::new(&[FORMATS, SHARED, lua!("commit.lua")]);
 static BREAK: Script = Script::new(&[FORMATS, SHARED, lua!("break.lua")]);
-static INSPECT: Script = Script::new(&[FORMATS, SHARED, lua!("inspect.lua")]);
+static INSPECT: Script = Script::new(&[FORMATS, SHARED, WAITERS, lua!("inspect.lua")]);
 
 /// How long a cancellation waits for its call. TCP gives up on a segment after 15 minutes.
 const CANCELLATION_TTL: Duration = Duration::from_secs(20 * 60);
