@@ -12,6 +12,17 @@
 -- A call that is repeated because its answer was lost finds the proof, and breaks no lock that was
 -- taken since.
 
+-- The proof tells what was broken: "number name", the holder's fencing token and name. The number is
+-- 0 where a stranger held the lock, and -1 where nobody did.
+local function broken_value(number, name)
+  return string.format('%.0f %s', number, name or '')
+end
+
+local function parse_broken(value)
+  local number, name = string.match(value, '^(%S+) (.*)$')
+  return tonumber(number), name
+end
+
 -- What is broken has no owner any more.
 local NOBODY = '-'
 

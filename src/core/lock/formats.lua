@@ -8,14 +8,18 @@
 -- stays.
 local function read_fence(key)
   local text = redis.call('GET', key) or ''
-  local number, lost, call, owner, name = string.match(text, '^(%d+)/?(%d*) (%S+) (%S+) ?(.*)$')
-  return tonumber(number) or 0, call, owner, tonumber(lost), name ~= '' and name or nil
+  local number, lost, call, owner = string.match(text, '^(%d+)/?(%d*) (%S+) (.*)$')
+  local space, name = owner and string.find(owner, ' ', 1, true), nil
+  if space then
+    owner, name = string.sub(owner, 1, space - 1), string.sub(owner, space + 1)
+  end
+  return tonumber(number) or 0, call, owner, tonumber(lost), name
 end
 
 local function fence_value(number, call, owner, lost, name)
   local after = lost and string.format('/%.0f', lost) or ''
-  local told = name and ' ' .. name or ''
-  return string.format('%.0f%s %s %s%s', number, after, call, owner, told)
+  local value = string.format('%.0f%s %s %s', number, after, call, owner)
+  return name and value .. ' ' .. name or value
 end
 
 -- The call of a holder that gave the lock back when its work had ended begins with this.
@@ -54,15 +58,4 @@ end
 local function parse_last_look(look)
   local time, name = string.match(look or '', '^(%d+) ?(.*)$')
   return tonumber(time), name ~= '' and name or nil
-end
-
--- What was broken: "number name", the holder's fencing token and name; the number is 0 where a
--- stranger held the lock, and -1 where nobody did.
-local function broken_value(number, name)
-  return string.format('%.0f %s', number, name or '')
-end
-
-local function parse_broken(value)
-  local number, name = string.match(value, '^(%S+) (.*)$')
-  return tonumber(number), name
 end

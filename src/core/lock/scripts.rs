@@ -15,13 +15,14 @@ pub(crate) const FORMATS: &[u8] = lua!("formats.lua");
 pub(crate) const SHARED: &[u8] = lua!("shared.lua");
 /// The function `commit`, for scripts that do more in the same step.
 pub(crate) const COMMITTING: &[u8] = lua!("commit.lua");
-static ACQUIRE: Script = Script::new(&[FORMATS, SHARED, lua!("acquire.lua")]);
+const WAITERS: &[u8] = lua!("waiters.lua");
+static ACQUIRE: Script = Script::new(&[FORMATS, SHARED, WAITERS, lua!("acquire.lua")]);
 static CANCEL: Script = Script::new(&[FORMATS, SHARED, lua!("cancel.lua")]);
 static RENEW: Script = Script::new(&[FORMATS, SHARED, lua!("renew.lua")]);
 static RELEASE: Script = Script::new(&[FORMATS, SHARED, lua!("release.lua")]);
 static COMMIT: Script = Script::new(&[FORMATS, SHARED, COMMITTING, b"return commit(6, 5)"]);
 static BREAK: Script = Script::new(&[FORMATS, SHARED, lua!("break.lua")]);
-static INSPECT: Script = Script::new(&[FORMATS, SHARED, lua!("inspect.lua")]);
+static INSPECT: Script = Script::new(&[FORMATS, SHARED, WAITERS, lua!("inspect.lua")]);
 
 /// How long a cancellation waits for its call. TCP gives up on a segment after 15 minutes.
 const CANCELLATION_TTL: Duration = Duration::from_secs(20 * 60);

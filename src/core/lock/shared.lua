@@ -12,9 +12,6 @@ local SHORTEST_CLAIM = 300
 -- How many waiters one call passes over at most. It bounds the time that a script takes.
 local MOST_PASSED_OVER = 1000
 
--- How many waiters are counted at most. It bounds the time that a script takes.
-local MOST_COUNTED = 1000
-
 -- How long a queue outlives the last look of a waiter, in milliseconds: a wait is a minute at most.
 local QUEUE_TTL = 90000
 
@@ -68,29 +65,14 @@ end
 
 -- How long a waiter has to claim the lock, in milliseconds: up to when its next look is due, so a
 -- lost signal costs nobody their turn, and the dead of one moment cost SILENCE in all, however many
--- they are. Nil for a waiter that was silent for too long at this `time`. A last look in the
--- future, after the clock was set back, says nothing: the waiter's next look puts it right.
-local function time_to_claim(seen, time)
-  local silent = seen and (time - seen) / 1000
+-- they are. Nil for a waiter that was silent for too long. A last look in the future, after the
+-- clock was set back, says nothing: the waiter's next look puts it right.
+local function time_to_claim(seen)
+  local silent = seen and (now() - seen) / 1000
   if not silent or math.abs(silent) > SILENCE then
     return nil
   end
   return math.max(math.floor(SILENCE - math.max(silent, 0)), SHORTEST_CLAIM)
-end
-
--- How many waiters live, of the first MOST_COUNTED in the queue.
-local function count_waiters()
-  if redis.call('ZCARD', KEYS[3]) == 0 then
-    return 0
-  end
-  local members = redis.call('ZRANGE', KEYS[3], 0, MOST_COUNTED - 1)
-  local time, living = now(), 0
-  for _, look in ipairs(redis.call('HMGET', KEYS[4], unpack(members))) do
-    if time_to_claim(parse_last_look(look), time) then
-      living = living + 1
-    end
-  end
-  return living
 end
 
 -- Takes the longest waiter out of the queue, past those that were silent for too long: a live one
@@ -104,7 +86,7 @@ local function next_waiter()
     end
     local seen, name = parse_last_look(redis.call('HGET', KEYS[4], member))
     redis.call('HDEL', KEYS[4], member)
-    local claim = time_to_claim(seen, now())
+    local claim = time_to_claim(seen)
     if claim then
       local call, token = parse_queue_member(member)
       return call, token, claim, name
