@@ -7,9 +7,9 @@ use std::num::NonZero;
 use stateright::{Checker as _, HasDiscoveries, Model as _};
 
 use crate::properties::{
-    EXCLUSION, EXTENDED, FREE, GROWING, IN_ORDER, LOSS, NO_LEFTOVER, NOT_BY_ITSELF, ORDERED,
-    OWN_TOKEN, RECOGNITION, REFUSAL, REPETITION, REPLAYED, SERVED, SUCCESSION, TRUTH, TWO_BELIEVE,
-    UNINTERRUPTED,
+    EXCLUSION, EXTENDED, FREE, GROWING, IN_ORDER, LOSS, NEWEST, NO_LEFTOVER, NOT_BY_ITSELF,
+    ORDERED, OWN_TOKEN, RECOGNITION, REFUSAL, REPETITION, REPLAYED, SERVED, SUCCESSION, TRUTH,
+    TWO_BELIEVE, UNINTERRUPTED,
 };
 use crate::steps::Step;
 use crate::{Budget, LockModel, Mutation};
@@ -48,7 +48,10 @@ const NONE: Budget = Budget {
     fulls: 0,
     punctual: false,
     dead: 0,
+    held: false,
     idempotent: false,
+    computing: false,
+    stores: 0,
     shared: false,
 };
 
@@ -265,8 +268,34 @@ pub const SHARED: Scenario = Scenario {
     reached: &[LOSS, TWO_BELIEVE],
 };
 
+/// Three waiters behind a dead holder, and two of them poll when its lock has expired.
+pub const PASSED_OVER: Scenario = Scenario {
+    name: "3 sessions behind a dead holder, 2 poll",
+    sessions: 3,
+    budget: Budget {
+        held: true,
+        polls: 2,
+        ..NONE
+    },
+    reached: &[],
+};
+
+/// Three sessions want the result of one task, and somebody else stores it.
+pub const COMPUTING: Scenario = Scenario {
+    name: "3 punctual sessions compute, another stores",
+    sessions: 3,
+    budget: Budget {
+        punctual: true,
+        computing: true,
+        stores: 1,
+        crashes: 1,
+        ..NONE
+    },
+    reached: &[REFUSAL],
+};
+
 /// All scenarios.
-pub const ALL: [Scenario; 17] = [
+pub const ALL: [Scenario; 19] = [
     NETWORK,
     CUTS,
     THREE,
@@ -284,10 +313,12 @@ pub const ALL: [Scenario; 17] = [
     FULL,
     IDEMPOTENT,
     SHARED,
+    PASSED_OVER,
+    COMPUTING,
 ];
 
 /// Each mutation, the scenario that shows it, and the promise that it breaks.
-pub const MUTATIONS: [(Mutation, Scenario, &str); 23] = [
+pub const MUTATIONS: [(Mutation, Scenario, &str); 25] = [
     (Mutation::AcquireWithoutExpiry, NETWORK, FREE),
     (Mutation::AcquireWithoutMemory, NETWORK, REPETITION),
     (Mutation::ReleaseWithoutToken, NETWORK, OWN_TOKEN),
@@ -311,6 +342,8 @@ pub const MUTATIONS: [(Mutation, Scenario, &str); 23] = [
     (Mutation::RecordIsNoProof, IDEMPOTENT, TRUTH),
     (Mutation::ResultWithoutPassingOn, IDEMPOTENT, REPLAYED),
     (Mutation::HandedToItself, SHARED, NOT_BY_ITSELF),
+    (Mutation::PassedOverToTheEnd, PASSED_OVER, IN_ORDER),
+    (Mutation::StoreWithoutEnd, COMPUTING, NEWEST),
 ];
 
 impl Scenario {

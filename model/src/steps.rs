@@ -4,8 +4,8 @@ use stateright::{Model, Property};
 
 use crate::redis::{Patience, Redis, Scripts};
 use crate::session::{Phase, Session};
-use crate::witness::Witness;
-use crate::{HELD_UP, LockModel, SessionId, State, properties};
+use crate::witness::{Hold, Witness};
+use crate::{HELD_UP, LockModel, SessionId, State, TTL, properties};
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub enum Step {
     LoseData,
     /// Redis becomes full.
     Fill,
+    /// Somebody stores the entry that is being computed.
+    Store,
 }
 
 impl Model for LockModel {
@@ -55,15 +57,23 @@ impl Model for LockModel {
         let dead: Vec<SessionId> = (0..usize::from(self.budget.dead))
             .map(|place| self.sessions + place)
             .collect();
+        let mut redis = Redis::with_waiters(&dead);
+        let mut holds = vec![None; self.sessions + dead.len()];
+        if self.budget.held {
+            redis = redis.held_by(holds.len());
+            let number = redis.clock;
+            holds.push(Some(Hold { left: TTL, number }));
+        }
         vec![State {
-            redis: Redis::with_waiters(&dead),
-            sessions: vec![Session::default(); self.sessions],
-            budget: self.budget,
             witness: Witness {
-                holds: vec![None; self.sessions + dead.len()],
+                greatest: redis.clock,
+                holds,
                 arrivals: dead,
                 ..Witness::default()
             },
+            redis,
+            sessions: vec![Session::default(); self.sessions],
+            budget: self.budget,
         }]
     }
 
@@ -88,6 +98,7 @@ impl Model for LockModel {
                 budget.data_losses > 0 && redis.fence.is_some(),
             ),
             (Step::Fill, budget.fulls > 0),
+            (Step::Store, budget.stores > 0 && redis.record.is_none()),
         ];
         steps.extend(faults.iter().filter(|(_, may)| *may).map(|(step, _)| *step));
     }
@@ -161,6 +172,13 @@ impl Model for LockModel {
             Step::Fill => {
                 budget.fulls -= 1;
                 state.redis.full = true;
+            }
+            Step::Store => {
+                budget.stores -= 1;
+                Scripts(self.mutation, self.budget).store(&mut state.redis);
+                if state.redis.lock.is_none() {
+                    state.witness.note_taken();
+                }
             }
         }
         state.sessions.iter_mut().for_each(Session::tidy);
