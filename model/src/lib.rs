@@ -93,7 +93,8 @@ pub struct Budget {
     /// This many waiters in the queue are dead from the beginning, as after a restart of Redis from
     /// its file.
     pub dead: u8,
-    /// The lock is held from the beginning, by a dead session, until it expires.
+    /// A dead session holds the lock from the beginning, until it expires. All others wait for it,
+    /// in the order of their numbers.
     pub held: bool,
     /// All sessions but the second one have the same `Idempotency-Key`.
     pub idempotent: bool,

@@ -268,12 +268,13 @@ pub const SHARED: Scenario = Scenario {
     reached: &[LOSS, TWO_BELIEVE],
 };
 
-/// Three waiters behind a dead holder, and two of them poll when its lock has expired.
+/// Two waiters, and a dead one behind them, when the lock of a dead holder expires.
 pub const PASSED_OVER: Scenario = Scenario {
-    name: "3 sessions behind a dead holder, 2 poll",
-    sessions: 3,
+    name: "2 sessions in a queue before a dead one",
+    sessions: 2,
     budget: Budget {
         held: true,
+        dead: 1,
         polls: 2,
         ..NONE
     },

@@ -54,25 +54,32 @@ impl Model for LockModel {
 
     fn init_states(&self) -> Vec<State> {
         // Their numbers follow those of the sessions.
-        let dead: Vec<SessionId> = (0..usize::from(self.budget.dead))
-            .map(|place| self.sessions + place)
-            .collect();
-        let mut redis = Redis::with_waiters(&dead);
-        let mut holds = vec![None; self.sessions + dead.len()];
+        let all = self.sessions + usize::from(self.budget.dead);
+        let mut sessions = vec![Session::default(); self.sessions];
+        let mut holds = vec![None; all];
+        let first = if self.budget.held { 0 } else { self.sessions };
+        let waiters: Vec<SessionId> = (first..all).collect();
+        let mut redis = Redis::with_waiters(&waiters);
         if self.budget.held {
-            redis = redis.held_by(holds.len());
+            redis = redis.held_by(all);
             let number = redis.clock;
             holds.push(Some(Hold { left: TTL, number }));
+            for (session, waiter) in sessions.iter_mut().zip(&redis.queue) {
+                session.phase = Phase::Waiting {
+                    arrived_at: waiter.arrived_at,
+                    looked: true,
+                };
+            }
         }
         vec![State {
             witness: Witness {
                 greatest: redis.clock,
                 holds,
-                arrivals: dead,
+                arrivals: waiters,
                 ..Witness::default()
             },
             redis,
-            sessions: vec![Session::default(); self.sessions],
+            sessions,
             budget: self.budget,
         }]
     }
