@@ -155,6 +155,12 @@ fn use_of_a_lost_lease_is_found() {
         rules(&after_another(Verb::Renew, "200", 9)),
         [SAME_TOKEN, HELD]
     );
+    // A replica that took over did not know of the acquisition.
+    let mut history = after_another(Verb::Renew, "200", 9);
+    history
+        .faults
+        .push(fault(FaultKind::PromoteReplica, 56, 58));
+    assert!(rules(&history).is_empty());
     for verb in [Verb::Release, Verb::Renew] {
         assert!(rules(&after_another(verb, "409 not-lock-owner", 0)).is_empty());
     }
