@@ -97,8 +97,16 @@ pub struct Budget {
     /// This many waiters in the queue are dead from the beginning, as after a restart of Redis from
     /// its file.
     pub dead: u8,
+    /// A dead session holds the lock from the beginning, until it expires. All others wait for it,
+    /// in the order of their numbers.
+    pub held: bool,
     /// All sessions but the second one have the same `Idempotency-Key`.
     pub idempotent: bool,
+    /// The lock is the task of computing a cache entry: all sessions want its result, and whoever
+    /// holds the lock stores it.
+    pub computing: bool,
+    /// Somebody stores the entry without the task's token, which ends the task.
+    pub stores: u8,
     /// The first two sessions are calls with one token, which a client brought. They hold leases
     /// and release them.
     pub shared: bool,
@@ -147,6 +155,10 @@ pub enum Mutation {
     RenewFenceFirst,
     /// The idempotency record does not prove a commit.
     RecordIsNoProof,
+    /// A waiter that was passed over arrives anew.
+    PassedOverToTheEnd,
+    /// Storing an entry without the task's token does not end the task.
+    StoreWithoutEnd,
     /// A waiter that finds the result keeps the lock that was handed over to it.
     ResultWithoutPassingOn,
     /// A call does not notice that the lock was handed over to its token while it polled.

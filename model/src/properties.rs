@@ -48,6 +48,9 @@ pub const BROKEN_ONCE: &str = "a break happens once";
 /// A session that was answered with an earlier result has released what was handed over to it.
 pub const REPLAYED: &str = "a replay keeps no lock";
 
+/// Somebody stored the entry while it was computed: that result stays.
+pub const NEWEST: &str = "an older result replaces no newer one";
+
 /// Some run loses a lock under its holder, so promises about that are not empty.
 pub const LOSS: &str = "a lock is lost under its holder";
 /// Some run answers 409.
@@ -122,6 +125,9 @@ pub fn all() -> Vec<Property<LockModel>> {
         }),
         Property::always(BROKEN_ONCE, |_, state: &State| {
             !violated(state, Violation::BrokenAgain)
+        }),
+        Property::always(NEWEST, |_, state: &State| {
+            !violated(state, Violation::ReplacedNewer)
         }),
         Property::always(REPLAYED, |_, state: &State| {
             (0..state.sessions.len()).all(|me| {

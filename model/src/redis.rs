@@ -5,13 +5,17 @@ use crate::Mutation::{
     BreakWithoutProof, CancelWithoutLeaving, CancelWithoutMark, CancelWithoutRelease,
     CommitWithoutMemory, CommitWithoutNumber, CommitWithoutToken, FenceWithoutClock,
     FenceWithoutPrevious, HandOverWithoutExpiry, HandOverWithoutTrace, HandedToItself,
-    PassOverNobody, RecordIsNoProof, ReleaseWithoutMemory, ReleaseWithoutToken, RenewFenceFirst,
-    RenewWithoutNumber, RenewWithoutToken, ResultWithoutPassingOn,
+    PassOverNobody, PassedOverToTheEnd, RecordIsNoProof, ReleaseWithoutMemory, ReleaseWithoutToken,
+    RenewFenceFirst, RenewWithoutNumber, RenewWithoutToken, ResultWithoutPassingOn,
+    StoreWithoutEnd,
 };
 use crate::{Budget, Mutation, SILENCE, SessionId, TTL};
 
 /// The owner in the fence of a broken lock.
 const NOBODY: SessionId = SessionId::MAX;
+
+/// One who is no session.
+pub const OUTSIDER: SessionId = SessionId::MAX - 1;
 
 /// The server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -209,7 +213,7 @@ impl Scripts {
     fn queue(&self, redis: &mut Redis, me: SessionId, patience: Patience) -> u8 {
         let known = redis.queue.iter().find(|waiter| waiter.id == me);
         let arrived_at = match (patience, known) {
-            (Patience::Wait(Some(arrived_at)), _) => arrived_at,
+            (Patience::Wait(Some(arrived_at)), _) if !self.is(PassedOverToTheEnd) => arrived_at,
             (_, Some(waiter)) => waiter.arrived_at,
             _ => {
                 redis.clock += 1;
@@ -280,6 +284,17 @@ impl Scripts {
             return true;
         }
         false
+    }
+
+    /// Somebody stores the entry that is being computed. That ends the task, and all waiters find
+    /// the entry.
+    pub fn store(&self, redis: &mut Redis) {
+        redis.record = Some((OUTSIDER, 0));
+        if !self.is(StoreWithoutEnd) {
+            redis.lock = None;
+            redis.fence = None;
+            redis.queue.clear();
+        }
     }
 
     fn leave_trace(&self, redis: &mut Redis, me: SessionId, script: Script) {
@@ -434,11 +449,28 @@ impl Budget {
 
     /// Whether its request has the `Idempotency-Key`.
     pub fn has_key(&self, me: SessionId) -> bool {
-        self.idempotent && me != 1
+        self.computing || self.idempotent && me != 1
     }
 }
 
 impl Redis {
+    /// Held by this session.
+    #[must_use]
+    pub fn held_by(mut self, owner: SessionId) -> Self {
+        self.clock += 1;
+        self.fence = Some(Fence {
+            number: self.clock,
+            call: (owner, Call::Acquire),
+            owner,
+        });
+        self.lock = Some(Lock {
+            owner,
+            left: Some(TTL),
+            unclaimed: false,
+        });
+        self
+    }
+
     /// With these waiters in the queue, which have just polled.
     pub fn with_waiters(waiters: &[SessionId]) -> Self {
         let queue = waiters.iter().zip(1..).map(|(id, arrived_at)| Waiter {

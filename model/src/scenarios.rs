@@ -7,9 +7,9 @@ use std::num::NonZero;
 use stateright::{Checker as _, HasDiscoveries, Model as _};
 
 use crate::properties::{
-    BROKEN_ONCE, EXCLUSION, EXTENDED, FREE, GROWING, IN_ORDER, LOSS, NO_LEFTOVER, NOT_BY_ITSELF,
-    ORDERED, OWN_TOKEN, RECOGNITION, REFUSAL, REPETITION, REPLAYED, SERVED, SUCCESSION, TRUTH,
-    TWO_BELIEVE, UNINTERRUPTED,
+    BROKEN_ONCE, EXCLUSION, EXTENDED, FREE, GROWING, IN_ORDER, LOSS, NEWEST, NO_LEFTOVER,
+    NOT_BY_ITSELF, ORDERED, OWN_TOKEN, RECOGNITION, REFUSAL, REPETITION, REPLAYED, SERVED,
+    SUCCESSION, TRUTH, TWO_BELIEVE, UNINTERRUPTED,
 };
 use crate::steps::Step;
 use crate::{Budget, LockModel, Mutation};
@@ -50,7 +50,10 @@ const NONE: Budget = Budget {
     fulls: 0,
     punctual: false,
     dead: 0,
+    held: false,
     idempotent: false,
+    computing: false,
+    stores: 0,
     shared: false,
 };
 
@@ -296,8 +299,35 @@ pub const SHARED: Scenario = Scenario {
     reached: &[LOSS, TWO_BELIEVE],
 };
 
+/// Two waiters, and a dead one behind them, when the lock of a dead holder expires.
+pub const PASSED_OVER: Scenario = Scenario {
+    name: "2 sessions in a queue before a dead one",
+    sessions: 2,
+    budget: Budget {
+        held: true,
+        dead: 1,
+        polls: 2,
+        ..NONE
+    },
+    reached: &[],
+};
+
+/// Three sessions want the result of one task, and somebody else stores it.
+pub const COMPUTING: Scenario = Scenario {
+    name: "3 punctual sessions compute, another stores",
+    sessions: 3,
+    budget: Budget {
+        punctual: true,
+        computing: true,
+        stores: 1,
+        crashes: 1,
+        ..NONE
+    },
+    reached: &[REFUSAL],
+};
+
 /// All scenarios.
-pub const ALL: [Scenario; 19] = [
+pub const ALL: [Scenario; 21] = [
     NETWORK,
     CUTS,
     THREE,
@@ -317,10 +347,12 @@ pub const ALL: [Scenario; 19] = [
     FULL,
     IDEMPOTENT,
     SHARED,
+    PASSED_OVER,
+    COMPUTING,
 ];
 
 /// Each mutation, the scenario that shows it, and the promise that it breaks.
-pub const MUTATIONS: [(Mutation, Scenario, &str); 27] = [
+pub const MUTATIONS: [(Mutation, Scenario, &str); 29] = [
     (Mutation::AcquireWithoutExpiry, NETWORK, FREE),
     (Mutation::AcquireWithoutMemory, NETWORK, REPETITION),
     (Mutation::ReleaseWithoutToken, NETWORK, OWN_TOKEN),
@@ -348,6 +380,8 @@ pub const MUTATIONS: [(Mutation, Scenario, &str); 27] = [
     (Mutation::RenewWithoutToken, BROKEN, UNINTERRUPTED),
     (Mutation::BreakWithoutNumber, BROKEN, GROWING),
     (Mutation::BreakWithoutProof, BROKEN, BROKEN_ONCE),
+    (Mutation::PassedOverToTheEnd, PASSED_OVER, IN_ORDER),
+    (Mutation::StoreWithoutEnd, COMPUTING, NEWEST),
 ];
 
 impl Scenario {

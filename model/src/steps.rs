@@ -4,8 +4,8 @@ use stateright::{Model, Property};
 
 use crate::redis::{Patience, Redis, Scripts};
 use crate::session::{Phase, Session};
-use crate::witness::Witness;
-use crate::{HELD_UP, LockModel, SessionId, State, properties};
+use crate::witness::{Hold, Witness};
+use crate::{HELD_UP, LockModel, SessionId, State, TTL, properties};
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub enum Step {
     LoseData,
     /// Redis becomes full.
     Fill,
+    /// Somebody stores the entry that is being computed.
+    Store,
 }
 
 impl Model for LockModel {
@@ -56,18 +58,33 @@ impl Model for LockModel {
 
     fn init_states(&self) -> Vec<State> {
         // Their numbers follow those of the sessions.
-        let dead: Vec<SessionId> = (0..usize::from(self.budget.dead))
-            .map(|place| self.sessions + place)
-            .collect();
+        let all = self.sessions + usize::from(self.budget.dead);
+        let mut sessions = vec![Session::default(); self.sessions];
+        let mut holds = vec![None; all];
+        let first = if self.budget.held { 0 } else { self.sessions };
+        let waiters: Vec<SessionId> = (first..all).collect();
+        let mut redis = Redis::with_waiters(&waiters);
+        if self.budget.held {
+            redis = redis.held_by(all);
+            let number = redis.clock;
+            holds.push(Some(Hold { left: TTL, number }));
+            for (session, waiter) in sessions.iter_mut().zip(&redis.queue) {
+                session.phase = Phase::Waiting {
+                    arrived_at: waiter.arrived_at,
+                    looked: true,
+                };
+            }
+        }
         vec![State {
-            redis: Redis::with_waiters(&dead),
-            sessions: vec![Session::default(); self.sessions],
-            budget: self.budget,
             witness: Witness {
-                holds: vec![None; self.sessions + dead.len()],
-                arrivals: dead,
+                greatest: redis.clock,
+                holds,
+                arrivals: waiters,
                 ..Witness::default()
             },
+            redis,
+            sessions,
+            budget: self.budget,
         }]
     }
 
@@ -97,6 +114,7 @@ impl Model for LockModel {
                 budget.data_losses > 0 && redis.fence.is_some(),
             ),
             (Step::Fill, budget.fulls > 0),
+            (Step::Store, budget.stores > 0 && redis.record.is_none()),
         ];
         steps.extend(faults.iter().filter(|(_, may)| *may).map(|(step, _)| *step));
     }
@@ -181,6 +199,13 @@ impl Model for LockModel {
             Step::Fill => {
                 budget.fulls -= 1;
                 state.redis.full = true;
+            }
+            Step::Store => {
+                budget.stores -= 1;
+                Scripts(self.mutation, self.budget).store(&mut state.redis);
+                if state.redis.lock.is_none() {
+                    state.witness.note_taken();
+                }
             }
         }
         state.sessions.iter_mut().for_each(Session::tidy);

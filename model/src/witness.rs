@@ -1,7 +1,7 @@
 //! An observer of all steps. No step of the protocol depends on it: it records what the promises
 //! need.
 
-use crate::redis::{Call, Lock, Redis, Reply, Script, Waiter};
+use crate::redis::{Call, Lock, OUTSIDER, Redis, Reply, Script, Waiter};
 use crate::{SILENCE, SessionId, TTL};
 
 /// The observer's records.
@@ -59,6 +59,8 @@ pub enum Violation {
     NotExtended,
     /// A repeated break took the lock from another holder.
     BrokenAgain,
+    /// A result replaced one that was stored while it was computed.
+    ReplacedNewer,
 }
 
 impl Witness {
@@ -96,6 +98,9 @@ impl Witness {
             (Script::Commit(number), Reply::Yes) if is_new(before, after, me, number) => {
                 self.expect_held(me, number);
                 self.commits.push((me, number));
+                if before.record.is_some_and(|(who, _)| who == OUTSIDER) {
+                    self.note_violation(Violation::ReplacedNewer);
+                }
             }
             (Script::Release(Call::Cleanup), _) if !self.cleaned.contains(&me) => {
                 self.cleaned.push(me);

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use spin_sdk::redis::Connection;
 
-use super::link::{Blocking, Link};
+use super::link::Link;
+use super::node::Blocking;
 use super::{Code, Node, Redis, RedisError, RedisErrorKind, binary};
 use crate::platform::time_limit::within;
 use crate::types::random;

@@ -16,7 +16,7 @@
 //! - **Leases.** Nobody renews or releases a lease after another holder's fencing token was seen. A
 //!   renewal keeps the fencing token. We leave out leases that were requested more than once, by
 //!   the client or by a command that a cut connection delivers late: a client's token may acquire
-//!   the lock again, under a new fencing token.
+//!   the lock again, under a new fencing token. So it may where a replica took over in between.
 //! - **Durability.** `last-action` never goes back, and is never older than an action that was
 //!   answered 200 before it was read. That would be a lost commit. Only a loss of data between the
 //!   two excuses it. It only shows actions that the origin has seen, and none that was answered 409

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use super::history::{History, LeaseInterval, Operation, Verb};
 use super::plan::{ABANDONED_EXPIRE, KEYED_EXPIRE, Task, TaskKind, Workload};
 use super::{BESIEGERS, REDIS_TIMEOUT, Run};
+use exchange::{Exchange, exchange};
 
+mod exchange;
 mod registers;
 
 /// What a busy machine may take beyond the contract's limits.
@@ -370,51 +372,4 @@ impl Details {
             key: None,
         }
     }
-}
-
-/// What came of a request. Nothing, without an answer.
-#[derive(Default)]
-struct Exchange {
-    /// Status and slug.
-    answer: Option<String>,
-    fencing_token: Option<i64>,
-    token: Option<String>,
-    body: Value,
-    etag: Option<String>,
-}
-
-async fn exchange(http: &Client, request: RequestBuilder) -> Exchange {
-    try_exchange(http, request).await.unwrap_or_default()
-}
-
-async fn try_exchange(http: &Client, request: RequestBuilder) -> reqwest::Result<Exchange> {
-    let response = http.execute(request.build()?).await?;
-    let status = response.status().as_u16();
-    let header = |name: &str| {
-        let value = response.headers().get(name)?;
-        value.to_str().ok().map(str::to_owned)
-    };
-    let (number, etag) = (header("fencing-token"), header("etag"));
-    let replayed = header("idempotent-replayed").is_some();
-    let body: Value = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
-    let kind = body["type"].as_str().unwrap_or_default();
-    let answer = match kind.strip_prefix("urn:edgelatch:") {
-        Some(slug) => format!("{status} {slug}"),
-        None if body["status"] == "failed" => format!("{status} failed"),
-        None if replayed => format!("{status} replayed"),
-        None => status.to_string(),
-    };
-    let number = number.and_then(|number| number.parse().ok());
-    let shown = || body["fencing_token"].as_i64();
-    Ok(Exchange {
-        answer: Some(answer),
-        fencing_token: if replayed {
-            body["result"]["done"].as_i64()
-        } else {
-            number.or_else(shown)
-        },
-        token: body["token"].as_str().map(str::to_owned),
-        etag,
-        body,
-    })
 }

@@ -33,11 +33,15 @@ pub(super) fn check(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
     }
 }
 
-/// The only request that can have acquired this lease.
+/// The only request that can have acquired this lease. A replica that takes over may not know of
+/// the acquisition yet: then the waiter gets the lock again, under another fencing token.
 fn grant<'a>(index: &Index<'a>, operation: &Operation) -> Option<&'a Operation> {
     let grant = index.operations.get(operation.lease.as_deref()?)?;
     let late = index
         .faults(FaultKind::LateCommand)
         .any(|late| late.from <= operation.answered && grant.sent <= late.to);
-    (!late).then_some(*grant)
+    let forgotten = index
+        .faults(FaultKind::PromoteReplica)
+        .any(|fault| fault.touches(grant.sent, operation.answered));
+    (!late && !forgotten).then_some(*grant)
 }

@@ -98,10 +98,14 @@ pub(super) fn linearizability(accesses: &[Access]) -> Linearizability {
             let mut others = (0..accesses.len()).filter(open);
             others.any(|other| accesses[other].ended < access.sent)
         };
-        // What changes nothing can come at once, and then needs no other try.
+        // What only tells something can come at once, and then needs no other try.
         let at_once = next.iter().copied().find(|index| {
             let access = &accesses[*index];
-            access.done.is_some()
+            let only_tells = match access.effect {
+                Effect::Find(_) => true,
+                _ => access.done == Some(false),
+            };
+            only_tells
                 && state.value != Value::Unknown
                 && after(state.value, access) == Some(state.value)
                 && !hurries(access)
@@ -220,6 +224,16 @@ mod tests {
         assert!(is_linearizable(&swaps(REFUSED)));
         // A refusal without a reason.
         assert!(!is_linearizable(&[first, swap(2, 3, (7, 8), REFUSED)]));
+    }
+
+    #[test]
+    fn a_removal_may_come_after_a_write_though_there_was_nothing_before() {
+        let remove = access(1, 5, Effect::Set(None, Condition::Always), DONE);
+        assert!(is_linearizable(&[
+            write(0, 2, 7, DONE),
+            remove,
+            find(6, 7, 0)
+        ]));
     }
 
     #[test]
