@@ -136,8 +136,8 @@ impl AsyncWrite for LimitedStream {
     }
 }
 
-/// A request's body that fails if it comes too slowly. Time counts only while the component waits
-/// for it.
+/// A request's body that fails if it comes too slowly. The time begins when the component first has
+/// to wait for it.
 pub(super) struct LimitedBody<B> {
     body: B,
     limit: Duration,

@@ -4,6 +4,8 @@
 
 use std::time::Instant;
 
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use hyper::client::conn::http2;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
@@ -89,6 +91,7 @@ type Sender = http2::SendRequest<Empty<Bytes>>;
 /// A client of HTTP/2 whose streams take in no more than `window` bytes, unless it reads.
 async fn http2_client(address: SocketAddr, window: u32) -> Sender {
     let stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(window)
         .handshake(TokioIo::new(stream))
@@ -182,13 +185,66 @@ async fn answers_that_nobody_reads_are_given_up() {
 
 #[tokio::test]
 async fn readers_that_are_slow_get_the_whole_answer() {
-    let (address, _running) = serve(|_| {}).await;
-    let mut client = http2_client(address, 20_000).await;
+    let (address, _running) = serve(|limits| limits.write = 5 * SHORT).await;
+    let mut client = http2_client(address, 32 << 10).await;
     let mut answer = get(&mut client, "http://x/").await.unwrap().into_body();
     let mut size = 0;
     while let Some(frame) = answer.frame().await {
         size += frame.unwrap().into_data().unwrap().len();
-        tokio::time::sleep(SHORT / 20).await;
+        tokio::time::sleep(SHORT / 10).await;
     }
     assert_eq!(size, 1 << 20);
+}
+
+#[tokio::test]
+async fn requests_beyond_the_limit_are_told_to_come_back() {
+    let (address, _running) = serve(|limits| limits.requests = 3).await;
+    // The answers that wait for their readers count, on whatever connection.
+    let mut unread = Vec::new();
+    for _ in 0..3 {
+        let mut client = http2_client(address, 0).await;
+        let answer = get(&mut client, "http://x/").await.unwrap();
+        assert_eq!(answer.status(), 200);
+        unread.push((client, answer));
+    }
+    let mut client = http2_client(address, 0).await;
+    let answer = get(&mut client, HEALTH).await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+    // They are given up, or their readers hang up.
+    drop(unread);
+    let served = async {
+        loop {
+            let mut client = http2_client(address, 0).await;
+            if get(&mut client, HEALTH).await.unwrap().status() == 200 {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), served)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_or_drips_ends_with_an_error() {
+    let drip = |()| async {
+        tokio::time::sleep(SHORT / 20).await;
+        Some((Ok(Frame::data(Bytes::from_static(b"a"))), ()))
+    };
+    let drips = StreamBody::new(futures::stream::unfold((), drip)).boxed_unsync();
+    let silence = StreamBody::new(futures::stream::pending()).boxed_unsync();
+    for body in [drips, silence] {
+        let whole = LimitedBody::new(body, SHORT).collect();
+        let outcome = tokio::time::timeout(Duration::from_secs(10), whole).await;
+        let error = outcome.unwrap().unwrap_err();
+        assert!(matches!(error, ErrorCode::ConnectionReadTimeout));
+    }
+}
+
+#[test]
+fn long_paths_are_shortened_in_the_log() {
+    assert_eq!(shortened("/a\n"), "\"/a\\n\"");
+    let logged = shortened(&"\u{7f}".repeat(60_000));
+    assert!(logged.ends_with("...") && logged.len() < 1000, "{logged}");
 }
