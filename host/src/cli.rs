@@ -106,6 +106,11 @@ pub(crate) struct Up {
     )]
     pub(crate) http1_max_buf_size: Option<u64>,
 
+    /// Requests at the same time on all connections, until their responses are read; more get a 503
+    /// (not a flag of Spin)
+    #[arg(long, default_value = "1024")]
+    pub(crate) max_concurrent_requests: usize,
+
     /// Let components make spans (wasi:otel, which is experimental); OTEL_EXPORTER_OTLP_ENDPOINT
     /// names the collector
     #[arg(long)]

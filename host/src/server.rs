@@ -7,10 +7,11 @@
 //! - A client that disconnects does not stop the component.
 //!
 //! TLS is left out on purpose. Unlike Spin, this server bounds what slow clients may take
-//! ([`limits`]).
+//! ([`limits`], [`activity`]).
 //!
 //! Follows Spin's `crates/trigger-http/src/server.rs`.
 
+mod activity;
 mod limits;
 mod request;
 pub(crate) mod routes;
@@ -24,23 +25,23 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 
 use crate::config::manifest::{StaticResponse, Target};
 use crate::runtime::instances::Handler;
 use crate::telemetry::{RequestSpan, Telemetry};
+use activity::{Activity, Room};
 pub(crate) use limits::Limits;
-use limits::{Activity, LimitedStream};
+use limits::{LimitedBody, LimitedStream};
 use routes::{HOST_PATHS, Routes};
 
 /// Ports that `--find-free-port` tries.
@@ -48,6 +49,9 @@ const PORTS_TO_TRY: u16 = 10;
 
 /// How long running requests may still take once the host has been told to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
+
+/// Characters of a path in a log line.
+const LOGGED_PATH: usize = 100;
 
 type ResponseBody = UnsyncBoxBody<Bytes, wasmtime::Error>;
 
@@ -96,18 +100,19 @@ impl Server {
         stop: impl Future<Output = ()>,
     ) {
         let mut stop = std::pin::pin!(stop);
-        let graceful = GracefulShutdown::new();
-        let room = Arc::new(Semaphore::new(self.limits.connections));
+        let (stopping, _) = watch::channel(());
+        let places = Arc::new(Semaphore::new(self.limits.connections));
+        let room = Room::new(self.limits.requests);
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&listener, &room) => accepted,
+                accepted = accept(&listener, &places) => accepted,
                 () = &mut stop => break,
             };
             match accepted {
                 Ok((stream, client, place)) => {
-                    let served = self
-                        .clone()
-                        .serve_connection(stream, client, graceful.watcher());
+                    let (server, activity) = (self.clone(), Activity::new(room.clone()));
+                    let served =
+                        server.serve_connection(stream, client, activity, stopping.subscribe());
                     tokio::spawn(async move {
                         served.await;
                         drop(place);
@@ -121,14 +126,16 @@ impl Server {
             }
         }
         drop(listener);
-        let _ = tokio::time::timeout(SHUTDOWN_GRACE, graceful.shutdown()).await;
+        let _ = stopping.send(());
+        let _ = tokio::time::timeout(SHUTDOWN_GRACE, stopping.closed()).await;
     }
 
     async fn serve_connection(
         self: Arc<Self>,
         stream: TcpStream,
         client: SocketAddr,
-        watcher: Watcher,
+        activity: Arc<Activity>,
+        mut stopping: watch::Receiver<()>,
     ) {
         // On purpose unlike Spin. Without it, a body that is not ready together with its head
         // waits about 40 ms for the client's delayed ACK. A client sees no other difference.
@@ -142,21 +149,41 @@ impl Server {
         if let Some(size) = self.http1_max_buf_size {
             builder.http1().max_buf_size(size);
         }
-        let activity = Activity::new();
-        let stream = LimitedStream::new(stream, Arc::clone(&activity), &self.limits);
+        let stream = LimitedStream::new(stream, &self.limits);
         let service = service_fn(|request| {
             let (server, running) = (self.clone(), activity.run());
             async move {
-                let response = server.respond(request, client).await;
-                drop(running);
-                response
+                let Some(running) = running else {
+                    return Ok(busy_response());
+                };
+                let response = server.respond(request, client).await?;
+                Ok::<_, anyhow::Error>(response.map(|body| running.answer(body)))
             }
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        tokio::select! {
-            // Errors of a connection, such as a client that hangs up, are not logged.
-            _ = watcher.watch(connection) => {}
-            () = activity.idle_for(self.limits.idle) => {}
+        let mut connection = std::pin::pin!(connection);
+        let mut checks = tokio::time::interval(self.limits.check());
+        let mut ending = false;
+        loop {
+            let end = tokio::select! {
+                // Errors of a connection, such as a client that hangs up, are not logged.
+                _ = connection.as_mut() => return,
+                _ = stopping.changed(), if !ending => true,
+                _ = checks.tick() => {
+                    let stalled = activity.give_up_stalled(self.limits.write);
+                    let idle = activity.idle();
+                    if ending && idle.is_some() {
+                        return;
+                    }
+                    stalled || idle.is_some_and(|idle| idle >= self.limits.idle)
+                }
+            };
+            // It takes no more requests, and ends with the last that runs. HTTP/2 has no way to end
+            // just the stream of an answer that was given up.
+            if end && !ending {
+                ending = true;
+                connection.as_mut().graceful_shutdown();
+            }
         }
     }
 
@@ -178,8 +205,10 @@ impl Server {
         client: SocketAddr,
         span: &mut RequestSpan,
     ) -> Result<Response<ResponseBody>> {
-        let mut request =
-            request.map(|body| body.map_err(|error| incoming_error(&error)).boxed_unsync());
+        let mut request = request.map(|body| {
+            let body = body.map_err(|error| incoming_error(&error));
+            LimitedBody::new(body, self.limits.body).boxed_unsync()
+        });
         request::strip_headers(&mut request);
         let path = request.uri().path().to_owned();
         if let Some(own) = path.strip_prefix(HOST_PATHS) {
@@ -205,7 +234,8 @@ impl Server {
                 Ok(match response.await {
                     Ok(response) => response,
                     Err(error) => {
-                        eprintln!("Component {id:?} did not respond to {path:?}: {error:#}");
+                        let path = shortened(&path);
+                        eprintln!("Component {id:?} did not respond to {path}: {error:#}");
                         empty_response(StatusCode::INTERNAL_SERVER_ERROR)
                     }
                 })
@@ -217,9 +247,9 @@ impl Server {
 /// The next connection, once there is room for one more.
 async fn accept(
     listener: &TcpListener,
-    room: &Arc<Semaphore>,
+    places: &Arc<Semaphore>,
 ) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = Arc::clone(room).acquire_owned().await;
+    let place = Arc::clone(places).acquire_owned().await;
     let place = place.map_err(std::io::Error::other)?;
     let (stream, client) = listener.accept().await?;
     Ok((stream, client, place))
@@ -230,6 +260,22 @@ fn empty_response(status: StatusCode) -> Response<ResponseBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response
+}
+
+/// The response while too many requests run.
+fn busy_response() -> Response<ResponseBody> {
+    let mut response = empty_response(StatusCode::SERVICE_UNAVAILABLE);
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// The beginning of a path, for a log line. Anybody may send one of 64 KB.
+fn shortened(path: &str) -> String {
+    match path.char_indices().nth(LOGGED_PATH) {
+        Some((end, _)) => format!("{:?}...", &path[..end]),
+        None => format!("{path:?}"),
+    }
 }
 
 fn full_body(text: impl Into<Bytes>) -> ResponseBody {
@@ -256,94 +302,4 @@ fn incoming_error(error: &hyper::Error) -> ErrorCode {
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use std::time::Instant;
-
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::sync::oneshot;
-
-    use super::*;
-    use crate::net::http_client::HttpClient;
-
-    const SHORT: Duration = Duration::from_millis(200);
-
-    /// Serves the host's own paths with short limits, until what is returned is dropped.
-    async fn serve(connections: usize) -> (SocketAddr, oneshot::Sender<()>) {
-        let client = HttpClient::new(true);
-        let server = Server {
-            routes: Routes::new(&[]).unwrap(),
-            handlers: BTreeMap::new(),
-            telemetry: Telemetry::from_environment(client).unwrap(),
-            http1_max_buf_size: None,
-            limits: Limits {
-                head: SHORT,
-                write: SHORT,
-                idle: 2 * SHORT,
-                connections,
-                streams: 2,
-            },
-        };
-        let listener = listen("127.0.0.1:0".parse().unwrap(), false).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (running, stop) = oneshot::channel();
-        tokio::spawn(Arc::new(server).serve(listener, async {
-            let _ = stop.await;
-        }));
-        (address, running)
-    }
-
-    /// Sends these bytes, and waits for the end of the connection. Returns what came back.
-    async fn until_closed(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(bytes).await.unwrap();
-        let mut received = Vec::new();
-        let limit = Duration::from_secs(10);
-        let ended = tokio::time::timeout(limit, stream.read_to_end(&mut received)).await;
-        let _ = ended.unwrap();
-        received
-    }
-
-    #[tokio::test]
-    async fn connections_that_send_no_whole_head_are_closed() {
-        let (address, _running) = serve(1000).await;
-        for bytes in [
-            &b""[..],
-            b"P",
-            b"PRI * HTTP/2.0\r\n",
-            b"GET / HTTP/1.1\r\nHost: x\r\n",
-        ] {
-            let began = Instant::now();
-            until_closed(address, bytes).await;
-            assert!(began.elapsed() >= SHORT / 2, "{:?}", began.elapsed());
-        }
-    }
-
-    #[tokio::test]
-    async fn idle_connections_are_closed() {
-        let (address, _running) = serve(1000).await;
-        let request = b"GET /.well-known/spin/health HTTP/1.1\r\nHost: x\r\n\r\n";
-        let response = until_closed(address, request).await;
-        assert!(response.starts_with(b"HTTP/1.1 200 OK"));
-        // The preface of HTTP/2 and empty SETTINGS.
-        until_closed(
-            address,
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
-        )
-        .await;
-    }
-
-    #[tokio::test]
-    async fn silent_connections_do_not_keep_others_out() {
-        let (address, _running) = serve(4).await;
-        let mut silent = Vec::new();
-        for _ in 0..40 {
-            silent.push(TcpStream::connect(address).await.unwrap());
-        }
-        let request =
-            b"GET /.well-known/spin/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-        let response = until_closed(address, request).await;
-        assert!(response.starts_with(b"HTTP/1.1 200 OK"));
-    }
-}
+mod tests;

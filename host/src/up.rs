@@ -138,7 +138,7 @@ fn prepare(
             handlers,
             telemetry: telemetry.clone(),
             http1_max_buf_size,
-            limits: Limits::for_files(open_files()),
+            limits: Limits::new(open_files(), arguments.max_concurrent_requests),
         },
         folders,
     ))
