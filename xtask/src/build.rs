@@ -8,7 +8,8 @@ use anyhow::{Context as _, bail};
 
 use crate::step;
 
-const TARGET: &str = "wasm32-wasip2";
+/// What components are built for.
+pub(crate) const TARGET: &str = "wasm32-wasip2";
 
 /// The project's folder. Cargo says where it is now: this may have been compiled in another clone
 /// that shares the target folder.
@@ -47,6 +48,15 @@ pub(crate) fn forget_cargo(command: &mut Command) {
 /// library. Cargo would write that library, which has no entry point, over the API's component, so
 /// the pages have their own folder.
 const COMPONENTS: [(&str, &str); 2] = [(API, "target"), ("edgelatch-pages", "target/pages")];
+
+/// The components that are built on the API's library, and whose manifests are in these folders:
+/// the examples, and the component that the tests of the library call. They are not deployed. The
+/// library is built once for them and for the pages.
+const ON_THE_LIBRARY: [(&str, &str); 3] = [
+    ("edgelatch-example-orders", "examples/orders"),
+    ("edgelatch-example-counter", "examples/counter"),
+    ("edgelatch-tests-library", "tests/library"),
+];
 
 /// The API's package.
 const API: &str = "edgelatch";
@@ -92,6 +102,20 @@ pub(crate) fn components_into(
         })?;
     }
     Ok(())
+}
+
+/// Builds the components that are built on the API's library.
+pub(crate) fn on_the_library() -> anyhow::Result<()> {
+    for (package, _) in ON_THE_LIBRARY {
+        component(package, Path::new("target/pages"), &|_| {})?;
+    }
+    Ok(())
+}
+
+/// The manifests of [`on_the_library`].
+pub(crate) fn manifests_on_the_library() -> impl Iterator<Item = PathBuf> {
+    let folders = ON_THE_LIBRARY.iter();
+    folders.map(|(_, folder)| root().join(folder).join("spin.toml"))
 }
 
 /// Builds the API's component with spans for the tests, in its own folder, so that features do not

@@ -60,6 +60,7 @@ impl Dist {
         let text = fs::read_to_string(build::root().join("spin.toml"))?;
         fs::write(dist.join("spin.toml"), beside_components(&text)?)?;
         interface::check_manifest(&dist.join("spin.toml"), spans, describe)?;
+        step::say("every component imports only what spin.toml grants it");
         if self.once {
             step::say("built once, without the proof that the build is reproducible");
         } else {
