@@ -12,7 +12,7 @@ use std::process::Command;
 use edgelatch_tests::root;
 
 /// Beside the sources.
-const FILES: [&str; 10] = [
+const FILES: [&str; 9] = [
     "CHANGELOG.md",
     "Cargo.lock",
     "Cargo.toml",
@@ -22,7 +22,6 @@ const FILES: [&str; 10] = [
     "examples/openapi.rs",
     "openapi.json",
     "spin.toml",
-    "tests/data/rfc7396.json",
 ];
 
 /// What `cargo package` puts into the package.
@@ -39,14 +38,14 @@ fn packaged() -> BTreeSet<String> {
     list.lines().map(|line| line.replace('\\', "/")).collect()
 }
 
-/// The Rust, Lua and WIT files under a folder of the project.
+/// The Rust, Lua, JSON and WIT files under a folder of the project.
 fn sources(folder: &Path, into: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let extension = path.extension().and_then(|extension| extension.to_str());
         if path.is_dir() {
             sources(&path, into);
-        } else if matches!(extension, Some("rs" | "lua" | "wit")) {
+        } else if matches!(extension, Some("rs" | "lua" | "json" | "wit")) {
             let relative = path.strip_prefix(root()).unwrap();
             into.insert(relative.to_str().unwrap().to_owned());
         }

@@ -50,8 +50,8 @@ pub(crate) fn forget_cargo(command: &mut Command) {
 const COMPONENTS: [(&str, &str); 2] = [(API, "target"), ("edgelatch-pages", "target/pages")];
 
 /// The components that are built on the API's library, and whose manifests are in these folders:
-/// the examples, and the component that the tests of the library call. They are not deployed. The
-/// library is built once for them and for the pages.
+/// the examples, and the component that the tests of the library call. They are not deployed.
+/// They share the folder of the pages: cargo builds what they have in common once.
 const ON_THE_LIBRARY: [(&str, &str); 3] = [
     ("edgelatch-example-orders", "examples/orders"),
     ("edgelatch-example-counter", "examples/counter"),

@@ -25,7 +25,7 @@ async fn a_service_without_an_origin_knows_no_users() {
     let app = service("without-origin").start().await;
     app.get("/api/v1/users/42")
         .await
-        .assert_problem(404, "not-found");
+        .assert_problem(404, "no-origin");
 }
 
 #[tokio::test]
