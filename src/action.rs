@@ -1,12 +1,23 @@
-//! The work that is done under the lock: **the file to replace when you build your own service on
-//! this one.**
+//! The work that is done under the lock: **what you replace when you build your own service on this
+//! one.** A component of yours gives its own function to [`service!`](crate::service) or
+//! [`serve`](crate::serve); a fork of this project replaces [`run`].
 //!
-//! [`run`] is called with the user's lock held. While it runs, the lock is renewed; what it returns
-//! is kept as the user's `last-action` and answered as `result`, if the lock was held to the end.
-//! Nothing else needs to change. For instance:
+//! The function is called with the user's lock held. While it runs, the lock is renewed; what it
+//! returns is kept as the user's `last-action` and answered as `result`, if the lock was held to
+//! the end. Nothing else needs to change. For instance:
 //!
-//! ```text
-//! pub async fn run(action: Action<'_>) -> Result<Option<Box<RawValue>>, ActionError> {
+//! ```no_run
+//! use edgelatch::action::{Action, ActionError, ActionResult};
+//! # #[derive(serde::Deserialize)]
+//! # struct Order {}
+//! # async fn charge(
+//! #     _: &Order,
+//! #     _: edgelatch::core::lock::FencingToken,
+//! # ) -> Result<u64, std::io::Error> {
+//! #     Ok(1)
+//! # }
+//!
+//! pub async fn run(action: Action<'_>) -> ActionResult {
 //!     let order: Order = action.input_as()?;
 //!     let charged = charge(&order, action.fencing_token).await;
 //!     let receipt = charged.map_err(ActionError::internal)?;
@@ -21,6 +32,8 @@
 //! - An [`ActionError`] is answered as a problem; then the lock is given back and nothing is kept.
 //! - It must not panic: a panic ends every request of the component instance.
 
+use std::pin::Pin;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
@@ -30,6 +43,7 @@ use crate::core::actions::WorkError;
 use crate::core::lock::FencingToken;
 use crate::platform::config::Config;
 use crate::platform::origin::{self, Caller, Failure};
+use crate::platform::redis::Redis;
 use crate::platform::request_deadline::RequestDeadline;
 use crate::types::error_code::ErrorCode;
 use crate::types::request_id::RequestId;
@@ -55,6 +69,23 @@ pub struct Action<'a> {
     pub deadline: RequestDeadline,
     /// The settings.
     pub config: &'a Config,
+    /// Redis, on the account of the request: `Server-Timing` counts what its calls take.
+    pub redis: &'a Redis,
+}
+
+/// What an action returns: its result as JSON, or none. It becomes the answer's `result`.
+pub type ActionResult = Result<Option<Box<RawValue>>, ActionError>;
+
+/// Any action, as a request carries it to its handler.
+pub(crate) trait AnyAction {
+    /// Runs it once.
+    fn run<'a>(&'a self, action: Action<'a>) -> Pin<Box<dyn Future<Output = ActionResult> + 'a>>;
+}
+
+impl<F: AsyncFn(Action<'_>) -> ActionResult> AnyAction for F {
+    fn run<'a>(&'a self, action: Action<'a>) -> Pin<Box<dyn Future<Output = ActionResult> + 'a>> {
+        Box::pin(async move { self(action).await })
+    }
 }
 
 impl Action<'_> {
@@ -159,7 +190,7 @@ impl WorkError for ActionError {
 ///
 /// # Cancellation
 /// Dropping the future does not stop what the origin has begun: it was given the fencing token.
-pub async fn run(action: Action<'_>) -> Result<Option<Box<RawValue>>, ActionError> {
+pub async fn run(action: Action<'_>) -> ActionResult {
     let Some(origin) = &action.config.origin else {
         return Ok(None);
     };

@@ -16,7 +16,7 @@ mod routes;
 #[cfg(not(target_family = "wasm"))]
 mod schemas;
 mod serve;
-pub mod wasi;
+pub(crate) mod wasi;
 
 pub use access_log::AccessLog;
 pub use request_head::RequestHead;

@@ -3,7 +3,7 @@
 
 pub(crate) mod backoff;
 pub(crate) mod digest;
-pub mod error_code;
+pub(crate) mod error_code;
 pub mod etag;
 pub(crate) mod header_names;
 pub(crate) mod json;
@@ -12,6 +12,6 @@ pub(crate) mod media_type;
 pub mod name;
 pub(crate) mod random;
 pub mod request_id;
-pub mod seconds;
+pub(crate) mod seconds;
 pub mod ttl;
 pub mod user_id;

@@ -41,7 +41,7 @@ pub(crate) use scripts::{COMMITTING, CommitScript, FORMATS, SHARED};
 use scripts::{HoldersWork, OwnedLock};
 
 /// The original service's words for a lock that was not acquired.
-pub const COULD_NOT_ACQUIRE: &str = "Could not acquire lock";
+pub(crate) const COULD_NOT_ACQUIRE: &str = "Could not acquire lock";
 
 /// The number of one acquisition: greater than that of every earlier acquisition of the same lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,7 +156,7 @@ pub struct Broken {
 }
 
 /// What [`Locks::acquire_unless_done`] came to.
-pub enum Acquisition {
+pub(crate) enum Acquisition {
     /// The lock was acquired.
     Lease(Lease),
     /// The result exists already.
@@ -164,7 +164,7 @@ pub enum Acquisition {
 }
 
 /// What [`Locks::grant_unless_done`] came to.
-pub enum GrantUnlessDone {
+pub(crate) enum GrantUnlessDone {
     /// The token has the lock.
     Granted(Grant),
     /// The result exists already.

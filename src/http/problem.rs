@@ -55,7 +55,7 @@ pub struct InputFault {
 impl Problem {
     /// A problem of a service's own. `slug` becomes `urn:edgelatch:<slug>`; `title` is the same for
     /// all of its kind, `detail` is about this one. Both are shown to the caller.
-    pub fn new(
+    pub(crate) fn new(
         status: StatusCode,
         slug: &'static str,
         title: &'static str,
@@ -85,13 +85,13 @@ impl Problem {
 
     /// Adds what goes to the log with the request's id, and nowhere else.
     #[must_use]
-    pub fn caused_by(mut self, cause: impl ToString) -> Self {
+    pub(crate) fn caused_by(mut self, cause: impl ToString) -> Self {
         self.cause = Some(cause.to_string().into_boxed_str());
         self
     }
 
     /// 401: the bearer token is missing or wrong (RFC 6750, section 3).
-    pub fn unauthorized() -> Self {
+    pub(crate) fn unauthorized() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "unauthorized",
@@ -111,7 +111,7 @@ impl Problem {
     }
 
     /// 404: there is no such cache entry.
-    pub fn nothing_cached() -> Self {
+    pub(crate) fn nothing_cached() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "not-found",
@@ -199,7 +199,7 @@ impl Problem {
     }
 
     /// 403: a page of another site sent this, in a browser that can reach the service.
-    pub fn cross_site() -> Self {
+    pub(crate) fn cross_site() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
             "cross-site",
@@ -219,7 +219,7 @@ impl Problem {
     }
 
     /// 413: the body is longer than `max_body_bytes`.
-    pub fn body_too_large(limit: usize) -> Self {
+    pub(crate) fn body_too_large(limit: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body-too-large",
@@ -230,7 +230,7 @@ impl Problem {
 
     /// 413: what comes of a merge is longer than `max_body_bytes`, so that it could not have been
     /// put.
-    pub fn merged_too_large(limit: usize) -> Self {
+    pub(crate) fn merged_too_large(limit: usize) -> Self {
         Self {
             detail: format!("The entry with this patch applied is longer than {limit} bytes; nothing was changed")
                 .into(),
@@ -239,7 +239,7 @@ impl Problem {
     }
 
     /// 415: the body says that it is not JSON.
-    pub fn unsupported_media_type() -> Self {
+    pub(crate) fn unsupported_media_type() -> Self {
         Self::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported-media-type",
@@ -249,7 +249,7 @@ impl Problem {
     }
 
     /// 415: the body of a PATCH is not a merge patch.
-    pub fn not_a_merge_patch() -> Self {
+    pub(crate) fn not_a_merge_patch() -> Self {
         Self {
             detail: "The body must be a JSON merge patch: send `Content-Type: application/merge-patch+json`".into(),
             ..Self::unsupported_media_type()
@@ -257,7 +257,7 @@ impl Problem {
     }
 
     /// 400: the body is not JSON.
-    pub fn malformed_json(detail: impl Into<String>) -> Self {
+    pub(crate) fn malformed_json(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
             "malformed-json",
@@ -267,7 +267,7 @@ impl Problem {
     }
 
     /// 423: somebody else holds the lock (RFC 4918, section 11.3).
-    pub fn lock_held(by: HeldBy) -> Self {
+    pub(crate) fn lock_held(by: HeldBy) -> Self {
         Self {
             retry_after: Some(retry_after_seconds(by.remaining)),
             held_by: Some(Box::new(by)),
@@ -281,7 +281,7 @@ impl Problem {
     }
 
     /// 409: the lock was lost while the action ran.
-    pub fn lock_lost() -> Self {
+    pub(crate) fn lock_lost() -> Self {
         Self::new(
             StatusCode::CONFLICT,
             "lock-lost",
@@ -291,7 +291,7 @@ impl Problem {
     }
 
     /// 409: the `Lock-Token` does not hold the lock, or no longer.
-    pub fn not_lock_owner() -> Self {
+    pub(crate) fn not_lock_owner() -> Self {
         Self::new(
             StatusCode::CONFLICT,
             "not-lock-owner",
@@ -301,7 +301,7 @@ impl Problem {
     }
 
     /// 428: there is no `Lock-Token` (RFC 6585, section 3).
-    pub fn lock_token_required() -> Self {
+    pub(crate) fn lock_token_required() -> Self {
         Self::new(
             StatusCode::PRECONDITION_REQUIRED,
             "lock-token-required",
@@ -311,7 +311,7 @@ impl Problem {
     }
 
     /// 400: the `Lock-Token` is malformed.
-    pub fn lock_token_invalid() -> Self {
+    pub(crate) fn lock_token_invalid() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
             "lock-token-invalid",
@@ -321,7 +321,7 @@ impl Problem {
     }
 
     /// 409: the entry is written by actions alone.
-    pub fn reserved_key() -> Self {
+    pub(crate) fn reserved_key() -> Self {
         Self::new(
             StatusCode::CONFLICT,
             "reserved-key",
@@ -331,7 +331,7 @@ impl Problem {
     }
 
     /// 412: `If-Match` or `If-None-Match` does not hold.
-    pub fn precondition_failed() -> Self {
+    pub(crate) fn precondition_failed() -> Self {
         Self::new(
             StatusCode::PRECONDITION_FAILED,
             "precondition-failed",
@@ -341,7 +341,7 @@ impl Problem {
     }
 
     /// 400: the `Idempotency-Key` is malformed.
-    pub fn idempotency_key_invalid() -> Self {
+    pub(crate) fn idempotency_key_invalid() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
             "idempotency-key-invalid",
@@ -351,7 +351,7 @@ impl Problem {
     }
 
     /// 422: the `Idempotency-Key` belongs to another request.
-    pub fn idempotency_key_reused() -> Self {
+    pub(crate) fn idempotency_key_reused() -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "idempotency-key-reused",
@@ -361,7 +361,7 @@ impl Problem {
     }
 
     /// 500: the settings are wrong. Which ones, the log says.
-    pub fn misconfigured() -> Self {
+    pub(crate) fn misconfigured() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "misconfigured",
@@ -371,7 +371,7 @@ impl Problem {
     }
 
     /// 500: something that should not happen.
-    pub fn internal(cause: impl ToString) -> Self {
+    pub(crate) fn internal(cause: impl ToString) -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
@@ -384,7 +384,7 @@ impl Problem {
 
 /// When it is worth trying again: the holder's remaining time in whole seconds, rounded up, and at
 /// least 1; 1 where the holder's key has no expiry (RFC 9110, section 10.2.3).
-pub fn retry_after_seconds(remaining: Option<Duration>) -> u32 {
+pub(crate) fn retry_after_seconds(remaining: Option<Duration>) -> u32 {
     let seconds = remaining.map_or(1, |left| left.as_millis().div_ceil(1000).max(1));
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }

@@ -48,7 +48,7 @@ impl RequestHead {
     }
 
     /// The path, as it was sent.
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.uri.path()
     }
 
@@ -63,7 +63,7 @@ impl RequestHead {
     }
 
     /// The id.
-    pub fn id(&self) -> &RequestId {
+    pub(crate) fn id(&self) -> &RequestId {
         &self.id
     }
 

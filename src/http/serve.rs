@@ -1,5 +1,7 @@
 //! Where requests come in and answers go out: what holds for all of them, whatever their route.
 
+use std::rc::Rc;
+
 use super::access_log::AccessLog;
 use super::auth::{authorize, refuse_cross_site};
 use super::handlers::health;
@@ -9,11 +11,12 @@ use super::request_head::RequestHead;
 use super::response::{Answer, Response};
 use super::routes::{self, Route};
 use super::wasi;
+use crate::action::AnyAction;
 use crate::instance::Instance;
 use crate::platform::telemetry::{Span, Stopwatches, Telemetry, Timings};
 
-/// Answers a request.
-pub(crate) async fn serve(request: wasi::Request) -> Response {
+/// Answers a request; `action` is the work under the lock.
+pub(crate) async fn serve(request: wasi::Request, action: Rc<dyn AnyAction>) -> Response {
     let head = RequestHead::of(&request);
     let span = Span::of_request(request.headers());
     let instance = match Instance::current().await {
@@ -31,6 +34,7 @@ pub(crate) async fn serve(request: wasi::Request) -> Response {
             trace: span.trace(),
             stopwatches: Stopwatches::default(),
         },
+        action,
     );
     let result = answer(&context, &normalized, route, path.clone(), request).await;
     let config = &context.instance.config;

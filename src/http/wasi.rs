@@ -17,14 +17,14 @@ use spin_sdk::wasip3::{wit_future, wit_stream};
 use super::response::{Response, Undelivered};
 
 /// A request whose head has been read.
-pub type Request = http::Request<RequestBody>;
+pub(crate) type Request = http::Request<RequestBody>;
 
 /// The body of a request that has not been read.
-pub struct RequestBody(types::Request);
+pub(crate) struct RequestBody(types::Request);
 
 /// Why a body was not read.
 #[derive(Debug)]
-pub enum ReadBodyError {
+pub(crate) enum ReadBodyError {
     /// It is longer than allowed.
     TooLong,
     /// It broke off.
@@ -49,7 +49,7 @@ impl RequestBody {
     ///
     /// # Cancellation
     /// Dropping the future loses what was read, and the rest is not read.
-    pub async fn read(
+    pub(crate) async fn read(
         self,
         announced: Option<usize>,
         limit: usize,
@@ -86,7 +86,7 @@ impl RequestBody {
 ///
 /// # Errors
 /// Where the host hands over what is no HTTP.
-pub fn request(request: types::Request) -> Result<Request, ErrorCode> {
+pub(crate) fn request(request: types::Request) -> Result<Request, ErrorCode> {
     // `CONNECT` has none.
     let uri = request
         .get_path_with_query()
@@ -117,7 +117,7 @@ pub fn request(request: types::Request) -> Result<Request, ErrorCode> {
 ///
 /// # Cancellation
 /// Dropping the future drops the answer.
-pub async fn response(response: Response) -> Result<types::Response, ErrorCode> {
+pub(crate) async fn response(response: Response) -> Result<types::Response, ErrorCode> {
     let (mut head, body) = response.into_parts();
     let undelivered: Option<Undelivered> = head.extensions.remove();
     let entries = head.headers.iter();

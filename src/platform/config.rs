@@ -13,12 +13,11 @@ use std::time::Duration;
 use crate::types::ttl::{MAX_TTL_MS, MAX_WAIT_MS, MIN_TTL_MS, Ttl};
 use crate::types::user_id::UserIds;
 use reader::Reader;
-pub use variables::VARIABLES;
 pub(crate) use variables::Variables;
 
 /// The origin that stands for none: `allowed_outbound_hosts` takes no empty entry, and `.invalid`
 /// never resolves (RFC 2606, section 2).
-pub const NO_ORIGIN: &str = "http://origin.invalid";
+pub(crate) const NO_ORIGIN: &str = "http://origin.invalid";
 
 /// Validated settings of one component instance.
 #[derive(Clone)]
@@ -87,7 +86,7 @@ pub struct Origin {
 
 /// One variable that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// The variable.
     pub variable: &'static str,
     /// What it accepts.
@@ -105,7 +104,7 @@ impl Config {
     ///
     /// # Errors
     /// All faults at once, so that a deployment is put right in one go.
-    pub fn from_variables(
+    pub(crate) fn from_variables(
         lookup: impl Fn(&'static str) -> Option<String>,
     ) -> Result<Self, Vec<Fault>> {
         let mut reader = Reader::new(lookup);
@@ -136,6 +135,7 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use super::variables::VARIABLES;
     use super::*;
     use proptest::prelude::*;
 

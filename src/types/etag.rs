@@ -20,12 +20,12 @@ pub struct ETag(String);
 
 impl ETag {
     /// The tag of these bytes.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         Self(xxh3_hex(bytes))
     }
 
     /// The tag of these bytes where a stranger stored them, or an earlier version of this service.
-    pub fn of_foreign(bytes: &[u8]) -> Self {
+    pub(crate) fn of_foreign(bytes: &[u8]) -> Self {
         Self(sha1_hex(bytes))
     }
 

@@ -9,7 +9,7 @@ pub(crate) const MAX_NAME: usize = 128;
 pub(crate) const NAME_MARKS: &str = "._~:-";
 
 /// The cache entry that actions write.
-pub const LAST_ACTION: &str = "last-action";
+pub(crate) const LAST_ACTION: &str = "last-action";
 
 /// The name of a lock or of a cache entry: 1 to 128 of `A-Z a-z 0-9 . _ ~ : -`, but not `.` or
 /// `..`.

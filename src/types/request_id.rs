@@ -13,7 +13,7 @@ pub struct RequestId(HeaderValue);
 
 impl RequestId {
     /// A caller's id: 1 to 128 of `A-Z a-z 0-9 . _ ~ + / = : -`. `None` for anything else.
-    pub fn parse(value: &HeaderValue) -> Option<Self> {
+    pub(crate) fn parse(value: &HeaderValue) -> Option<Self> {
         let bytes = value.as_bytes();
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._~+/=:-".contains(byte);
         let fits = (1..=MAX_LENGTH).contains(&bytes.len()) && bytes.iter().all(allowed);
@@ -21,14 +21,14 @@ impl RequestId {
     }
 
     /// A new id: 128 random bits as 32 hexadecimal digits.
-    pub fn random() -> Self {
+    pub(crate) fn random() -> Self {
         // Hexadecimal digits are always a header's value.
         let value = HeaderValue::try_from(random::hex128());
         Self(value.unwrap_or_else(|_| HeaderValue::from_static("none")))
     }
 
     /// As a header's value.
-    pub fn header(&self) -> &HeaderValue {
+    pub(crate) fn header(&self) -> &HeaderValue {
         &self.0
     }
 

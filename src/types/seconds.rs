@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Why a text is not a duration within its bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SecondsError {
+pub(crate) enum SecondsError {
     /// Not digits with an optional `.digits`.
     NotANumber,
     /// Below the least value allowed (milliseconds).
@@ -24,7 +24,11 @@ pub enum SecondsError {
 /// # Errors
 /// [`SecondsError`] says whether the text is no number or which bound it breaks. Leading zeros and
 /// any number of digits are accepted; nothing overflows.
-pub fn parse_seconds(text: &str, min_ms: u64, max_ms: u64) -> Result<Duration, SecondsError> {
+pub(crate) fn parse_seconds(
+    text: &str,
+    min_ms: u64,
+    max_ms: u64,
+) -> Result<Duration, SecondsError> {
     let (whole, fraction) = match text.split_once('.') {
         Some((whole, fraction)) if is_digits(fraction) => (whole, fraction),
         Some(_) => return Err(SecondsError::NotANumber),
@@ -48,7 +52,7 @@ pub fn parse_seconds(text: &str, min_ms: u64, max_ms: u64) -> Result<Duration, S
 }
 
 /// Milliseconds as decimal seconds without trailing zeros, for messages.
-pub fn display_seconds(ms: u64) -> String {
+pub(crate) fn display_seconds(ms: u64) -> String {
     let text = format!("{}.{:03}", ms / 1000, ms % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

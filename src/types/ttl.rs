@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::seconds::{SecondsError, parse_seconds};
 
 /// The longest time to live of anything stored: 30 days, in milliseconds.
-pub const MAX_TTL_MS: u64 = 2_592_000_000;
+pub(crate) const MAX_TTL_MS: u64 = 2_592_000_000;
 
 /// The shortest time to live of anything stored: one millisecond.
-pub const MIN_TTL_MS: u64 = 1;
+pub(crate) const MIN_TTL_MS: u64 = 1;
 
 /// How long the result of the last action is kept by default: an hour, in milliseconds.
 pub(crate) const LAST_ACTION_TTL_MS: u64 = 3_600_000;
@@ -19,7 +19,7 @@ pub(crate) const LAST_ACTION_TTL_MS: u64 = 3_600_000;
 pub(crate) const FETCH_LOCK_TTL_MS: u64 = 3000;
 
 /// The longest that a request may wait for a lock: 60 seconds, in milliseconds.
-pub const MAX_WAIT_MS: u64 = 60_000;
+pub(crate) const MAX_WAIT_MS: u64 = 60_000;
 
 /// A time to live: 1 millisecond to 30 days, in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,12 +49,12 @@ impl Ttl {
     ///
     /// # Errors
     /// As [`parse_seconds`].
-    pub fn parse(text: &str) -> Result<Self, SecondsError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, SecondsError> {
         parse_seconds(text, MIN_TTL_MS, MAX_TTL_MS).map(|ttl| Self(ttl.as_millis() as u64))
     }
 
     /// Milliseconds, as Redis' `PX` takes them.
-    pub fn as_millis(self) -> u64 {
+    pub(crate) fn as_millis(self) -> u64 {
         self.0
     }
 

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use crate::step;
 
-/// What the components are built for.
+/// What components are built for.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
 
 /// The project's folder. Cargo says where it is now: this may have been compiled in another clone
@@ -50,6 +50,14 @@ const COMPONENTS: [&str; 2] = [API, "edgelatch-pages"];
 
 /// The folder where they are built.
 const COMPONENTS_TARGET: &str = "target";
+
+/// The components that are built on the API's library, and whose manifests are in these folders:
+/// the examples, and the component that the tests of the library call. They are not deployed.
+const ON_THE_LIBRARY: [(&str, &str); 3] = [
+    ("edgelatch-example-orders", "examples/orders"),
+    ("edgelatch-example-counter", "examples/counter"),
+    ("edgelatch-tests-library", "tests/library"),
+];
 
 /// The API's package.
 const API: &str = "edgelatch";
@@ -95,6 +103,20 @@ pub(crate) fn components_into(
         })?;
     }
     Ok(())
+}
+
+/// Builds the components that are built on the API's library.
+pub(crate) fn on_the_library() -> anyhow::Result<()> {
+    for (package, _) in ON_THE_LIBRARY {
+        component(package, Path::new(COMPONENTS_TARGET), &|_| {})?;
+    }
+    Ok(())
+}
+
+/// The manifests of [`on_the_library`].
+pub(crate) fn manifests_on_the_library() -> impl Iterator<Item = PathBuf> {
+    let folders = ON_THE_LIBRARY.iter();
+    folders.map(|(_, folder)| root().join(folder).join("spin.toml"))
 }
 
 /// Builds the API's component with spans for the tests, in its own folder, so that features do not

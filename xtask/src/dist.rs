@@ -69,6 +69,7 @@ impl Dist {
         let text = fs::read_to_string(build::root().join("spin.toml"))?;
         fs::write(dist.join("spin.toml"), beside_components(&text)?)?;
         interface::check_manifest(&dist.join("spin.toml"), self.spans(), describe)?;
+        step::say("every component imports only what spin.toml grants it");
         let copy = tempfile::tempdir()?;
         copy_sources(build::root(), copy.path())?;
         if self.once {

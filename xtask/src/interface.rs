@@ -3,6 +3,7 @@
 //! A grant says what a component may reach if it tries. An import says that it can try. Both must
 //! say the same: a component that may not connect to Redis does not import Redis, either.
 
+use std::iter;
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
@@ -96,12 +97,17 @@ fn interface_of(name: &str) -> &str {
     name.split('@').next().unwrap_or(name)
 }
 
-/// Checks every component of the built project against `spin.toml`.
+/// Checks every component of the built project against its `spin.toml`.
 ///
 /// # Errors
 /// If a component imports something that is not granted.
 pub(crate) fn check() -> anyhow::Result<()> {
-    check_manifest(&build::root().join("spin.toml"), Spans::Without, |_| {})
+    let own = build::root().join("spin.toml");
+    for manifest in iter::once(own).chain(build::manifests_on_the_library()) {
+        check_manifest(&manifest, Spans::Without, |_| {})?;
+    }
+    step::say("every component imports only what spin.toml grants it");
+    Ok(())
 }
 
 /// Checks the imports of the API's component with spans, at `path`, against those of the one
@@ -162,7 +168,6 @@ pub(crate) fn check_manifest(
             interface: &interface,
         });
     }
-    step::say("every component imports only what spin.toml grants it");
     Ok(())
 }
 

@@ -19,6 +19,7 @@ mod redis;
 mod service;
 mod signals;
 mod step;
+mod template;
 mod up;
 
 use std::process::ExitCode;
@@ -75,7 +76,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Build the components and the host that runs them
+    /// Build the components, the examples and the host that runs them
     Build,
     /// Build everything that is deployed into target/dist, byte for byte reproducible
     Dist(dist::Dist),
@@ -91,7 +92,7 @@ fn main() -> ExitCode {
         Command::Clients(client) => client.run(),
         Command::Fuzz(judge) => judge.run(),
         Command::Bench { arguments } => bench::run(&arguments),
-        Command::Build => build::components(Spans::Without).and_then(|()| build::host()),
+        Command::Build => build_all(),
         Command::Dist(dist) => dist.run(),
         Command::Openapi => build::openapi(),
         Command::Model => model(),
@@ -115,11 +116,19 @@ fn main() -> ExitCode {
     }
 }
 
+fn build_all() -> anyhow::Result<()> {
+    build::components(Spans::Without)?;
+    build::on_the_library()?;
+    build::host()
+}
+
 fn test(arguments: &[String]) -> anyhow::Result<()> {
     let redis = install::REDIS.find_or_install()?;
     let chromedriver = install::CHROMEDRIVER.find_or_install()?;
     let python = python::JUDGES.interpreter()?;
     build::components(Spans::Without)?;
+    build::on_the_library()?;
+    template::build_all()?;
     interface::check()?;
     interface::check_spans(&build::component_with_spans()?)?;
     build::host()?;

@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_rfc_hold() {
-        let examples = include_str!("../../../tests/data/rfc7396.json");
+        let examples = include_str!("merge_patch/rfc7396.json");
         let examples: Vec<Example> = serde_json::from_str(examples).unwrap_or_default();
         assert_eq!(examples.len(), 15);
         for example in examples {

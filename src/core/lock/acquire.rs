@@ -29,7 +29,7 @@ impl Locks {
     ///
     /// # Cancellation
     /// As [`Locks::try_acquire`].
-    pub async fn acquire_unless_done(
+    pub(crate) async fn acquire_unless_done(
         &self,
         began: Instant,
         key: &LockKey,
@@ -63,7 +63,7 @@ impl Locks {
     ///
     /// # Cancellation
     /// As [`Locks::grant`].
-    pub async fn grant_unless_done(
+    pub(crate) async fn grant_unless_done(
         &self,
         began: Instant,
         key: &LockKey,

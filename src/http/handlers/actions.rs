@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::action::{self, Action, ActionError};
+use crate::action::{Action, ActionError};
 use crate::core::actions::{ActionRequest, PerformError, Performed};
 use crate::core::idempotency::Idempotency;
 use crate::core::lock::{COULD_NOT_ACQUIRE, LockError};
@@ -146,8 +146,9 @@ impl Call {
                 headers: &span.headers(&self.headers),
                 deadline: self.context.redis.deadline(),
                 config: &instance.config,
+                redis: &self.context.redis,
             };
-            action::run(action).await
+            self.context.action.run(action).await
         };
         actions.perform(&self.action, work).await
     }

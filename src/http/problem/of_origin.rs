@@ -29,7 +29,7 @@ pub(crate) enum OriginAnswer {
 
 impl Problem {
     /// 404: there is no origin to read from.
-    pub fn no_origin() -> Self {
+    pub(crate) fn no_origin() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "no-origin",
@@ -40,7 +40,7 @@ impl Problem {
 
     /// 502: the origin answered with a failure, or with something that is no answer, or could not
     /// be reached.
-    pub fn origin_failed(detail: impl Into<String>) -> Self {
+    pub(crate) fn origin_failed(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::BAD_GATEWAY,
             "origin-failed",

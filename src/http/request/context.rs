@@ -1,8 +1,10 @@
 //! What belongs to one request and to nothing else.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::action::AnyAction;
 use crate::instance::Instance;
 use crate::platform::redis::Redis;
 use crate::platform::telemetry::{Telemetry, Timings};
@@ -16,15 +18,23 @@ pub(crate) struct RequestContext {
     pub(crate) redis: Redis,
     /// What is measured and told of the request.
     pub(crate) telemetry: Telemetry,
+    /// The work under the lock.
+    pub(crate) action: Rc<dyn AnyAction>,
 }
 
 impl RequestContext {
     /// The context of a request that began at `began` and whose own span has begun.
-    pub(crate) fn new(began: Instant, instance: Arc<Instance>, telemetry: Telemetry) -> Self {
+    pub(crate) fn new(
+        began: Instant,
+        instance: Arc<Instance>,
+        telemetry: Telemetry,
+        action: Rc<dyn AnyAction>,
+    ) -> Self {
         Self {
             redis: instance.redis(began),
             instance,
             telemetry,
+            action,
         }
     }
 

@@ -12,7 +12,7 @@ mod bindings {
 }
 
 /// Every variable that the component reads, as `spin.toml` names them.
-pub const VARIABLES: &[&str] = &[
+pub(crate) const VARIABLES: &[&str] = &[
     "redis_host",
     "redis_port",
     "redis_user",

@@ -98,7 +98,7 @@ impl RedisError {
     }
 
     /// An answer that makes no sense.
-    pub(crate) fn unexpected(detail: impl Into<String>) -> Self {
+    pub fn unexpected(detail: impl Into<String>) -> Self {
         Self {
             kind: RedisErrorKind::Unexpected,
             detail: detail.into(),

@@ -20,6 +20,7 @@ mod host;
 mod idempotency;
 mod late_calls;
 mod leases;
+mod library;
 mod live;
 mod load;
 mod lock;

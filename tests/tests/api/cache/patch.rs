@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{ENTRY, KEY, merge, store, tag_of};
 
 /// RFC 7396, appendix A: a list of `original`, `patch` and `result`, each as JSON.
-const RFC_7396: &str = include_str!("../../../data/rfc7396.json");
+const RFC_7396: &str = include_str!("../../../../src/core/cache/merge_patch/rfc7396.json");
 
 /// One of them, byte for byte as the file has it.
 type Example<'a> = BTreeMap<&'a str, &'a RawValue>;

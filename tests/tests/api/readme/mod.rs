@@ -9,12 +9,13 @@ use std::process::{Child, Command};
 
 use edgelatch_tests::{App, root, until};
 use tokio::net::{TcpListener, TcpStream};
-use transcript::{block, examples, settle};
+use transcript::{Example, block, examples, settle};
 
 const README: &str = "README.md";
 const RECIPES: &str = "docs/recipes.md";
 const BACKEND: &str = "docs/backend.md";
 const CLI: &str = "docs/cli.md";
+const OWN_ACTION: &str = "docs/own-action.md";
 
 /// The documents at the root and beside what they describe.
 const OTHERS: [&str; 6] = [
@@ -55,6 +56,8 @@ enum Check {
     Install,
     /// It is a line of `.ci/run`.
     Lint,
+    /// It installs or renders the template, whose parameters are checked.
+    Template,
 }
 
 /// `None` for a command that nothing is done with.
@@ -64,6 +67,7 @@ fn check_of(command: &str) -> Option<Check> {
         (Some("curl"), ..) | (Some("edgelatch"), ..) => Check::Run,
         (Some("cargo"), Some("install"), _) => Check::Install,
         (Some("cargo"), Some("xtask"), Some(_)) | (Some("spin"), Some("up"), _) => Check::Accepted,
+        (Some("spin"), Some("templates" | "new"), _) => Check::Template,
         (Some("python3"), Some("origin.py"), Some("&")) => Check::Origin,
         (Some("cargo"), Some("fmt" | "clippy" | "deny" | "machete"), _) => Check::Lint,
         _ => return None,
@@ -118,6 +122,20 @@ async fn the_session_with_a_backend_prints_what_its_page_shows() {
     assert!(tried >= 6, "{tried} commands");
 }
 
+/// Each example has one command on the page of actions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_examples_print_what_their_page_shows() {
+    let shown = examples(&read(OWN_ACTION)).into_iter();
+    let shown: Vec<_> = shown.filter(is_run).collect();
+    let folders = ["examples/orders", "examples/counter"];
+    assert_eq!(shown.len(), folders.len());
+    for (folder, example) in folders.into_iter().zip(&shown) {
+        let manifest = root().join(folder).join("spin.toml");
+        let app = App::builder().manifest(&manifest).start().await;
+        try_one(&app, example);
+    }
+}
+
 async fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap().port()
@@ -149,16 +167,19 @@ impl Drop for PythonOrigin {
 /// Returns how many there are.
 fn try_all(app: &App, document: &str) -> usize {
     let examples = examples(document);
-    let tried = examples
-        .iter()
-        .filter(|example| check_of(&example.command) == Some(Check::Run));
-    tried
-        .map(|example| {
-            let printed = tokio::task::block_in_place(|| run(app, &example.command));
-            let (printed, shown) = (settle(&printed), settle(&example.output));
-            assert_eq!(printed, shown, "{}", example.command);
-        })
-        .count()
+    let tried = examples.iter().filter(|example| is_run(example));
+    tried.map(|example| try_one(app, example)).count()
+}
+
+fn is_run(example: &Example) -> bool {
+    check_of(&example.command) == Some(Check::Run)
+}
+
+/// Runs a command and asserts that it prints what is shown.
+fn try_one(app: &App, example: &Example) {
+    let printed = tokio::task::block_in_place(|| run(app, &example.command));
+    let (printed, shown) = (settle(&printed), settle(&example.output));
+    assert_eq!(printed, shown, "{}", example.command);
 }
 
 /// Runs a command against the test's own service.
@@ -231,13 +252,15 @@ fn every_command_that_is_shown_is_run_or_checked() {
             assert!(check.is_some(), "nothing checks `{command}` of {document}");
             match check.unwrap() {
                 Check::Run => {
-                    let run = [README, RECIPES, BACKEND, CLI].contains(&document.as_str());
+                    let run = [README, RECIPES, BACKEND, CLI, OWN_ACTION];
+                    let run = run.contains(&document.as_str());
                     assert!(run, "nothing runs `{command}` of {document}");
                 }
                 Check::Accepted => assert_accepted(command),
                 Check::Origin => assert_eq!(document, BACKEND, "{command}"),
                 Check::Install => assert_installs(command),
                 Check::Lint => assert_lint(command),
+                Check::Template => assert_template(command),
             }
             checked += 1;
         }
@@ -285,6 +308,23 @@ fn assert_lint(command: &str) {
         lines.any(|line| line == lint),
         "{command} is not in .ci/run"
     );
+}
+
+/// `spin` has flags of its own; what is the template's is checked.
+fn assert_template(command: &str) {
+    let template = read("templates/edgelatch/metadata/spin-template.toml");
+    let words: Vec<&str> = words(command).collect();
+    for pair in words.windows(2) {
+        let declared = match pair {
+            ["--template", id] => format!("\nid = \"{id}\"\n"),
+            ["--value", value] => {
+                let (name, _) = value.trim_start_matches('\'').split_once('=').unwrap();
+                format!("\n{name} = {{ type = ")
+            }
+            _ => continue,
+        };
+        assert!(template.contains(&declared), "{command}: {declared}");
+    }
 }
 
 #[test]
