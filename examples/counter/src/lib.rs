@@ -9,7 +9,12 @@ use std::time::Duration;
 use edgelatch::core::cache::{CacheError, JsonCache};
 use edgelatch::core::lock::{LockError, Locks};
 use edgelatch::platform::redis::{Link, Redis};
-use edgelatch::types::{keys::Keys, name::Name, ttl::Ttl, user_id::UserId};
+use edgelatch::types::{
+    keys::Keys,
+    name::Name,
+    ttl::Ttl,
+    user_id::{UserId, UserIds},
+};
 use http::StatusCode;
 use spin_sdk::http::Request;
 
@@ -28,7 +33,7 @@ const KEPT: Ttl = Ttl::of_millis(2_592_000_000);
 #[cfg_attr(target_family = "wasm", spin_sdk::http_service)]
 pub async fn handle(request: Request) -> (StatusCode, String) {
     let path = request.uri().path().trim_start_matches('/');
-    let (Some(user), Some(visits)) = (UserId::parse(path), Name::parse("visits")) else {
+    let (Some(user), Some(visits)) = (UserIds::Integer.read(path), Name::parse("visits")) else {
         return (StatusCode::NOT_FOUND, "POST /{user_id}\n".to_owned());
     };
     match visit(user, &visits).await {
