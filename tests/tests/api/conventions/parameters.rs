@@ -202,7 +202,7 @@ async fn a_parameter_that_the_route_does_not_have_is_422() {
         ("PUT", "/api/v1/users/7/lock?expire=1", "timeout"),
         ("GET", "/api/v1/users/7/lock?", "expire"),
         ("DELETE", "/api/v1/users/7/lock?", "expire"),
-        ("DELETE", "/api/v1/users/7/locks/build?", "force"),
+        ("DELETE", "/api/v1/users/7/locks/build?", "forced"),
         ("GET", "/api/v1/users/7/cache/profile?", "expire"),
         ("PUT", "/api/v1/users/7/cache/profile?expire=1", "timeout"),
         ("DELETE", "/api/v1/users/7/cache/profile?", "expire"),

@@ -20,7 +20,7 @@ async fn a_list_at_the_lock_key_is_a_foreign_lock() {
     let seen = app.get("/api/v1/users/7/lock").await;
     seen.assert_body(
         200,
-        r#"{"held":true,"fencing_token":null,"expires_in":null}"#,
+        r#"{"held":true,"fencing_token":null,"expires_in":null,"owner":null,"waiting":0}"#,
     );
     for method in ["PUT", "DELETE"] {
         let call = app.call(method, "/api/v1/users/7/lock");
