@@ -10,8 +10,9 @@ local function end_computing(lock, fence, queue, wake_prefix)
   end
   for _, member in ipairs(redis.call('ZRANGE', queue, 0, -1)) do
     local signal = wake_prefix .. parse_queue_member(member)
-    redis.call('RPUSH', signal, '1')
-    redis.call('PEXPIRE', signal, SIGNAL_TTL)
+    -- A signal only makes the waiter look sooner, so it may be refused.
+    redis.pcall('RPUSH', signal, '1')
+    redis.pcall('PEXPIRE', signal, SIGNAL_TTL)
   end
   redis.call('DEL', lock, fence, queue)
 end

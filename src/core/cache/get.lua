@@ -10,16 +10,20 @@ local left = redis.call('PTTL', KEYS[1])
 if left == -2 then
   return {}
 end
+local value
 if ARGV[1] then
-  local length = redis.pcall('STRLEN', KEYS[1])
-  if type(length) == 'number' and length > tonumber(ARGV[1]) then
-    local line = redis.call('GETRANGE', KEYS[1], 0, LINE - 1)
+  -- One byte more than may be returned tells that there are more.
+  value = redis.pcall('GETRANGE', KEYS[1], 0, ARGV[1])
+  if type(value) == 'string' and #value > tonumber(ARGV[1]) then
+    local line = string.sub(value, 1, LINE)
     if tag_in(line) then
       return {left, line, 1}
     end
+    value = redis.pcall('GET', KEYS[1])
   end
+else
+  value = redis.pcall('GET', KEYS[1])
 end
-local value = redis.pcall('GET', KEYS[1])
 if type(value) ~= 'table' then
   return {left, value}
 end

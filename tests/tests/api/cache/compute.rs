@@ -245,6 +245,18 @@ async fn a_put_without_a_token_ends_the_computing() {
 }
 
 #[tokio::test]
+async fn a_put_is_answered_as_it_was_written_where_no_signal_is_allowed() {
+    let app = App::patient().await;
+    let token = granted(&ask(&app, "compute=30&timeout=0").await);
+    let waiter = ask(&app, "compute=30&timeout=30").spawn();
+    until_waiting(&app, 1).await;
+    let rules = ["ACL", "SETUSER", "default", "-rpush"];
+    let _: String = app.redis.run(&rules).await;
+    put_with(&app, &token, "1").await.assert_body(201, "");
+    waiter.await.unwrap().assert_body(200, "1");
+}
+
+#[tokio::test]
 async fn one_caller_refreshes_an_entry_that_is_about_to_expire() {
     let app = App::patient().await;
     let put = app
