@@ -298,7 +298,7 @@ mod tests {
             let keys = Keys::new(prefix);
             let (Some(a), Some(b)) = (kind.read(&a), kind.read(&b)) else { return Ok(()) };
             let mut owners = HashMap::new();
-            let parts = [keys.probe_lock().lock().to_owned(), keys.probe_result()];
+            let parts = [keys.probe_lock("").lock().to_owned(), keys.probe_result("")];
             let probe = parts.map(|key| ("probe".to_owned(), key));
             let mut all = vec![(None, probe.to_vec())];
             for user in [a, b] {
