@@ -178,6 +178,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(scripts, 15);
+        assert_eq!(scripts, 19);
     }
 }
