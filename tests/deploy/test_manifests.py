@@ -54,6 +54,7 @@ def test_the_unit_is_what_systemd_reads_and_hardened():
         (APP, "enableAutoscaling", "autoscaling", "'autoscaling' was unexpected"),
         (APP, "enableAutoscaling: true", "enableAutoscaling: true\n  replicas: 2", "should not be valid"),
         (APP, "executor: containerd-shim-spin", "", "'executor' is a required property"),
+        (APP, "loadFromSecret", "loadFromSecrets", "'loadFromSecrets' was unexpected"),
         (APP, 'value: "6379"', "value: 6379", "6379 is not of type 'string'"),
         (APP, "- name: max_hold", "- name: max_hole", "a variable max_hole, which spin.toml does not have"),
         (APP, "- name: max_hold", "- name: max_hole", "no variable max_hold, which spin.toml has"),
