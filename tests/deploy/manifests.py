@@ -161,5 +161,64 @@ def of_unit(text):
         return faults
 
 
+def of_alerts(text):
+    """Of Prometheus' alert rules: whether they can be loaded, and fire when the test of them says."""
+    with tempfile.TemporaryDirectory() as folder:
+        rules, test = Path(folder) / "alerts.yaml", Path(folder) / "alerts.test.yaml"
+        rules.write_text(text)
+        test.write_text(read("tests/deploy/alerts.test.yaml").replace("../../deploy/observability/", ""))
+        runs = [run(tool("promtool"), "check", "rules", rules), run(tool("promtool"), "test", "rules", test)]
+    return [ran.stdout + ran.stderr for ran in runs if ran.returncode != 0]
+
+
+def of_scraping(path):
+    """Of a file of Prometheus' configuration."""
+    checked = run(tool("promtool"), "check", "config", ROOT / path)
+    return [] if checked.returncode == 0 else [checked.stdout + checked.stderr]
+
+
+def series_of(program, log):
+    """The series that mtail makes of a log: each with its labels, and its value."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "edgelatch.mtail").write_text(program)
+        (Path(folder) / "log").write_text(log)
+        options = ["--one_shot", "--one_shot_format=prometheus", "--emit_prog_label=false"]
+        made = run(tool("mtail"), *options, "--progs", folder, "--logs", Path(folder) / "log")
+    lines = [line for line in made.stdout.splitlines() if line.startswith("edgelatch_")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def example_line():
+    """The line of the log that docs/observability.md shows, which is broken there into several."""
+    block = re.search(r"```json\n(.*?)```", read("docs/observability.md"), re.DOTALL)[1]
+    return json.dumps(json.loads(block), separators=(",", ":")) + "\n"
+
+
+def expressions(node):
+    """The queries of a dashboard or of alert rules, wherever in it."""
+    if isinstance(node, list):
+        for item in node:
+            yield from expressions(item)
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "expr":
+                yield value
+            else:
+                yield from expressions(value)
+
+
+def of_queries(queries, series):
+    """Of queries: the series that they name, but that mtail does not make."""
+    made = {re.split("[{ ]", name)[0] for name in series}
+    named = {name for query in queries for name in re.findall(r"\bedgelatch_\w+", query)}
+    return [f"no series {name}" for name in sorted(named - made)]
+
+
+def tool(name):
+    path = shutil.which(name)
+    assert path, f"no {name} on PATH: `cargo xtask test` installs it"
+    return path
+
+
 def run(*command):
     return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)

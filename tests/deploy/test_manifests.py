@@ -1,8 +1,10 @@
 """The files in deploy/ are in order, and each check finds a fault that is put into them."""
 
+import json
 import sys
 
 import pytest
+import yaml
 
 import manifests
 
@@ -11,8 +13,12 @@ VALKEY = manifests.read("deploy/kubernetes/valkey.yaml")
 COMPOSE = manifests.read("deploy/compose/compose.yaml")
 ENVIRONMENT = manifests.read("deploy/edgelatch.env")
 UNIT = manifests.read("deploy/systemd/edgelatch.service")
+ALERTS = manifests.read("deploy/observability/alerts.yaml")
+DASHBOARD = manifests.read("deploy/observability/dashboard.json")
+MTAIL = manifests.read("deploy/observability/edgelatch.mtail")
 
 systemd = pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the tools are installed on Linux")
 
 
 def broken(text, before, after):
@@ -48,6 +54,7 @@ def test_the_unit_is_what_systemd_reads_and_hardened():
         (APP, "enableAutoscaling", "autoscaling", "'autoscaling' was unexpected"),
         (APP, "enableAutoscaling: true", "enableAutoscaling: true\n  replicas: 2", "should not be valid"),
         (APP, "executor: containerd-shim-spin", "", "'executor' is a required property"),
+        (APP, "loadFromSecret", "loadFromSecrets", "'loadFromSecrets' was unexpected"),
         (APP, 'value: "6379"', "value: 6379", "6379 is not of type 'string'"),
         (APP, "- name: max_hold", "- name: max_hole", "a variable max_hole, which spin.toml does not have"),
         (APP, "- name: max_hold", "- name: max_hole", "no variable max_hold, which spin.toml has"),
@@ -121,3 +128,56 @@ def test_a_broken_compose_file_is_refused(before, after):
 )
 def test_a_broken_unit_is_refused(before, after):
     assert manifests.of_unit(broken(UNIT, before, after))
+
+
+@linux
+def test_the_alerts_fire_when_they_have_to():
+    assert manifests.of_alerts(ALERTS) == []
+    assert manifests.of_scraping("deploy/observability/prometheus.yaml") == []
+
+
+@linux
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("> 0.01", "> 0.1"),
+        ("for: 10m", "for: 10 minutes"),
+        ("> 2.5", "> 25"),
+        ("[5m]", "[5]"),
+    ],
+)
+def test_broken_alerts_are_refused(before, after):
+    assert manifests.of_alerts(broken(ALERTS, before, after))
+
+
+@linux
+def test_mtail_makes_series_of_the_documented_line():
+    series = manifests.series_of(MTAIL, manifests.example_line())
+    labels = 'method="POST",outcome="lock-held",route="/api/v1/users/perform-action",status="423"'
+    assert series[f"edgelatch_requests_total{{{labels}}}"] == 1
+    assert series['edgelatch_lock_wait_seconds_sum{route="/api/v1/users/perform-action"}'] == 0.2512
+    assert series["edgelatch_answers_total"] == 1
+    assert series["edgelatch_lock_lost_total"] == 0
+
+
+@linux
+@pytest.mark.parametrize(
+    ("before", "after", "series"),
+    [
+        ('"lock-held"', '"lock-lost"', "edgelatch_lock_lost_total"),
+        ('"lock-held"', '"internal"', "edgelatch_internal_total"),
+        ('"lock-held"', '"misconfigured"', "edgelatch_misconfigured_total"),
+        ("423", "503", "edgelatch_unavailable_total"),
+    ],
+)
+def test_mtail_counts_what_alerts_are_for(before, after, series):
+    line = broken(manifests.example_line(), before, after)
+    assert manifests.series_of(MTAIL, line)[series] == 1
+
+
+@linux
+def test_alerts_and_dashboard_query_series_that_mtail_makes():
+    series = manifests.series_of(MTAIL, manifests.example_line())
+    queries = [*manifests.expressions(yaml.safe_load(ALERTS)), *manifests.expressions(json.loads(DASHBOARD))]
+    assert manifests.of_queries(queries, series) == []
+    assert manifests.of_queries(["rate(edgelatch_other_total[5m])"], series) == ["no series edgelatch_other_total"]

@@ -1,4 +1,5 @@
-//! Checks the files in `deploy/` against Kubernetes' schemas, Compose's schema and systemd.
+//! Checks the files in `deploy/` against Kubernetes' schemas, Compose's schema, systemd, Prometheus
+//! and mtail.
 //! `tests/deploy/` has the checks, and the tests that each check finds a fault.
 
 use crate::{build, install, python, step};
@@ -10,8 +11,10 @@ use crate::{build, install, python, step};
 pub(crate) fn check() -> anyhow::Result<()> {
     if cfg!(target_os = "linux") {
         install::SYSTEMD.find_or_install()?;
+        install::PROMTOOL.find_or_install()?;
+        install::MTAIL.find_or_install()?;
     } else {
-        step::say("systemd is for Linux only: the check of its unit is skipped");
+        step::say("the checks of the systemd unit, the alerts and the log's series are for Linux");
     }
     step::say("checking the manifests in deploy/");
     let mut pytest = python::JUDGES.module("pytest")?;

@@ -66,6 +66,20 @@ pub(crate) const SYSTEMD: Program = Program {
                 Fedora: `sudo dnf install systemd`)",
 };
 
+/// The tool that checks and tests Prometheus' alert rules.
+pub(crate) const PROMTOOL: Program = Program {
+    names: &["promtool"],
+    package: "prometheus",
+    otherwise: "install Prometheus (Debian, Ubuntu: `sudo apt-get install prometheus`)",
+};
+
+/// What turns the access log into series for Prometheus.
+pub(crate) const MTAIL: Program = Program {
+    names: &["mtail"],
+    package: "mtail",
+    otherwise: "install mtail (Debian, Ubuntu: `sudo apt-get install mtail`)",
+};
+
 /// A subcommand of cargo, in one version.
 pub(crate) struct CargoTool {
     name: &'static str,
