@@ -21,10 +21,17 @@ def filter_case(context, case):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Two rules that a schema cannot state: an Idempotency-Key is not reused, which random requests
-    do, and `timeout` and `refresh` of a cache entry come with `compute` only."""
+    """Rules that a schema cannot state. An Idempotency-Key is not reused, which random requests do.
+    `timeout` and `refresh` of a cache entry come with `compute` only, and `after` of a lock with
+    `wait`. A release needs a Lock-Token, unless it breaks the lock, which is for administrators."""
     if not isinstance(failure, RejectedPositiveData):
         return True
-    reused = b'"urn:edgelatch:idempotency-key-reused"' in response.content
-    alone = b"together with `compute` only" in response.content
-    return not (reused or (alone and "compute" not in (case.query or {})))
+    query, headers = case.query or {}, case.headers or {}
+    excuses = [
+        (b'"urn:edgelatch:idempotency-key-reused"', True),
+        (b"together with `compute` only", "compute" not in query),
+        (b"together with `wait` only", "wait" not in query),
+        (b'"urn:edgelatch:admin-only"', query.get("force") in (True, "true")),
+        (b'"urn:edgelatch:lock-token-required"', "Lock-Token" not in headers),
+    ]
+    return not any(text in response.content and holds for text, holds in excuses)
