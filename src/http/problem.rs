@@ -26,7 +26,7 @@ pub struct Problem {
     pub(crate) slug: &'static str,
     pub(crate) title: &'static str,
     pub(crate) detail: Box<str>,
-    pub(crate) errors: Vec<InputFault>,
+    pub(crate) errors: Box<[InputFault]>,
     /// `Retry-After`, in whole seconds.
     pub(crate) retry_after: Option<u32>,
     /// Who has the lock, where that is the problem.
@@ -66,7 +66,7 @@ impl Problem {
             slug,
             title,
             detail: detail.into().into_boxed_str(),
-            errors: Vec::new(),
+            errors: Box::default(),
             retry_after: None,
             held_by: None,
             origin: None,
@@ -188,7 +188,7 @@ impl Problem {
             sentences
         };
         Self {
-            errors,
+            errors: errors.into(),
             ..Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid-request",
