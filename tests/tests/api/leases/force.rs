@@ -267,9 +267,9 @@ async fn a_line_says_who_broke_whose_lock() {
         .force(&app)
         .header("x-request-id", "found-it-free")
         .await;
-    let [line] = &lines("broke-it")[..] else {
-        panic!("{}", app.logs())
-    };
+    let broke = lines("broke-it");
+    assert_eq!(broke.len(), 1, "{}", app.logs());
+    let line = &broke[0];
     assert_eq!(line["event"], "lock-broken");
     assert_eq!(line["owner"], "billing \"17\"");
     assert_eq!(line["fencing_token"], held.fencing_token);
