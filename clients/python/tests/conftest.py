@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 import redis as redis_py
 
@@ -109,14 +108,6 @@ class Service:
             if line.startswith("Serving http://"):
                 return
         raise AssertionError((self._folder / "service.log").read_text())
-
-    def is_older(self) -> bool:
-        """Whether it is from before watching, owners and forced releases, which are a 422."""
-        lock = f"{self.url}/api/v1/users/0/lock"
-        answer = httpx.get(
-            lock, params={"wait": 0}, headers={"Authorization": f"Bearer {API_TOKEN}"}
-        )
-        return answer.status_code == 422
 
     def stop(self) -> None:
         self._process.kill()

@@ -9,7 +9,6 @@ from conftest import ADMIN_TOKEN, Redis, Service
 
 from edgelatch import (
     AsyncClient,
-    InvalidRequest,
     LockHeld,
     LockLost,
     RedisUnavailable,
@@ -90,13 +89,7 @@ async def test_a_stolen_lock_stops_the_body_within_a_second_of_the_renewal(
     assert (lost.value.slug, lost.value.status) == ("lock-lost", 409)
 
 
-async def test_a_forced_release_stops_the_body(
-    async_client: AsyncClient, service: Service, user_id: int
-) -> None:
-    if service.is_older():
-        with pytest.raises(InvalidRequest):
-            await async_client.user(user_id).lock().break_(ADMIN_TOKEN)
-        return
+async def test_a_forced_release_stops_the_body(async_client: AsyncClient, user_id: int) -> None:
     lock = async_client.user(user_id).lock("nightly", expire=1)
     with pytest.raises(LockLost):
         async with lock:
@@ -265,15 +258,14 @@ async def test_after_a_lost_lock_the_task_is_not_cancelled(
 
 
 async def test_an_owner_is_told_where_the_service_knows_owners(
-    async_client: AsyncClient, service: Service, user_id: int
+    async_client: AsyncClient, user_id: int
 ) -> None:
     lock = async_client.user(user_id).lock(owner="billing run 17")
     async with lock:
         status = await lock.status()
         with pytest.raises(LockHeld) as held:
             await lock.acquire()
-        owner = None if service.is_older() else "billing run 17"
-        assert (status.owner, held.value.owner) == (owner, owner)
+        assert (status.owner, held.value.owner) == ("billing run 17", "billing run 17")
 
 
 async def test_no_token_is_shown(async_client: AsyncClient, user_id: int) -> None:

@@ -6,7 +6,7 @@ import time
 import pytest
 from conftest import ADMIN_TOKEN, API_TOKEN, Redis, Service
 
-from edgelatch import Client, Forbidden, InvalidRequest, Lease, LockHeld, LockLost, TransportError
+from edgelatch import Client, Forbidden, Lease, LockHeld, LockLost, TransportError
 
 
 def test_a_lock_is_held_renewed_and_given_back(client: Client, user_id: int) -> None:
@@ -100,14 +100,8 @@ def test_a_lock_of_a_stranger_has_no_fencing_token(
     assert (status.held, status.fencing_token) == (True, None)
 
 
-def test_watch_returns_when_the_lock_is_free(
-    client: Client, service: Service, user_id: int
-) -> None:
+def test_watch_returns_when_the_lock_is_free(client: Client, user_id: int) -> None:
     lock = client.user(user_id).lock(expire=30)
-    if service.is_older():
-        with pytest.raises(InvalidRequest):
-            lock.watch(1)
-        return
     lease = lock.acquire()
     assert lock.watch(0.2, after=lease.fencing_token).held
     releasing = threading.Timer(0.2, lease.release)
@@ -116,16 +110,9 @@ def test_watch_returns_when_the_lock_is_free(
     releasing.join()
 
 
-def test_force_release_needs_the_admin_token(
-    client: Client, service: Service, user_id: int
-) -> None:
+def test_force_release_needs_the_admin_token(client: Client, user_id: int) -> None:
     lock = client.user(user_id).lock(expire=30)
     lease = lock.acquire()
-    if service.is_older():
-        with pytest.raises(InvalidRequest):
-            lock.force_release(ADMIN_TOKEN)
-        lease.release()
-        return
     with pytest.raises(Forbidden) as refused:
         lock.force_release(API_TOKEN)
     assert refused.value.slug == "admin-only"
