@@ -22,6 +22,11 @@ local function fence_value(number, call, owner, lost, name)
   return name and value .. ' ' .. name or value
 end
 
+-- How long a fence outlives its lock's last use, in milliseconds. It covers a clock that was set
+-- back, and an origin that is still at work for a holder that lost the lock: `origin_timeout` is an
+-- hour at most.
+local FENCE_TTL = 7200000
+
 -- The call of a holder that gave the lock back when its work had ended begins with this.
 local ENDED = 'ended:'
 

@@ -15,11 +15,6 @@ local MOST_PASSED_OVER = 1000
 -- How long a queue outlives the last look of a waiter, in milliseconds: a wait is a minute at most.
 local QUEUE_TTL = 90000
 
--- How long a fence outlives its lock's last use, in milliseconds. It covers a clock that was set
--- back, and an origin that is still at work for a holder that lost the lock: `origin_timeout` is an
--- hour at most.
-local FENCE_TTL = 7200000
-
 -- One look at lock and fence. Returns
 --   whether the token holds the lock; any other value, of any type, is somebody else's lock
 --   the token's fencing token and its call, nil where the last one is somebody else's

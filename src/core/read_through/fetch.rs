@@ -99,7 +99,7 @@ impl ReadThrough {
             Ok(answer) => {
                 let freshness = answer.freshness(&self.defaults(), now);
                 Verdict::of(freshness, |freshness| {
-                    Reading::found(start, answer.clone(), freshness)
+                    Reading::found(start, answer, freshness)
                 })
             }
             Err(failure) if failure.is_not_found() && failure.is_whole => {

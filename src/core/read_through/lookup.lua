@@ -24,9 +24,6 @@
 --
 -- A call that is repeated because its answer was lost finds its token in the lock.
 
--- How long the fence of an idle user lives, in milliseconds: as the lock's scripts have it.
-local FENCE_TTL = 7200000
-
 local RUNS_ON = tonumber(ARGV[5])
 
 local function ensure_fence(number)
