@@ -1,4 +1,4 @@
-// Two clients of one lock, and the cache of its user. Requests go to this service only, and
+// Two clients of one lock, the cache of its user, and two who compute an entry. Requests go to this service only, and
 // nothing is stored outside this page.
 "use strict";
 
@@ -180,6 +180,56 @@ class Cache extends Pane {
   }
 }
 
+/** A client that reads an entry, or computes it if that is its task. */
+class Computer extends Pane {
+  constructor(section) {
+    section.append(document.getElementById("computer").content.cloneNode(true));
+    section.querySelector("h2").textContent = section.dataset.name;
+    super(section);
+  }
+  get path() { return url("cache/report"); }
+  can(...names) {
+    for (const button of this.section.querySelectorAll("button")) {
+      button.disabled = !names.includes(button.dataset.do);
+    }
+  }
+  end(why) {
+    this.countdown.stop();
+    this.say(why);
+    this.can("read", "drop");
+  }
+  tick(left) {
+    if (left <= 0) return this.end("the time to compute is up");
+    this.say(`computes the value; ${left.toFixed(1)} s left`, "held");
+  }
+  async read() {
+    const query = new URLSearchParams({ compute: field("expire"), timeout: field("timeout") });
+    this.can();
+    this.say("waits for the value", "waiting");
+    const answer = await this.ask("GET", `${this.path}?${query}`);
+    if (answer.status === 200) return this.end(`found ${answer.text}`);
+    this.token = answer.headers.get("compute-token");
+    if (!this.token) return this.end("got neither the value nor the task");
+    this.can("store", "giveUp");
+    this.countdown.start(Number(field("expire")));
+  }
+  async store() {
+    const query = new URLSearchParams({ expire: 60 });
+    const headers = { "Content-Type": "application/json", "Compute-Token": this.token };
+    const report = JSON.stringify({ by: this.section.dataset.name });
+    const answer = await this.ask("PUT", `${this.path}?${query}`, headers, report);
+    this.end(answer.status < 400 ? "stored the value" : "lost the task; nothing was stored");
+  }
+  async giveUp() {
+    const answer = await this.ask("DELETE", this.path, { "Compute-Token": this.token });
+    this.end(answer.status === 204 ? "gave up" : "lost the task");
+  }
+  async drop() {
+    await this.ask("DELETE", this.path);
+    this.say("deleted");
+  }
+}
+
 /** Describes a lock. A foreign client's lock has no fencing token, and may not expire. */
 function describe({ held, fencing_token: token, expires_in: left, owner, waiting }) {
   if (!held) return "The lock is free.";
@@ -213,6 +263,7 @@ window.addEventListener("DOMContentLoaded", () => {
   document.getElementById("settings").addEventListener("submit", (event) => event.preventDefault());
   for (const section of document.querySelectorAll(".client")) new Client(section);
   new Cache(document.getElementById("cache"));
+  for (const section of document.querySelectorAll(".computer")) new Computer(section);
   const broken = document.getElementById("break");
   broken.addEventListener("click", () => breakLock().catch(() => { /* `watch` says so. */ }));
   watch();

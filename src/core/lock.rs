@@ -37,7 +37,7 @@ use crate::types::error_code::ErrorCode;
 use crate::types::keys::LockKey;
 use crate::types::ttl::Ttl;
 use lease::AcquisitionTimes;
-pub(crate) use scripts::{COMMITTING, CommitScript, FORMATS, SHARED};
+pub(crate) use scripts::{COMMITTING, CommitScript, FENCE, FORMATS, GIVE_BACK, QUEUE};
 use scripts::{HoldersWork, OwnedLock};
 
 /// The original service's words for a lock that was not acquired.

@@ -24,8 +24,8 @@
 //! | `{lock}:origin` and what begins with it | a reading from the origin, its outcome and its lock |
 //!
 //! `{lock}` stands for the lock's key in braces. What the values look like is said where they are
-//! written: `core/lock/formats.lua`, `core/cache/format.rs`, `core/idempotency.rs` and
-//! `core/read_through/reading.rs`.
+//! written: `core/lock/formats.lua` and `queue.lua`, `core/cache/format.rs`, `core/idempotency.rs`
+//! and `core/read_through/reading.rs`.
 
 use super::name::{LAST_ACTION, Name};
 use super::user_id::UserId;

@@ -6,15 +6,23 @@ use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
 use crate::{EXPIRE_MS, Response, SUCCESS, response, text, token, unavailable};
 
-const ACQUIRE: &str = concat!(
-    include_str!("../../../src/core/lock/formats.lua"),
-    include_str!("../../../src/core/lock/shared.lua"),
-    include_str!("../../../src/core/lock/acquire.lua")
+macro_rules! lua {
+    ($($file:literal),+) => {
+        concat!($(include_str!(concat!("../../../src/core/lock/", $file, ".lua"))),+)
+    };
+}
+
+const ACQUIRE: &str = lua!(
+    "formats",
+    "fence",
+    "take_free",
+    "queue",
+    "give_back",
+    "acquire"
 );
 const COMMIT: &str = concat!(
-    include_str!("../../../src/core/lock/formats.lua"),
-    include_str!("../../../src/core/lock/shared.lua"),
-    include_str!("../../../src/core/lock/commit.lua")
+    lua!("formats", "fence", "queue", "give_back", "commit"),
+    "return commit(6, 5)"
 );
 
 /// The service's defaults, in milliseconds.

@@ -1,4 +1,4 @@
--- Ending the computing of an entry. `parse_queue_member` is that of the lock's formats.
+-- Ending the computing of an entry.
 
 -- How long a signal waits for a waiter that is not listening yet, in milliseconds.
 local SIGNAL_TTL = 1000
@@ -8,8 +8,9 @@ local function end_computing(lock, fence, queue, wake_prefix)
   if redis.call('EXISTS', lock, queue) == 0 then
     return
   end
+  local members = open_queue()
   for _, member in ipairs(redis.call('ZRANGE', queue, 0, -1)) do
-    local signal = wake_prefix .. parse_queue_member(member)
+    local signal = wake_prefix .. members.parse_member(member)
     -- A signal only makes the waiter look sooner, so it may be refused.
     redis.pcall('RPUSH', signal, '1')
     redis.pcall('PEXPIRE', signal, SIGNAL_TTL)

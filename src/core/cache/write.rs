@@ -7,7 +7,7 @@ use spin_sdk::redis::{RedisParameter, RedisResult};
 use super::{
     CONDITIONS, CacheError, ENTRY, Expiry, JsonCache, LONGEST_IN_SCRIPT, Written, arguments, format,
 };
-use crate::core::lock::OwnerToken;
+use crate::core::lock::{OwnerToken, QUEUE};
 use crate::platform::redis::{Argument, RedisError, Repeat, Script, binary, lua};
 use crate::types::etag::{Conditions, ETag};
 use crate::types::name::Name;
@@ -15,8 +15,9 @@ use crate::types::random;
 use crate::types::ttl::Ttl;
 use crate::types::user_id::UserId;
 
+/// Of the queue's functions it needs the one that parses a member.
 static SET: Script = Script::new(&[
-    lua!("../lock/formats.lua"),
+    QUEUE,
     ENTRY,
     CONDITIONS,
     lua!("computing.lua"),

@@ -4,7 +4,7 @@
 //! key of its own (`BLPOP`), on a connection that no other request uses meanwhile. Signals can be
 //! lost, and strangers send none, so each waiter also polls ([`poll_interval`]). A signal only
 //! makes it look sooner: polling alone is correct. The queue knows when each waiter last looked, so
-//! those who died cost the others a second and a half in all (`shared.lua`).
+//! those who died cost the others a second and a half in all (`queue.lua`).
 //!
 //! A caller that is told of an error no longer waits: its call is cancelled in the background.
 

@@ -33,11 +33,12 @@ end
 
 local number, holder = -1, nil
 if redis.call('EXISTS', KEYS[1]) == 1 then
-  local _, _, _, last, known, name = look()
-  number, holder = known and last or 0, name
+  local _, fence = look()
+  number, holder = fence.holder and fence.number or 0, fence.holder_name
   -- The fence says that somebody may still be at work: a holder that never learns of this, or a
   -- stranger, who gets a fencing token for that. A full Redis may refuse it.
-  pcall(set_fence, known and last or next_fencing_token(last), ARGV[1], NOBODY, 0)
+  local lost = fence.holder and fence.number or next_fencing_token(fence.number)
+  pcall(set_fence, fence, lost, ARGV[1], NOBODY, 0)
 end
 -- A full Redis may refuse this too. Breaking the lock matters more.
 redis.pcall('SET', KEYS[5], broken_value(number, holder), 'PX', ARGV[3])

@@ -12,10 +12,11 @@
 
 -- A full Redis may refuse this. Giving the lock back matters more.
 redis.pcall('SET', KEYS[5], '1', 'PX', ARGV[3])
-leave_queue(queue_member(ARGV[2], ARGV[1]))
-local own, number = look()
+local queue = open_queue()
+queue.leave(queue.member(ARGV[2], ARGV[1]))
+local own, fence = look()
 if own and ARGV[5] == '0' then
   -- The caller was told of an error, so its work never began.
-  give_back(ENDED .. ARGV[2], number, ARGV[4])
+  give_back(fence, ENDED .. ARGV[2], fence.own_number, ARGV[4])
 end
 return 1

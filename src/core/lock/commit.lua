@@ -24,7 +24,8 @@ local function commit(first_key, first_argument)
     return 2 * (result - first_key) + first_argument
   end
 
-  local own, number = look()
+  local own, fence = look()
+  local number = fence.own_number
   -- A late repetition of acquire.lua may take a lock anew that was lost in between, for a holder
   -- that does not know of it; then the fence has a greater number. An evicted fence tells nothing.
   if own and (not number or number == tonumber(ARGV[2])) then
@@ -35,7 +36,7 @@ local function commit(first_key, first_argument)
       end
     end
     -- Readers of the user learn from the fence that the work has ended.
-    if give_back(ENDED .. ARGV[2], tonumber(ARGV[2]), ARGV[3]) then
+    if give_back(fence, ENDED .. ARGV[2], tonumber(ARGV[2]), ARGV[3]) then
       leave_proof(KEYS[5], ARGV[4])
     end
     -- Last, since the fence itself may be among what is removed.

@@ -6,9 +6,9 @@
 -- Returns {how many wait} when it is free, else {how many wait, PTTL, fencing token, the holder's
 -- name or an empty string}, the fencing token 0 for a stranger's lock.
 
-local left = redis.call('PTTL', KEYS[1])
+local waiting, left = open_queue().count(), redis.call('PTTL', KEYS[1])
 if left == -2 then
-  return {count_waiters()}
+  return {waiting}
 end
-local _, _, _, last, known, name = look()
-return {count_waiters(), left, known and last or 0, name or ''}
+local _, fence = look()
+return {waiting, left, fence.holder and fence.number or 0, fence.holder_name or ''}

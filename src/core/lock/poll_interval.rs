@@ -1,7 +1,7 @@
 //! The polling interval: how long a waiter listens for a signal before it looks at the lock.
 //!
 //! Pure arithmetic. The jitter keeps waiters that arrived together from looking together. The
-//! longest interval is well below the silence after which a waiter counts as dead (`shared.lua`).
+//! longest interval is well below the silence after which a waiter counts as dead (`queue.lua`).
 
 use std::time::Duration;
 

@@ -21,17 +21,19 @@ local function cancel(waiter)
   redis.pcall('PEXPIRE', signal, SILENCE)
 end
 
-local own, number, call = look()
+local own, fence = look()
+local number, call = fence.own_number, fence.own_call
 local cancelled = false
 if ARGV[5] then
   if own and call and redis.call('PTTL', KEYS[1]) <= SILENCE then
     -- It may have been handed to a waiter that has not claimed it yet.
     cancel(call)
   end
+  local queue = open_queue()
   for _, member in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
-    local waiter, token = parse_queue_member(member)
+    local waiter, token = queue.parse_member(member)
     if token == ARGV[1] then
-      leave_queue(member)
+      queue.leave(member)
       cancel(waiter)
       cancelled = true
     end
@@ -39,7 +41,7 @@ if ARGV[5] then
 end
 
 if own then
-  if give_back(ARGV[2], number, ARGV[3]) then
+  if give_back(fence, ARGV[2], number, ARGV[3]) then
     leave_proof(KEYS[5], ARGV[4])
   end
   return 1

@@ -12,17 +12,33 @@ use crate::types::random;
 use crate::types::ttl::Ttl;
 
 pub(crate) const FORMATS: &[u8] = lua!("formats.lua");
-pub(crate) const SHARED: &[u8] = lua!("shared.lua");
+pub(crate) const FENCE: &[u8] = lua!("fence.lua");
+/// The function `open_queue`.
+pub(crate) const QUEUE: &[u8] = lua!("queue.lua");
+pub(crate) const GIVE_BACK: &[u8] = lua!("give_back.lua");
 /// The function `commit`, for scripts that do more in the same step.
 pub(crate) const COMMITTING: &[u8] = lua!("commit.lua");
-const WAITERS: &[u8] = lua!("waiters.lua");
-static ACQUIRE: Script = Script::new(&[FORMATS, SHARED, WAITERS, lua!("acquire.lua")]);
-static CANCEL: Script = Script::new(&[FORMATS, SHARED, lua!("cancel.lua")]);
-static RENEW: Script = Script::new(&[FORMATS, SHARED, lua!("renew.lua")]);
-static RELEASE: Script = Script::new(&[FORMATS, SHARED, lua!("release.lua")]);
-static COMMIT: Script = Script::new(&[FORMATS, SHARED, COMMITTING, b"return commit(6, 5)"]);
-static BREAK: Script = Script::new(&[FORMATS, SHARED, lua!("break.lua")]);
-static INSPECT: Script = Script::new(&[FORMATS, SHARED, WAITERS, lua!("inspect.lua")]);
+static ACQUIRE: Script = Script::new(&[
+    FORMATS,
+    FENCE,
+    lua!("take_free.lua"),
+    QUEUE,
+    GIVE_BACK,
+    lua!("acquire.lua"),
+]);
+static CANCEL: Script = Script::new(&[FORMATS, FENCE, QUEUE, GIVE_BACK, lua!("cancel.lua")]);
+static RENEW: Script = Script::new(&[FORMATS, FENCE, lua!("renew.lua")]);
+static RELEASE: Script = Script::new(&[FORMATS, FENCE, QUEUE, GIVE_BACK, lua!("release.lua")]);
+static COMMIT: Script = Script::new(&[
+    FORMATS,
+    FENCE,
+    QUEUE,
+    GIVE_BACK,
+    COMMITTING,
+    b"return commit(6, 5)",
+]);
+static BREAK: Script = Script::new(&[FORMATS, FENCE, QUEUE, GIVE_BACK, lua!("break.lua")]);
+static INSPECT: Script = Script::new(&[FORMATS, FENCE, QUEUE, lua!("inspect.lua")]);
 
 /// How long a cancellation waits for its call. TCP gives up on a segment after 15 minutes.
 const CANCELLATION_TTL: Duration = Duration::from_secs(20 * 60);
@@ -95,7 +111,8 @@ pub(super) enum Try {
 /// lock, and before the records.
 #[derive(Clone, Copy)]
 pub(crate) struct CommitScript<'a> {
-    /// [`FORMATS`], [`SHARED`], [`COMMITTING`] and a text that calls `commit`.
+    /// [`FORMATS`], [`FENCE`], [`QUEUE`], [`GIVE_BACK`], [`COMMITTING`] and a text that calls
+    /// `commit`.
     pub(crate) script: &'static Script,
     pub(crate) keys: &'a [&'a str],
     pub(crate) arguments: &'a [Argument<'a>],

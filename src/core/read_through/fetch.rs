@@ -6,13 +6,23 @@ use std::time::{Duration, Instant, SystemTime};
 use super::lookup::{Lookup, USERS_LOCK};
 use super::reading::{EndedFetch, FetchOutcome, FetchStart, Reading};
 use super::{FetchReason, ReadError, ReadThrough, Source, UserRead, answered};
-use crate::core::lock::{COMMITTING, CommitScript, FORMATS, Lease, Record, SHARED};
+use crate::core::lock::{
+    COMMITTING, CommitScript, FENCE, FORMATS, GIVE_BACK, Lease, QUEUE, Record,
+};
 use crate::platform::origin::{Answer, Defaults, Failure, Freshness};
 use crate::platform::redis::{Argument, Script, lua};
 use crate::platform::telemetry::log;
 use crate::types::ttl::{MAX_TTL_MS, Ttl};
 
-static KEEP: Script = Script::new(&[FORMATS, SHARED, COMMITTING, USERS_LOCK, lua!("keep.lua")]);
+static KEEP: Script = Script::new(&[
+    FORMATS,
+    FENCE,
+    QUEUE,
+    GIVE_BACK,
+    COMMITTING,
+    USERS_LOCK,
+    lua!("keep.lua"),
+]);
 
 /// How long those who waited for a fetch are told that its failure is its caller's own: each then
 /// asks for itself. They look more often than this.

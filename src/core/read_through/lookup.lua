@@ -76,14 +76,14 @@ end
 
 local fetching, taken = 0, 0
 if redis.call('EXISTS', KEYS[1]) == 1 then
-  local is_string, token, _, owner = pcall(read_fence, KEYS[2])
-  fetching = is_string and owner == fetcher and token or 1
+  local is_string, fence = pcall(read_fence, KEYS[2])
+  fetching = is_string and fence.owner == fetcher and fence.number or 1
   taken = fetcher == ARGV[1] and 1 or 0
 elseif is_wanted() then
   if RUNS_ON then
     number = ensure_fence(number)
   end
-  fetching, taken = math.max(read_fence(KEYS[2]) + 1, now()), 1
+  fetching, taken = math.max(read_fence(KEYS[2]).number + 1, now()), 1
   redis.call('SET', KEYS[2], fence_value(fetching, '-', ARGV[1]), 'PX', FENCE_TTL)
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 end

@@ -7,15 +7,16 @@ local function free_under(lock, fence, runs_on)
   if redis.call('EXISTS', lock) == 1 then
     return 0
   end
-  local is_string, number, call, _, lost = pcall(read_fence, fence)
+  local is_string, last = pcall(read_fence, fence)
   if not is_string then
     return 0
   end
+  local number, lost, has_ended = last.number, last.lost, has_ended(last.call or '')
   if number == 0 then
     return nil
   end
-  local running = has_ended(call) and lost or number
-  if (lost or not has_ended(call)) and now() < running + runs_on then
+  local running = has_ended and lost or number
+  if (lost or not has_ended) and now() < running + runs_on then
     return 0
   end
   return number

@@ -178,6 +178,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(scripts, 19);
+        assert_eq!(scripts, 21);
     }
 }

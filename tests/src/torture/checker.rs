@@ -36,6 +36,9 @@
 //! - **Connections.** A waiter listens over one connection to Redis, until a fault breaks that.
 //! - **Registers.** Cache entries are linearizable, with their conditions, and so are the records of
 //!   idempotency keys: the first success writes one, and every other success shows it.
+//! - **Computing.** One client at a time has the task to compute an entry: after another one was
+//!   given the task, nothing is stored with the token of the one before, nor after its time is up.
+//!   A 423 after a long wait says that somebody alive had the task.
 //! - **In the end** no lock is held and every key has an expiry.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -48,6 +51,7 @@ use acquisitions::{Known, acquisitions};
 
 mod acquisitions;
 mod answers;
+mod computing;
 mod connections;
 mod durability;
 mod leases;
@@ -84,6 +88,8 @@ pub struct Verdict {
     pub waits: usize,
     /// The longest time in such a wait in which nobody alive had the lock.
     pub longest_idle: Duration,
+    /// Values that were computed and stored.
+    pub computed: usize,
     /// Leases that nobody received.
     pub undelivered: usize,
     /// Waiters that listened.
@@ -122,6 +128,7 @@ pub fn check(history: &History) -> Verdict {
     undelivered::check(&index, &mut verdict);
     connections::check(&index, &mut verdict);
     registers::check(&index, &mut verdict);
+    computing::check(&index, &mut verdict);
     for leftover in &history.leftovers {
         verdict.add(END, &[leftover]);
     }

@@ -13,6 +13,7 @@ use super::plan::{ABANDONED_EXPIRE, KEYED_EXPIRE, Task, TaskKind, Workload};
 use super::{BESIEGERS, REDIS_TIMEOUT, Run};
 use exchange::{Exchange, exchange};
 
+mod computing;
 mod exchange;
 mod registers;
 
@@ -71,6 +72,7 @@ struct Response {
     /// The body, and its entity tag.
     body: Value,
     etag: Option<String>,
+    compute_token: Option<String>,
     id: String,
     sent: Duration,
     answered: Duration,
@@ -115,6 +117,7 @@ impl TortureClient {
                 self.send(request, Verb::Read, task, REDIS_TIMEOUT).await;
             }
             TaskKind::Register(access) => self.access(task, access).await,
+            TaskKind::Compute { work, end } => self.compute(task, work, end).await,
         }
     }
 
@@ -345,6 +348,7 @@ impl TortureClient {
             token: exchange.token,
             body: exchange.body,
             etag: exchange.etag,
+            compute_token: exchange.compute_token,
             id: operation.id.clone(),
             sent: operation.sent,
             answered: operation.answered,
@@ -359,13 +363,20 @@ impl TortureClient {
 /// What belongs to some requests only.
 #[derive(Default)]
 struct Details {
-    /// The request that acquired the lease.
+    /// The request that acquired the lease, or was given the task to compute.
     lease: Option<String>,
-    /// The `Idempotency-Key`.
+    /// The `Idempotency-Key`, or the entry that is computed.
     key: Option<String>,
 }
 
 impl Details {
+    fn of_entry(entry: &str, granted: Option<&str>) -> Self {
+        Self {
+            lease: granted.map(str::to_owned),
+            key: Some(entry.to_owned()),
+        }
+    }
+
     fn of_lease(lease: Option<&str>) -> Self {
         Self {
             lease: lease.map(str::to_owned),

@@ -33,6 +33,12 @@ pub enum Verb {
     CachePut,
     /// `DELETE cache/{key}`
     CacheDelete,
+    /// `GET cache/{key}?compute`
+    Compute,
+    /// `PUT cache/{key}` with a `Compute-Token`
+    Store,
+    /// `DELETE cache/{key}` with a `Compute-Token`
+    GiveUp,
 }
 
 /// One request and its answer.
@@ -55,11 +61,12 @@ pub struct Operation {
     pub answer: Option<String>,
     /// The fencing token of the answer. For a read or a replay, that of the action shown.
     pub fencing_token: Option<i64>,
-    /// For a renewal or a release: the request that acquired the lease, if it was the only one.
+    /// For a renewal or a release: the request that acquired the lease, if it was the only one. With
+    /// a `Compute-Token`: the request that was given it.
     pub lease: Option<String>,
-    /// The time to live of the lock that it takes.
+    /// The time to live of the lock that it takes, or the time for which it may compute.
     pub expire: Duration,
-    /// The `Idempotency-Key`.
+    /// The `Idempotency-Key`, or the entry that is computed.
     pub key: Option<String>,
     /// The time limit.
     pub limit: Duration,

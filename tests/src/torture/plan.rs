@@ -166,6 +166,24 @@ pub enum TaskKind {
     Read,
     /// One access to a cache entry that others use, too.
     Register(Access),
+    /// Reads a cache entry that one client computes while the others wait.
+    Compute {
+        /// How long the value takes to compute.
+        work: Duration,
+        /// What becomes of the task.
+        end: ComputeEnd,
+    },
+}
+
+/// What a client does that was given a value to compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComputeEnd {
+    /// It stores the value.
+    Store,
+    /// It gives up.
+    GiveUp,
+    /// It is never heard of again.
+    Vanish,
 }
 
 /// An access to a cache entry.
@@ -260,9 +278,20 @@ impl Workload {
                 release: self.random.percent(85),
             },
             90 => TaskKind::Abandon(Duration::from_millis(self.random.between(0, 1500))),
-            91..=95 => TaskKind::Read,
-            _ => TaskKind::Register(self.access()),
+            91..=93 => TaskKind::Read,
+            94..=97 => TaskKind::Register(self.access()),
+            _ => self.compute(),
         }
+    }
+
+    fn compute(&mut self) -> TaskKind {
+        let work = Duration::from_millis(self.random.between(0, 80));
+        let end = match self.random.between(1, 100) {
+            1..=70 => ComputeEnd::Store,
+            71..=85 => ComputeEnd::GiveUp,
+            _ => ComputeEnd::Vanish,
+        };
+        TaskKind::Compute { work, end }
     }
 }
 
@@ -274,9 +303,15 @@ impl Iterator for Workload {
             return Some(self.siege());
         }
         let kind = self.kind();
+        let computes = matches!(kind, TaskKind::Compute { .. });
         let random = &mut self.random;
         Some(Task {
-            user: random.between(1, BESIEGED - 1),
+            // Values are computed for one user, so that clients meet.
+            user: if computes {
+                1
+            } else {
+                random.between(1, BESIEGED - 1)
+            },
             service: random.between(0, 1) as usize,
             expire: Duration::from_millis(random.one_of(&[150, 300, 300, 600, 1000])),
             timeout: Duration::from_millis(random.one_of(&TIMEOUTS)),

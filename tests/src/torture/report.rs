@@ -121,8 +121,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "cache entries and idempotency keys: {} ({} undecided)",
-            verdict.registers, verdict.undecided,
+            "cache entries and idempotency keys: {} ({} undecided); values computed: {}",
+            verdict.registers, verdict.undecided, verdict.computed,
         )?;
         write!(f, "violations: {}", verdict.violations.len())?;
         for violation in verdict.violations.iter().take(SHOWN) {

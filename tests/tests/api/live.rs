@@ -1,4 +1,4 @@
-//! `/docs/live` in a browser: two clients contend for a lock, and a cache.
+//! `/docs/live` in a browser: two clients contend for a lock, a cache, and two who compute an entry.
 
 use edgelatch_tests::{App, Browser};
 use fantoccini::Locator;
@@ -129,6 +129,32 @@ async fn hits_and_ages_of_the_cache_are_shown() {
     press(&browser, "#cache", "drop").await;
     shows(&browser, "#cache", "deleted").await;
     assert!(!app.redis.exists(stored).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_computes_an_entry_while_the_other_waits() {
+    let (cyd, dee) = ("[data-name=Cyd]", "[data-name=Dee]");
+    let app = App::patient().await;
+    let browser = open(&app).await;
+    set(&browser, "expire", "60").await;
+    set(&browser, "timeout", "60").await;
+    press(&browser, cyd, "read").await;
+    shows(&browser, cyd, "computes the value; ").await;
+    press(&browser, dee, "read").await;
+    shows(&browser, dee, "waits for the value").await;
+    press(&browser, cyd, "giveUp").await;
+    shows(&browser, cyd, "gave up").await;
+    shows(&browser, dee, "computes the value; ").await;
+    press(&browser, cyd, "read").await;
+    shows(&browser, cyd, "waits for the value").await;
+    press(&browser, dee, "store").await;
+    shows(&browser, dee, "stored the value").await;
+    shows(&browser, cyd, r#"found {"by":"Dee"}"#).await;
+    press(&browser, cyd, "drop").await;
+    shows(&browser, cyd, "deleted").await;
+    set(&browser, "expire", "0.5").await;
+    press(&browser, cyd, "read").await;
+    shows(&browser, cyd, "the time to compute is up").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,17 +19,28 @@ const OF_ONE_MOMENT: Duration = Duration::from_millis(1500);
 const RECOVERY: Duration = Duration::from_secs(1);
 
 /// What a request may have done before it is seen to have the lock, or after.
-const UNSEEN: Duration = Duration::from_millis(200);
+pub(super) const UNSEEN: Duration = Duration::from_millis(200);
 
 pub(super) fn check(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
     let alive = alive(index, user);
     for wait in index.operations_of(user) {
-        let is_held = wait.answer.as_deref() == Some("423 lock-held");
-        if !is_held || wait.answered - wait.sent <= LIMIT {
-            continue;
+        if wait.verb != Verb::Compute {
+            check_wait(index, wait, &alive, verdict);
         }
+    }
+}
+
+/// Checks a wait that was answered 423, given when somebody alive may have had what it was for.
+pub(super) fn check_wait(
+    index: &Index<'_>,
+    wait: &Operation,
+    alive: &[Interval],
+    verdict: &mut Verdict,
+) {
+    let is_held = wait.answer.as_deref() == Some("423 lock-held");
+    if is_held && wait.answered - wait.sent > LIMIT {
         verdict.waits += 1;
-        let idle = idle(&alive, &excuses(index, wait), wait);
+        let idle = idle(alive, &excuses(index, wait), wait);
         let longest = idle.iter().map(|(from, to)| *to - *from).max();
         let longest = longest.unwrap_or_default();
         let sum: Duration = idle.iter().map(|(from, to)| *to - *from).sum();
@@ -48,7 +59,7 @@ pub(super) fn check(index: &Index<'_>, user: u64, verdict: &mut Verdict) {
     }
 }
 
-type Interval = (At, At);
+pub(super) type Interval = (At, At);
 
 /// When somebody alive may have had the lock, or somebody dead whose lock had not expired.
 fn alive(index: &Index<'_>, user: u64) -> Vec<Interval> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::linearizable::{Access, Linearizability, linearizability};
 use super::{Index, Verdict};
-use crate::torture::history::{Condition, Effect, Operation, RegisterOperation};
+use crate::torture::history::{Condition, Effect, Operation, RegisterOperation, Verb};
 use crate::torture::plan::FaultKind;
 
 /// Accesses to a cache entry that no order explains.
@@ -103,7 +103,8 @@ fn access(operation: &RegisterOperation) -> Access {
 /// What an action with an idempotency key does to the record: the first success writes it, and
 /// every other answer that succeeds shows it. `None` where it does nothing.
 fn of_key(index: &Index<'_>, operation: &Operation) -> Option<RegisterOperation> {
-    let key = operation.key.as_deref()?;
+    let is_action = matches!(operation.verb, Verb::Perform | Verb::Attempt);
+    let key = operation.key.as_deref().filter(|_| is_action)?;
     let register = format!("{:?} {key} of user {}", operation.verb, operation.user);
     let number = |token: i64| u64::try_from(token).ok();
     let execution = index.executions.get(operation.id.as_str());

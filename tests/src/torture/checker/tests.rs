@@ -9,6 +9,7 @@ use super::{END, EXCLUSION, GROWTH, ORDER, UNIQUENESS, Verdict, check};
 use crate::torture::history::{Execution, History, InjectedFault, LeaseInterval, Operation, Verb};
 use crate::torture::plan::FaultKind;
 
+mod computing;
 mod liveness;
 mod registers;
 

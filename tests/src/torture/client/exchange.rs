@@ -12,6 +12,7 @@ pub(super) struct Exchange {
     pub(super) token: Option<String>,
     pub(super) body: Value,
     pub(super) etag: Option<String>,
+    pub(super) compute_token: Option<String>,
 }
 
 /// Sends a request.
@@ -27,6 +28,7 @@ async fn try_exchange(http: &Client, request: RequestBuilder) -> reqwest::Result
         value.to_str().ok().map(str::to_owned)
     };
     let (number, etag) = (header("fencing-token"), header("etag"));
+    let compute_token = header("compute-token");
     let replayed = header("idempotent-replayed").is_some();
     let body: Value = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
     let kind = body["type"].as_str().unwrap_or_default();
@@ -47,6 +49,7 @@ async fn try_exchange(http: &Client, request: RequestBuilder) -> reqwest::Result
         },
         token: body["token"].as_str().map(str::to_owned),
         etag,
+        compute_token,
         body,
     })
 }

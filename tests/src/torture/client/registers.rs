@@ -9,7 +9,7 @@ use crate::torture::history::{Condition, Effect, RegisterOperation, Verb};
 use crate::torture::plan::{Access, Task};
 
 /// How many actions are answered until clients use another entry.
-const ENTRY_LIVES: u64 = 2000;
+pub(super) const ENTRY_LIVES: u64 = 2000;
 
 impl TortureClient {
     /// One access to the entry that is in use now.
@@ -84,7 +84,13 @@ impl TortureClient {
         }
     }
 
-    fn note_access(&self, path: &str, response: &Response, effect: Effect, done: Option<bool>) {
+    pub(super) fn note_access(
+        &self,
+        path: &str,
+        response: &Response,
+        effect: Effect,
+        done: Option<bool>,
+    ) {
         let operation = RegisterOperation {
             id: response.id.clone(),
             register: path.to_owned(),

@@ -1,0 +1,112 @@
+-- The queue of a lock. KEYS[3] is the queue, KEYS[4] the last looks of its waiters.
+
+-- How long a live waiter may be silent, in milliseconds. It is longer than the longest time between
+-- two looks, with 80 ms to Redis and back. Who is silent for longer counts as dead, and is passed
+-- over.
+local SILENCE = 1500
+
+-- The shortest time that a waiter has to claim the lock, in milliseconds.
+local SHORTEST_CLAIM = 300
+
+-- How many waiters one call passes over, or counts, at most. It bounds the time that a script
+-- takes.
+local MOST_WAITERS = 1000
+
+-- How long a queue outlives the last look of a waiter, in milliseconds: a wait is a minute at most.
+local QUEUE_TTL = 90000
+
+-- The functions of the queue. Redis makes each function of a script anew at every call, so a script
+-- makes these only where somebody waits.
+local function open_queue()
+  local queue = {}
+
+  -- A member of the queue is "call token": the waiter's call and its token. A field of the last
+  -- looks is the same.
+  function queue.member(call, token)
+    return call .. ' ' .. token
+  end
+
+  function queue.parse_member(member)
+    return string.match(member, '^(%S+) (.*)$')
+  end
+
+  -- A last look is a time, or "time name" of a waiter that told its name.
+  local function last_look(time, name)
+    return string.format('%.0f', time) .. (name and ' ' .. name or '')
+  end
+
+  -- Returns the time and the name; nil where there was no last look.
+  local function parse_last_look(look)
+    local time, name = string.match(look or '', '^(%d+) ?(.*)$')
+    return tonumber(time), name ~= '' and name or nil
+  end
+
+  -- Queues a waiter that arrived at this time, if it is not queued. One that was passed over, or
+  -- claimed the lock too late, gets its old position back.
+  function queue.join(member, arrived_at)
+    redis.call('ZADD', KEYS[3], 'NX', string.format('%.0f', arrived_at), member)
+    redis.call('PEXPIRE', KEYS[3], QUEUE_TTL)
+  end
+
+  -- Notes that a waiter is alive.
+  function queue.note_look(member, time, name)
+    redis.call('HSET', KEYS[4], member, last_look(time, name))
+    redis.call('PEXPIRE', KEYS[4], QUEUE_TTL)
+  end
+
+  function queue.leave(member)
+    redis.call('ZREM', KEYS[3], member)
+    redis.call('HDEL', KEYS[4], member)
+  end
+
+  -- How long a waiter has to claim the lock, in milliseconds: up to when its next look is due, so a
+  -- lost signal costs nobody their turn, and the dead of one moment cost SILENCE in all, however
+  -- many they are. Nil for a waiter that was silent for too long. A last look in the future, after
+  -- the clock was set back, says nothing: the waiter's next look puts it right.
+  local function time_to_claim(seen)
+    local silent = seen and (now() - seen) / 1000
+    if not silent or math.abs(silent) > SILENCE then
+      return nil
+    end
+    return math.max(math.floor(SILENCE - math.max(silent, 0)), SHORTEST_CLAIM)
+  end
+
+  -- Takes the longest waiter out of the queue, past those that were silent for too long: a live one
+  -- of them finds its old position at its next look. Returns the waiter's call, its token, its time
+  -- to claim and its name; nil where nobody is left.
+  function queue.next_waiter()
+    for _ = 1, MOST_WAITERS do
+      local member = redis.call('ZPOPMIN', KEYS[3])[1]
+      if not member then
+        return nil
+      end
+      local seen, name = parse_last_look(redis.call('HGET', KEYS[4], member))
+      redis.call('HDEL', KEYS[4], member)
+      local claim = time_to_claim(seen)
+      if claim then
+        local call, token = queue.parse_member(member)
+        return call, token, claim, name
+      end
+    end
+    return nil
+  end
+
+  -- How many waiters live, MOST_WAITERS at most: where more wait, the dead are not told apart.
+  function queue.count()
+    local waiting = redis.call('ZCARD', KEYS[3])
+    if waiting == 0 or waiting > MOST_WAITERS then
+      return math.min(waiting, MOST_WAITERS)
+    end
+    local time, longest = now(), SILENCE * 1000
+    local living = 0
+    for _, look in ipairs(redis.call('HVALS', KEYS[4])) do
+      local seen = tonumber(look) or parse_last_look(look)
+      if seen and math.abs(time - seen) <= longest then
+        living = living + 1
+      end
+    end
+    return math.min(living, waiting)
+  end
+
+  return queue
+end

@@ -1,0 +1,17 @@
+-- The usual case of acquire.lua, which names the keys, the arguments and what is returned: the lock
+-- is free, nobody waits, and there is neither a result nor a cancellation. It goes before the
+-- functions that only the other cases need, since Redis makes each function anew at every call.
+
+-- Makes the token the holder of a free lock. The fence goes first: should Redis refuse to store
+-- anything, no lock is left behind.
+local function take(fence)
+  local number = next_fencing_token(fence.number)
+  set_fence(fence, number, ARGV[3], ARGV[1], ARGV[2], ARGV[6])
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return {1, number}
+end
+
+-- One command tells.
+if redis.call('EXISTS', KEYS[1], KEYS[3], KEYS[5], KEYS[6] or KEYS[1]) == 0 then
+  return take(read_fence(KEYS[2]))
+end
