@@ -161,6 +161,25 @@ def of_unit(text):
         return faults
 
 
+def of_haproxy(text, environment):
+    """Of HAProxy's configuration: whether HAProxy understands it, with the variables of its file."""
+    haproxy = shutil.which("haproxy")
+    assert haproxy, "no haproxy on PATH: `cargo xtask test` installs it (Debian: the package haproxy)"
+    lines = [line for line in environment.splitlines() if line and not line.startswith("#")]
+    variables = dict(line.split("=", 1) for line in lines)
+    named = set(re.findall(r"\$\{(\w+)\}", re.sub(r"(?m)^\s*#.*$", "", text)))
+    faults = [f"no variable {name}, which haproxy.cfg reads" for name in sorted(named - set(variables))]
+    faults += [f"a variable {name}, which haproxy.cfg does not read" for name in sorted(set(variables) - named)]
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "haproxy.cfg"
+        config.write_text(text)
+        checked = subprocess.run(
+            [haproxy, "-c", "-f", config], env=variables, capture_output=True, text=True, check=False
+        )
+    # A warning leaves 0: a typo in a check would be one.
+    return faults + re.findall(r"\[(?:ALERT|WARNING)\].*", checked.stderr)
+
+
 def of_alerts(text):
     """Of Prometheus' alert rules: whether they can be loaded, and fire when the test of them says."""
     with tempfile.TemporaryDirectory() as folder:

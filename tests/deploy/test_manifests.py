@@ -15,6 +15,8 @@ ENVIRONMENT = manifests.read("deploy/edgelatch.env")
 UNIT = manifests.read("deploy/systemd/edgelatch.service")
 ALERTS = manifests.read("deploy/observability/alerts.yaml")
 DASHBOARD = manifests.read("deploy/observability/dashboard.json")
+HAPROXY = manifests.read("deploy/sentinel/haproxy.cfg")
+SENTINEL = manifests.read("deploy/sentinel/sentinel.env")
 MTAIL = manifests.read("deploy/observability/edgelatch.mtail")
 
 systemd = pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
@@ -128,6 +130,25 @@ def test_a_broken_compose_file_is_refused(before, after):
 )
 def test_a_broken_unit_is_refused(before, after):
     assert manifests.of_unit(broken(UNIT, before, after))
+
+
+@linux
+def test_the_configuration_is_what_haproxy_reads():
+    assert manifests.of_haproxy(HAPROXY, SENTINEL) == []
+
+
+@linux
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("tcp-check connect", "tcp-check connects", "tcp-check"),
+        ("nbsrv(sentinels-name-node-2)", "nbsrv(sentinels-name-node-4)", "sentinels-name-node-4"),
+        ("${SENTINEL_2}", "${SENTINEL_4}", "no variable SENTINEL_4"),
+        ("${LISTEN}", "127.0.0.1:6379", "a variable LISTEN"),
+    ],
+)
+def test_a_broken_configuration_of_haproxy_is_refused(before, after, said):
+    assert any(said in fault for fault in manifests.of_haproxy(broken(HAPROXY, before, after), SENTINEL))
 
 
 @linux

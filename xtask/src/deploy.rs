@@ -1,5 +1,5 @@
-//! Checks the files in `deploy/` against Kubernetes' schemas, Compose's schema, systemd, Prometheus
-//! and mtail.
+//! Checks the files in `deploy/` against Kubernetes' schemas, Compose's schema, systemd, HAProxy,
+//! Prometheus and mtail.
 //! `tests/deploy/` has the checks, and the tests that each check finds a fault.
 
 use crate::{build, install, python, step};
@@ -13,8 +13,12 @@ pub(crate) fn check() -> anyhow::Result<()> {
         install::SYSTEMD.find_or_install()?;
         install::PROMTOOL.find_or_install()?;
         install::MTAIL.find_or_install()?;
+        install::HAPROXY.find_or_install()?;
     } else {
-        step::say("the checks of the systemd unit, the alerts and the log's series are for Linux");
+        step::say(
+            "the checks of the systemd unit, HAProxy, the alerts and the log's series are for \
+                    Linux",
+        );
     }
     step::say("checking the manifests in deploy/");
     let mut pytest = python::JUDGES.module("pytest")?;

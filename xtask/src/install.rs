@@ -15,6 +15,8 @@ pub(crate) struct Program {
     package: &'static str,
     /// What to do if we can't install it.
     otherwise: &'static str,
+    /// The variable of the environment in which a developer names another one.
+    variable: Option<&'static str>,
 }
 
 /// A Redis server.
@@ -23,6 +25,7 @@ pub(crate) const REDIS: Program = Program {
     package: "redis-server",
     otherwise: "install Redis or Valkey (Debian, Ubuntu: `sudo apt-get install redis-server`; \
                 Fedora: `sudo dnf install valkey`; macOS: `brew install redis`)",
+    variable: Some("EDGELATCH_REDIS_BIN"),
 };
 
 /// The driver of a headless Chromium, for the tests of the pages.
@@ -32,6 +35,7 @@ pub(crate) const CHROMEDRIVER: Program = Program {
     otherwise: "install Chromium and its driver (Debian: `sudo apt-get install chromium-driver`; \
                 Fedora: `sudo dnf install chromedriver`; \
                 macOS: `brew install --cask chromium chromedriver`)",
+    variable: None,
 };
 
 /// The load generator of the benchmark.
@@ -40,6 +44,7 @@ pub(crate) const WRK: Program = Program {
     package: "wrk",
     otherwise: "install wrk (Debian, Ubuntu: `sudo apt-get install wrk`; \
                 Fedora: `sudo dnf install wrk`)",
+    variable: None,
 };
 
 /// Python with `venv`, which Debian packages separately: for the external checks.
@@ -48,6 +53,7 @@ pub(crate) const PYTHON: Program = Program {
     package: "python3-venv",
     otherwise: "install Python 3 (Debian, Ubuntu: `sudo apt-get install python3-venv`; \
                 Fedora: `sudo dnf install python3`; macOS: `brew install python`)",
+    variable: None,
 };
 
 /// What fetches packages of JavaScript, and Node.js with it: for an outside judge.
@@ -56,6 +62,7 @@ pub(crate) const NPM: Program = Program {
     package: "npm",
     otherwise: "install Node.js 20 or newer and npm (Debian, Ubuntu: `sudo apt-get install npm`; Fedora: `sudo dnf install npm`; \
                 macOS: `brew install node`)",
+    variable: None,
 };
 
 /// The tool that checks systemd units without running them.
@@ -64,6 +71,7 @@ pub(crate) const SYSTEMD: Program = Program {
     package: "systemd",
     otherwise: "install systemd (Debian, Ubuntu: `sudo apt-get install systemd`; \
                 Fedora: `sudo dnf install systemd`)",
+    variable: None,
 };
 
 /// The tool that checks and tests Prometheus' alert rules.
@@ -71,6 +79,16 @@ pub(crate) const PROMTOOL: Program = Program {
     names: &["promtool"],
     package: "prometheus",
     otherwise: "install Prometheus (Debian, Ubuntu: `sudo apt-get install prometheus`)",
+    variable: None,
+};
+
+/// What leads to the primary of a Redis with Sentinels.
+pub(crate) const HAPROXY: Program = Program {
+    names: &["haproxy"],
+    package: "haproxy",
+    otherwise: "install HAProxy (Debian, Ubuntu: `sudo apt-get install haproxy`; \
+                Fedora: `sudo dnf install haproxy`)",
+    variable: None,
 };
 
 /// What turns the access log into series for Prometheus.
@@ -78,6 +96,7 @@ pub(crate) const MTAIL: Program = Program {
     names: &["mtail"],
     package: "mtail",
     otherwise: "install mtail (Debian, Ubuntu: `sudo apt-get install mtail`)",
+    variable: None,
 };
 
 /// A subcommand of cargo, in one version.
@@ -131,6 +150,9 @@ impl Program {
     /// # Errors
     /// A sentence that says what to install.
     pub(crate) fn find_or_install(&self) -> anyhow::Result<PathBuf> {
+        if let Some(named) = self.named()? {
+            return Ok(named);
+        }
         if let Some(found) = self.find() {
             return Ok(found);
         }
@@ -157,6 +179,21 @@ impl Program {
         let failed = format!("apt-get could not install {package}: {otherwise} and try again");
         step::run(apt_get().arg("update"), &failed)?;
         step::run(apt_get().args(["install", "--yes", package]), &failed)
+    }
+
+    /// The one that the environment names, as an absolute path: what is given it runs elsewhere.
+    fn named(&self) -> anyhow::Result<Option<PathBuf>> {
+        let Some((variable, named)) = self
+            .variable
+            .and_then(|variable| Some((variable, std::env::var_os(variable)?)))
+        else {
+            return Ok(None);
+        };
+        let named = PathBuf::from(named);
+        let found = named.canonicalize().ok().filter(|file| file.is_file());
+        let found = found.with_context(|| format!("{variable}: no file {}", named.display()))?;
+        step::say(format_args!("using {} ({variable})", found.display()));
+        Ok(Some(found))
     }
 
     fn find(&self) -> Option<PathBuf> {
