@@ -7,10 +7,10 @@
 //! connection that broke never works again: it is dropped, and the next command opens another. No
 //! blocking command may ever go over it, since every other request would wait behind.
 //!
-//! Against a cluster, a `MOVED` is followed to the node it names, if the component may connect to
-//! that. An `ASK` is not: it needs two commands in a row, and others' commands may come between
-//! them on a shared connection.
+//! Against a cluster, `MOVED` and `ASK` are followed to the node they name, if the component may
+//! connect to that.
 
+mod asking;
 mod cluster;
 mod error;
 mod link;
@@ -107,14 +107,15 @@ impl Redis {
         arguments: &[RedisParameter],
         repeat: Repeat,
     ) -> Result<Vec<RedisResult>, RedisError> {
+        let began = Instant::now();
         let sent = Sent::default();
         let key = match arguments.first() {
             Some(RedisParameter::Binary(key)) => Some(key.as_slice()),
             _ => None,
         };
         let parameters = || arguments.iter().map(copy).collect();
-        let call = self.repeating(key, command, &parameters, repeat, &sent);
-        let (reply, _) = self.limited(Instant::now(), &sent, call).await?;
+        let call = self.repeating(began, key, command, &parameters, repeat, &sent);
+        let (reply, _) = self.limited(began, &sent, call).await?;
         Ok(reply)
     }
 
@@ -151,11 +152,12 @@ impl Redis {
         let key = keys.first().map(|key| key.as_bytes());
         let call = async {
             let by_digest = || script.by_digest(keys, arguments);
-            let outcome = self.repeating(key, "EVALSHA", &by_digest, repeat, &sent);
+            let outcome = self.repeating(began, key, "EVALSHA", &by_digest, repeat, &sent);
             match outcome.await {
                 Err(error) if error.kind() == RedisErrorKind::Refused(Code::NoScript) => {
                     let by_text = || script.by_text(keys, arguments);
-                    self.repeating(key, "EVAL", &by_text, repeat, &sent).await
+                    self.repeating(began, key, "EVAL", &by_text, repeat, &sent)
+                        .await
                 }
                 outcome => outcome,
             }
@@ -203,6 +205,7 @@ impl Redis {
     /// connection. Each try has its parameters made anew, since the host takes them.
     async fn repeating(
         &self,
+        began: Instant,
         key: Option<&[u8]>,
         command: &str,
         parameters: &dyn Fn() -> Vec<RedisParameter>,
@@ -210,11 +213,23 @@ impl Redis {
         sent: &Sent,
     ) -> Result<Vec<RedisResult>, RedisError> {
         let mut repeats = usize::from(repeat == Repeat::Safe);
+        // Opening has done nothing, so it may be repeated in any case.
+        let mut openings = 1;
         let mut redirections = MOST_REDIRECTIONS;
         let mut node = self.link.node_for(key);
         loop {
-            let connection = node.connection(sent).await;
-            let connection = connection.inspect_err(|_| self.link.forget(&node))?;
+            let connection = match node.connection(sent).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    self.link.forget(&node);
+                    if error.kind() != RedisErrorKind::Unreachable || openings == 0 {
+                        return Err(error);
+                    }
+                    openings -= 1;
+                    node = self.link.node_for(key);
+                    continue;
+                }
+            };
             sent.over(&node, &connection);
             let error = match connection.execute(command, parameters()).await {
                 Ok(reply) => return Ok(reply),
@@ -225,6 +240,17 @@ impl Redis {
                     redirections -= 1;
                     let moved = error.moved().and_then(|moved| self.link.follow(&moved));
                     node = moved.ok_or(error)?;
+                }
+                Remedy::Ask => {
+                    let asking = self.ask(began, error, command, parameters, &mut repeats);
+                    if let Some(reply) = asking.await? {
+                        return Ok(reply);
+                    }
+                    node = self.link.node_for(key);
+                }
+                Remedy::TryLater => {
+                    self.wait_for_slot(began, error).await?;
+                    node = self.link.node_for(key);
                 }
                 Remedy::RepeatOnNewConnection => {
                     node.discard(&connection);

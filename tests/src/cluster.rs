@@ -27,10 +27,8 @@ impl RedisCluster {
             nodes.push(RedisServer::start_with(&arguments).await);
         }
         for (index, node) in nodes.iter().enumerate() {
-            let first = (index * SLOTS / NODES).to_string();
-            let last = ((index + 1) * SLOTS / NODES - 1).to_string();
-            let add = ["CLUSTER", "ADDSLOTSRANGE", &first, &last];
-            node.run::<()>(&add).await;
+            node.add_slots(index * SLOTS / NODES..(index + 1) * SLOTS / NODES)
+                .await;
             // If two nodes claim an epoch, the later one wins.
             let epoch = (index + 1).to_string();
             node.run::<()>(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch])
@@ -70,14 +68,65 @@ impl RedisCluster {
         slot * self.nodes.len() / SLOTS
     }
 
-    /// Gives a key's slot to another node and tells all nodes. The slot must be empty.
+    /// Gives a key's slot to another node and tells all nodes, the new one first. The slot must be
+    /// empty where it was.
     pub async fn give(&self, key: &str, to: usize) {
-        let slot: usize = self.nodes[0].run(&["CLUSTER", "KEYSLOT", key]).await;
-        let id: String = self.nodes[to].run(&["CLUSTER", "MYID"]).await;
-        let slot = slot.to_string();
-        for node in &self.nodes {
+        let slot = self.slot_of(key).await;
+        let id = self.id_of(to).await;
+        let others = (0..self.nodes.len()).filter(|index| *index != to);
+        for index in std::iter::once(to).chain(others) {
             let set = ["CLUSTER", "SETSLOT", &slot, "NODE", &id];
-            node.run::<()>(&set).await;
+            self.nodes[index].run::<()>(&set).await;
         }
+    }
+
+    /// Begins to move a key's slot. No key is moved yet.
+    pub async fn begin_to_move(&self, key: &str, to: usize) {
+        let (from, slot) = (self.node_of(key).await, self.slot_of(key).await);
+        let importing = ["CLUSTER", "SETSLOT", &slot, "IMPORTING"];
+        let giver = self.id_of(from).await;
+        self.nodes[to]
+            .run::<()>(&[&importing[..], &[&giver]].concat())
+            .await;
+        let migrating = ["CLUSTER", "SETSLOT", &slot, "MIGRATING"];
+        let receiver = self.id_of(to).await;
+        self.nodes[from]
+            .run::<()>(&[&migrating[..], &[&receiver]].concat())
+            .await;
+    }
+
+    /// Moves a key whose slot is being moved.
+    pub async fn move_key(&self, key: &str, to: usize) {
+        let from = &self.nodes[self.node_of(key).await];
+        let port = self.nodes[to].port().to_string();
+        let migrate = ["MIGRATE", "127.0.0.1", &port, key, "0", "5000"];
+        assert_eq!(from.run::<String>(&migrate).await, "OK", "{key}");
+    }
+
+    /// Moves all keys that are left in the slot of `key`.
+    pub async fn move_keys(&self, key: &str, to: usize) {
+        let (from, slot) = (self.node_of(key).await, self.slot_of(key).await);
+        let left = ["CLUSTER", "GETKEYSINSLOT", &slot, "1000"];
+        for key in self.nodes[from].run::<Vec<String>>(&left).await {
+            self.move_key(&key, to).await;
+        }
+    }
+
+    /// Leaves a slot that is being moved where it is. None of its keys may have been moved.
+    pub async fn give_up_move(&self, key: &str) {
+        let slot = self.slot_of(key).await;
+        for node in &self.nodes {
+            node.run::<()>(&["CLUSTER", "SETSLOT", &slot, "STABLE"])
+                .await;
+        }
+    }
+
+    async fn slot_of(&self, key: &str) -> String {
+        let slot: i64 = self.nodes[0].run(&["CLUSTER", "KEYSLOT", key]).await;
+        slot.to_string()
+    }
+
+    async fn id_of(&self, node: usize) -> String {
+        self.nodes[node].run(&["CLUSTER", "MYID"]).await
     }
 }

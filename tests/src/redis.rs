@@ -1,9 +1,11 @@
 //! A real Redis server of a test's own.
 
 use std::collections::hash_map::RandomState;
+use std::ffi::OsString;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -40,6 +42,21 @@ impl RedisServer {
             }
             assert!(began.elapsed() < START_LIMIT, "Redis does not start");
         }
+    }
+
+    /// Starts one that refuses a command to everybody: by its ACL, or before Redis 6, which has none,
+    /// by taking the command's name away.
+    pub async fn refusing(command: &str) -> Self {
+        if version() < (6, 0) {
+            return Self::start_with(&["--rename-command", command, ""]).await;
+        }
+        let redis = Self::start().await;
+        let rule = format!("-{command}");
+        let rules = ["ACL", "SETUSER", "default", "on", "nopass", "~*", "+@all"];
+        redis
+            .run::<()>(&[&rules[..], &[rule.as_str()]].concat())
+            .await;
+        redis
     }
 
     /// Waits until it answers. Returns `false` if it has ended, or if another server has the port:
@@ -185,6 +202,14 @@ impl RedisServer {
         }
     }
 
+    /// Gives a cluster's node these slots. Redis 5 and 6 know no `ADDSLOTSRANGE`.
+    pub async fn add_slots(&self, slots: std::ops::Range<usize>) {
+        let slots: Vec<_> = slots.map(|slot| slot.to_string()).collect();
+        let mut add = vec!["CLUSTER", "ADDSLOTS"];
+        add.extend(slots.iter().map(String::as_str));
+        self.run::<()>(&add).await;
+    }
+
     /// Becomes a replica of another one, and waits until it has all of its data, in its file too.
     pub async fn follow(&self, primary: &Self) {
         let port = primary.port.to_string();
@@ -273,18 +298,46 @@ fn command(words: &[&str]) -> Cmd {
     command
 }
 
+/// The server that the tests run on: EDGELATCH_REDIS_BIN names another than the one on PATH.
+fn program() -> OsString {
+    std::env::var_os("EDGELATCH_REDIS_BIN").unwrap_or_else(|| "redis-server".into())
+}
+
+/// The version of the commands that the server knows, as Redis counts: major and minor. Valkey has
+/// all of Redis 7.2.
+///
+/// # Panics
+/// If the server cannot be started, or tells no version.
+pub(crate) fn version() -> (u32, u32) {
+    static VERSION: LazyLock<(u32, u32)> = LazyLock::new(|| {
+        let output = Command::new(program())
+            .arg("--version")
+            .output()
+            .expect("no redis-server could be started: `cargo xtask test` installs one");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if text.starts_with("Valkey") {
+            return (7, 2);
+        }
+        let numbers = text.split_once("v=").map(|(_, version)| version.split('.'));
+        let mut numbers = numbers.expect("a version").map(|number| number.parse());
+        (
+            numbers.next().unwrap().unwrap(),
+            numbers.next().unwrap().unwrap(),
+        )
+    });
+    *VERSION
+}
+
 fn spawn(port: u16, folder: &tempfile::TempDir, arguments: &[String]) -> Child {
-    let program = std::env::var_os("EDGELATCH_REDIS_BIN").unwrap_or_else(|| "redis-server".into());
-    Command::new(&program)
+    let mut command = Command::new(program());
+    command
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args([
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-            "--enable-debug-command",
-            "yes",
-        ])
+        .args(["--save", "", "--appendonly", "no"]);
+    // Before Redis 7, DEBUG is there without being allowed, and this is a wrong option.
+    if version() >= (7, 0) {
+        command.args(["--enable-debug-command", "yes"]);
+    }
+    command
         .arg("--dir")
         .arg(folder.path())
         .args(arguments)

@@ -180,6 +180,13 @@ impl AppBuilder {
         self
     }
 
+    /// Reuses instances as Spin does, whatever EDGELATCH_HOST_FLAGS says. For tests about what an
+    /// instance remembers from one request to the next.
+    #[must_use]
+    pub fn reusing_instances(self) -> Self {
+        self.argument("--max-instance-reuse-count").argument("128")
+    }
+
     /// Uses this text instead of the project's `runtime-config.toml`.
     #[must_use]
     pub fn runtime_config(mut self, text: &str) -> Self {

@@ -1,5 +1,5 @@
-//! What a client of a Redis Cluster has to know: which slot a key is in, and what `MOVED` says
-//! (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>). Pure.
+//! What a client of a Redis Cluster has to know: which slot a key is in, and what `MOVED` and `ASK`
+//! say (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>). Pure.
 
 /// How many slots there are.
 pub(super) const SLOTS: usize = 16_384;
@@ -35,15 +35,15 @@ fn crc16(bytes: &[u8]) -> u16 {
     })
 }
 
-/// Where a slot is, as a node says whose slot it is not.
+/// Where a slot is, or where it is being moved to, as another node says.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Moved {
+pub(crate) struct Place {
     pub(super) slot: usize,
     /// `host:port`, as it stands in an address.
     pub(super) node: String,
 }
 
-impl Moved {
+impl Place {
     /// Reads `<slot> <host>:<port>`. `None` where the node does not know the other's host, or for
     /// anything else.
     pub(crate) fn parse(text: &str) -> Option<Self> {
@@ -93,8 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn moved_names_a_slot_and_a_node() {
-        let node = |text: &str| Moved::parse(text).map(|moved| moved.node);
+    fn a_redirection_names_a_slot_and_a_node() {
+        let node = |text: &str| Place::parse(text).map(|place| place.node);
         assert_eq!(node("3999 10.0.0.7:6381").as_deref(), Some("10.0.0.7:6381"));
         assert_eq!(node("1 a.example:6379").as_deref(), Some("a.example:6379"));
         assert_eq!(node("1 fd00::1:6379").as_deref(), Some("[fd00::1]:6379"));
@@ -109,7 +109,7 @@ mod tests {
             "1 u@h:1",
             "1 h/x:1",
         ] {
-            assert_eq!(Moved::parse(wrong), None, "{wrong:?}");
+            assert_eq!(Place::parse(wrong), None, "{wrong:?}");
         }
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use spin_sdk::redis::Error;
 
-use super::cluster::Moved;
+use super::cluster::Place;
 use crate::types::error_code::ErrorCode;
 
 /// Why a call to Redis has no result.
@@ -128,9 +128,15 @@ impl RedisError {
     }
 
     /// Where a `MOVED` says that the key is.
-    pub(crate) fn moved(&self) -> Option<Moved> {
+    pub(super) fn moved(&self) -> Option<Place> {
         let (_, place) = self.detail.split_once("Moved: ")?;
-        Moved::parse(place)
+        Place::parse(place)
+    }
+
+    /// Where an `ASK` says that the key is, if it is there at all.
+    pub(super) fn asked(&self) -> Option<Place> {
+        let (_, place) = self.detail.split_once("Ask: ")?;
+        Place::parse(place)
     }
 
     /// Whether Redis refused decimals in the time limit of a blocking command, as Redis 5 does.

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::cluster::{self, Moved};
+use super::cluster::{self, Place};
 use super::node::Node;
 
 /// More nodes are not remembered: Spin opens 1024 connections for an instance at most.
@@ -47,26 +47,37 @@ impl Link {
 
     /// Notes that a slot has moved, and returns the node that has it. `None` where there are too
     /// many of them.
-    pub(super) fn follow(&self, moved: &Moved) -> Option<Arc<Node>> {
-        let address = cluster::address_of(&self.first.address, &moved.node)?;
+    pub(super) fn follow(&self, moved: &Place) -> Option<Arc<Node>> {
+        let (node, number) = self.find(moved)?;
         let mut others = self.others();
         others.slots.resize(cluster::SLOTS, 0);
-        let slot = moved.slot;
+        *others.slots.get_mut(moved.slot)? = number;
+        Some(node)
+    }
+
+    /// The node that a slot is being moved to. The slot stays where it is until the node that has
+    /// it says `MOVED`. `None` where there are too many nodes.
+    pub(super) fn node_at(&self, asked: &Place) -> Option<Arc<Node>> {
+        self.find(asked).map(|(node, _)| node)
+    }
+
+    /// The node at a place, and its number in `slots`.
+    fn find(&self, place: &Place) -> Option<(Arc<Node>, u16)> {
+        let address = cluster::address_of(&self.first.address, &place.node)?;
         if address == self.first.address {
-            *others.slots.get_mut(slot)? = 0;
-            return Some(Arc::clone(&self.first));
+            return Some((Arc::clone(&self.first), 0));
         }
+        let mut others = self.others();
         let known = others.nodes.iter().position(|node| node.address == address);
-        let place = match known {
-            Some(place) => place,
+        let index = match known {
+            Some(index) => index,
             None if others.nodes.len() >= MOST_NODES => return None,
             None => {
                 others.nodes.push(Arc::new(Node::new(address)));
                 others.nodes.len() - 1
             }
         };
-        *others.slots.get_mut(slot)? = place as u16 + 1;
-        others.nodes.get(place).cloned()
+        Some((Arc::clone(others.nodes.get(index)?), index as u16 + 1))
     }
 
     /// Forgets which slots a node was said to have: another may have taken over. The first node

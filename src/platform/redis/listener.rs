@@ -32,7 +32,7 @@ const PAUSE_MS: (u64, u64) = (205, 235);
 const ROOM_CHECK: Duration = Duration::from_millis(100);
 
 /// The most connections that are kept for the next waiters.
-const MOST_IDLE: usize = 4;
+pub(super) const MOST_IDLE: usize = 4;
 
 impl Redis {
     /// Listens for signals at the list `key`. Nothing is opened yet.

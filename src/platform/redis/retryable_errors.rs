@@ -1,5 +1,5 @@
-//! What is done about a command that failed: which errors are met with a second try, and which
-//! with a new connection.
+//! What is done about a command that failed: which errors are met with a second try, where and
+//! when, and which with a new connection.
 
 use super::{Code, RedisErrorKind};
 
@@ -17,6 +17,10 @@ pub enum Repeat {
 pub(super) enum Remedy {
     /// Send it to the node that the redirection names.
     FollowRedirection,
+    /// Send it to the node that the redirection names, this once, behind `ASKING`.
+    Ask,
+    /// Send it again a little later: its keys are on their way to another node.
+    TryLater,
     /// Send it once more over a new connection, if that is [`Repeat::Safe`].
     RepeatOnNewConnection,
     /// Tell the error. The next command gets a new connection: after a failover, or where the login
@@ -31,6 +35,8 @@ pub(super) enum Remedy {
 pub(super) fn remedy(kind: RedisErrorKind) -> Remedy {
     match kind {
         RedisErrorKind::Refused(Code::Moved) => Remedy::FollowRedirection,
+        RedisErrorKind::Refused(Code::Ask) => Remedy::Ask,
+        RedisErrorKind::Refused(Code::TryAgain) => Remedy::TryLater,
         RedisErrorKind::Unreachable => Remedy::RepeatOnNewConnection,
         RedisErrorKind::Refused(Code::ReadOnly | Code::NoAuth | Code::MasterDown) => {
             Remedy::ReconnectForOthers

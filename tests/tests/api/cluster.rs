@@ -1,5 +1,5 @@
-//! A Redis Cluster behind one address: what `MOVED` names is followed, where the component may
-//! connect to it.
+//! A Redis Cluster behind one address: what `MOVED` and `ASK` name is followed, where the component
+//! may connect to it.
 
 use edgelatch_tests::{App, AppBuilder, RedisCluster, RedisServer, Service, until};
 
@@ -71,6 +71,7 @@ async fn where_a_slot_is_need_be_said_only_once() {
     let user = user_on(&cluster, 2).await;
     // One instance, however long the pauses.
     let builder = on_cluster()
+        .reusing_instances()
         .argument("--idle-instance-timeout")
         .argument("60s");
     let service = builder.beside(&cluster.nodes()[0]);
@@ -123,4 +124,92 @@ async fn a_node_that_is_gone_is_503_until_another_has_its_slots() {
         service.perform(&format!("user_id={far}")).await.status == 200
     })
     .await;
+}
+
+#[tokio::test]
+async fn entries_are_read_at_both_nodes_while_their_slot_is_moved() {
+    let cluster = RedisCluster::start().await;
+    let user = user_on(&cluster, 1).await;
+    let service = on_cluster().beside(&cluster.nodes()[0]);
+    let entry = |name: &str| format!("/api/v1/users/{user}/cache/{name}");
+    let long = format!("\"{}\"", "x".repeat(20_000));
+    for (name, json) in [("moved", "1"), ("moved-too", &long), ("left", "2")] {
+        assert_eq!(service.put(&entry(name)).json(json).await.status, 201);
+    }
+    let lock = format!("user:{user}:lock");
+    cluster.begin_to_move(&lock, 2).await;
+    for name in ["moved", "moved-too"] {
+        let key = format!("{{{lock}}}:cache:{name}");
+        cluster.move_key(&key, 2).await;
+    }
+    for _ in 0..3 {
+        service.get(&entry("moved")).await.assert_body(200, "1");
+        service
+            .get(&entry("moved-too"))
+            .await
+            .assert_body(200, &long);
+        service.get(&entry("left")).await.assert_body(200, "2");
+        let none = service.get(&entry("none")).await;
+        none.assert_problem(404, "not-found");
+    }
+    assert!(cluster.nodes()[2].calls("asking").await > 0);
+    cluster.move_keys(&lock, 2).await;
+    cluster.give(&lock, 2).await;
+    for (name, json) in [("moved", "1"), ("moved-too", &long), ("left", "2")] {
+        service.get(&entry(name)).await.assert_body(200, json);
+    }
+    assert_acts(&service, user).await;
+}
+
+#[tokio::test]
+async fn requests_wait_until_their_slot_has_been_moved() {
+    let cluster = RedisCluster::start().await;
+    let user = user_on(&cluster, 1).await;
+    let service = on_cluster().beside(&cluster.nodes()[0]);
+    let lock = format!("user:{user}:lock");
+    let lease = format!("/api/v1/users/{user}/lock");
+    let token = "a-token-of-twenty-bytes";
+    let taken = service.post(&format!("{lease}?expire=60"));
+    let taken = taken.header("lock-token", token).await;
+    assert_eq!(taken.status, 201);
+    cluster.begin_to_move(&lock, 2).await;
+    let other = service.post(&format!("{lease}?timeout=0")).spawn();
+    cluster.move_keys(&lock, 2).await;
+    // From then on the old node sends commands on. Those of a holder find all of their keys.
+    let renewal = service.put(&format!("{lease}?expire=60"));
+    let renewal = renewal.header("lock-token", token).await;
+    assert_eq!(renewal.status, 200);
+    assert_eq!(
+        renewal.json()["fencing_token"],
+        taken.json()["fencing_token"]
+    );
+    let asked = cluster.nodes()[2].calls("asking").await;
+    until("the other one is told to ask the new node", async || {
+        cluster.nodes()[2].calls("asking").await > asked
+    })
+    .await;
+    assert!(!other.is_finished());
+    cluster.give(&lock, 2).await;
+    // At no time was the lock anybody else's.
+    other.await.unwrap().assert_problem(423, "lock-held");
+    let released = service.delete(&lease).header("lock-token", token).await;
+    assert_eq!(released.status, 204);
+    assert_acts(&service, user).await;
+}
+
+#[tokio::test]
+async fn a_move_that_outlasts_redis_timeout_is_503() {
+    let cluster = RedisCluster::start().await;
+    let user = user_on(&cluster, 1).await;
+    let service = App::builder().var("redis_nodes", NODES);
+    let service = service.beside(&cluster.nodes()[0]);
+    let lock = format!("user:{user}:lock");
+    assert_acts(&service, user).await;
+    cluster.nodes()[1].run::<()>(&["FLUSHALL"]).await;
+    cluster.begin_to_move(&lock, 2).await;
+    let answer = service.perform(&format!("user_id={user}")).await;
+    answer.assert_problem(503, "redis-unavailable");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    cluster.give_up_move(&lock).await;
+    assert_acts(&service, user).await;
 }

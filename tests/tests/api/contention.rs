@@ -60,7 +60,8 @@ async fn a_burst_opens_one_connection_per_instance() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn waiting_requests_share_the_opening_connection() {
     const REQUESTS: usize = 16;
-    let app = App::builder().var("redis_timeout", "30").start().await;
+    let app = App::builder().var("redis_timeout", "30");
+    let app = app.reusing_instances().start().await;
     let mut asking = app.redis.connection().await;
     let before = connections(&mut asking).await;
     // The greeting of a new connection is not answered: it stays opening until all have come.
@@ -84,7 +85,8 @@ async fn waiting_requests_share_the_opening_connection() {
 async fn an_instance_has_one_connection() {
     const REQUESTS: usize = 64;
     let origin = Origin::start(Reply::nothing().gated()).await;
-    let app = App::builder().origin(&origin).start().await;
+    let app = App::builder().origin(&origin).reusing_instances();
+    let app = app.start().await;
     let mut asking = app.redis.connection().await;
     let before = connections(&mut asking).await;
     let mut calls = Vec::new();

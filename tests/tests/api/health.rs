@@ -110,7 +110,8 @@ async fn readyz_is_503_if_the_acl_lacks_scripts_or_keys() {
 
 #[tokio::test]
 async fn readyz_asks_redis_once_a_second() {
-    let app = App::patient().await;
+    let app = App::builder().patient().reusing_instances();
+    let app = app.start().await;
     app.get("/readyz").await;
     let before = app.redis.calls("evalsha").await;
     let began = std::time::Instant::now();
@@ -148,9 +149,11 @@ async fn a_strangers_lock_does_not_hide_what_readyz_looks_for() {
 
 #[tokio::test]
 async fn failures_that_anybody_brings_about_have_few_lines() {
-    let mut app = App::patient().await;
+    let app = App::builder().patient().reusing_instances();
+    let mut app = app.start().await;
     app.redis.kill();
-    let refused = App::builder().var("lock_expire", "never").start().await;
+    let refused = App::builder().var("lock_expire", "never");
+    let refused = refused.reusing_instances().start().await;
     for (app, path, outcome) in [
         (&app, "/readyz", "redis-unavailable"),
         (&refused, "/api/v1/nothing", "misconfigured"),

@@ -89,7 +89,9 @@ async fn hundreds_of_waiters_time_out_on_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_waiters_are_all_served() {
     const THOUSAND: u64 = 1000;
-    let app = App::patient().await;
+    // With an instance each, Spin's stacks are enough for half of them.
+    let app = App::builder().patient().reusing_instances();
+    let app = app.start().await;
     let lease = app.post("/api/v1/users/7/lock?expire=120").await.json();
     let before = app.resident_bytes();
     let mut waiters = Vec::new();

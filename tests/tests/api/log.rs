@@ -243,7 +243,8 @@ async fn a_refused_request_has_a_line_also_if_requests_are_not_logged() {
 #[tokio::test]
 async fn few_refused_requests_have_a_line() {
     let token = "a-token-that-is-guessed";
-    let app = App::builder().var("api_token", token).start().await;
+    let app = App::builder().var("api_token", token);
+    let app = app.reusing_instances().start().await;
     let began = std::time::Instant::now();
     for _ in 0..100 {
         let call = app.perform("user_id=7");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use edgelatch_tests::{Answer, App, Call, until};
+use edgelatch_tests::{Answer, App, Call, RedisServer, until};
 use futures::future::join_all;
 
 use super::{ENTRY, KEY, merge, store, tag_of};
@@ -246,12 +246,11 @@ async fn a_put_without_a_token_ends_the_computing() {
 
 #[tokio::test]
 async fn a_put_is_answered_as_it_was_written_where_no_signal_is_allowed() {
-    let app = App::patient().await;
+    let redis = RedisServer::refusing("rpush").await;
+    let app = App::builder().patient().redis(redis).start().await;
     let token = granted(&ask(&app, "compute=30&timeout=0").await);
     let waiter = ask(&app, "compute=30&timeout=30").spawn();
     until_waiting(&app, 1).await;
-    let rules = ["ACL", "SETUSER", "default", "-rpush"];
-    let _: String = app.redis.run(&rules).await;
     put_with(&app, &token, "1").await.assert_body(201, "");
     waiter.await.unwrap().assert_body(200, "1");
 }

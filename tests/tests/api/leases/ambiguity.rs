@@ -8,6 +8,7 @@ use super::{Lease, PLACES, TOKEN};
 async fn start() -> App {
     App::builder()
         .var("redis_timeout", "2")
+        .reusing_instances()
         .argument("--idle-instance-timeout")
         .argument("60s")
         .start()

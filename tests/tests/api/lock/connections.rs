@@ -100,7 +100,8 @@ async fn a_waiter_far_from_redis_keeps_one_connection() {
 async fn waiters_block_for_whole_seconds_where_there_are_no_decimals() {
     let redis = RedisServer::start().await;
     let old = FakeRedis::start(Behaviour::ForwardAsRedis5(redis.port())).await;
-    let app = behind(old.port()).redis(redis).start().await;
+    let app = behind(old.port()).redis(redis).reusing_instances();
+    let app = app.start().await;
     let calls = app.redis.calls("blpop").await;
     assert_costs(&app, 4, 5).await;
     let calls = app.redis.calls("blpop").await - calls;
@@ -121,12 +122,9 @@ async fn waiters_block_for_whole_seconds_where_there_are_no_decimals() {
 
 #[tokio::test]
 async fn waiters_look_over_the_shared_connection_where_blocking_is_refused() {
-    let redis = RedisServer::start().await;
-    let rules = [
-        "ACL", "SETUSER", "default", "on", "nopass", "~*", "+@all", "-blpop",
-    ];
-    let _: String = redis.run(&rules).await;
-    let app = App::builder().patient().redis(redis).start().await;
+    let redis = RedisServer::refusing("blpop").await;
+    let app = App::builder().patient().redis(redis).reusing_instances();
+    let app = app.start().await;
     // The shared one, and one for each that finds out at the same time.
     assert_costs(&app, 4, 5).await;
 }

@@ -382,11 +382,7 @@ async fn a_full_redis_takes_nobodys_lock() {
 #[tokio::test]
 async fn a_commit_is_answered_as_it_was_written_where_no_signal_is_allowed() {
     let origin = Origin::start(Reply::json("1").gated()).await;
-    let redis = RedisServer::start().await;
-    let rules = [
-        "ACL", "SETUSER", "default", "on", "nopass", "~*", "+@all", "-rpush",
-    ];
-    let _: String = redis.run(&rules).await;
+    let redis = RedisServer::refusing("rpush").await;
     let app = App::builder().redis(redis).origin(&origin).start().await;
     let first = app.perform("user_id=42").spawn();
     origin.until_seen(1).await;
@@ -401,14 +397,12 @@ async fn a_commit_is_answered_as_it_was_written_where_no_signal_is_allowed() {
 #[tokio::test]
 async fn a_commit_is_answered_as_it_was_written_where_no_queue_is_allowed() {
     let origin = Origin::start(Reply::json("1").gated()).await;
-    let redis = RedisServer::start().await;
+    let redis = RedisServer::refusing("zpopmin").await;
     let app = App::builder().redis(redis).origin(&origin).start().await;
     let first = app.perform("user_id=42").spawn();
     origin.until_seen(1).await;
     let second = app.perform("user_id=42&timeout=30").spawn();
     until_waiting(&app.redis, 1).await;
-    let rules = ["ACL", "SETUSER", "default", "-zpopmin"];
-    let _: String = app.redis.run(&rules).await;
     origin.release_one();
     origin.release_one();
     first.await.unwrap().assert_success();

@@ -167,7 +167,8 @@ async fn an_unreachable_redis_loses_the_lock_at_its_expiry() {
 
 #[tokio::test]
 async fn an_unanswered_acquisition_is_503_and_released() {
-    let app = App::start().await;
+    // The command is sent over a connection that is there: a new one would not be answered.
+    let app = App::builder().reusing_instances().start().await;
     assert_eq!(app.perform("user_id=2").await.status, 200);
     app.redis.pause();
     let answer = app.perform("user_id=1&expire=600&timeout=30").await;

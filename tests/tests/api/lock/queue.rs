@@ -192,11 +192,7 @@ async fn waiting_costs_five_commands_a_second_at_most() {
 
 #[tokio::test]
 async fn where_redis_lets_nobody_block_they_look() {
-    let redis = RedisServer::start().await;
-    let rules = [
-        "ACL", "SETUSER", "default", "on", "nopass", "~*", "+@all", "-blpop",
-    ];
-    let _: String = redis.run(&rules).await;
+    let redis = RedisServer::refusing("blpop").await;
     let app = App::builder().redis(redis).start().await;
     let pace = Pace::watch(&app);
     let lease = Lease::of(&app).await;
@@ -231,10 +227,12 @@ async fn a_repeated_release_after_the_hand_over_succeeds() {
     let app = App::builder()
         .redis(redis)
         .var("redis_port", &proxy.port().to_string())
+        .reusing_instances()
         .start()
         .await;
     let other = App::builder().beside(&app.redis);
-    // From now on Redis knows the scripts: the reply that is cut is the release's.
+    // From now on there is a connection, and Redis knows the scripts: the reply that is cut is the
+    // release's.
     Lease::of(&app).await.give_back(&app).await;
     let lease = Lease::of(&app).await;
     let next = queued(&other, &app.redis, 1).await;

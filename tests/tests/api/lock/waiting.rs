@@ -149,7 +149,8 @@ async fn the_last_try_is_at_the_deadline() {
 
 #[tokio::test]
 async fn a_try_that_fails_is_no_line_in_the_log() {
-    let app = App::start().await;
+    // A new instance has a line: that the API is open.
+    let app = App::builder().reusing_instances().start().await;
     app.perform("user_id=1").await;
     let before = app.logs();
     app.redis

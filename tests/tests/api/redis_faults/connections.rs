@@ -1,6 +1,6 @@
 //! Connections and scripts that the server forgets.
 
-use edgelatch_tests::App;
+use edgelatch_tests::{App, Proxy, RedisServer};
 
 use super::{READS, WRITES, assert_fails, assert_recovers, assert_works, call};
 
@@ -30,6 +30,26 @@ async fn a_connection_that_was_closed_while_idle_is_not_noticed() {
             let answer = call(&app, method, path).await;
             assert!(answer.status < 500, "{method} {path}: {}", answer.text());
         }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_while_it_is_opened_is_not_noticed() {
+    let redis = RedisServer::start().await;
+    let proxy = Proxy::start(redis.port()).await;
+    // With an instance for each request, the first reply is to the greeting of a new connection.
+    let app = App::builder()
+        .redis(redis)
+        .var("redis_port", &proxy.port().to_string())
+        .argument("--max-instance-reuse-count")
+        .argument("1")
+        .start()
+        .await;
+    for (method, path) in READS.iter().chain(&WRITES) {
+        proxy.cut_next_reply();
+        let answer = call(&app, method, path).await;
+        assert!(answer.status < 500, "{method} {path}: {}", answer.text());
+        assert!(proxy.is_spent(), "{method} {path}");
     }
 }
 

@@ -11,6 +11,8 @@ async fn behind_a_link() -> (App, Proxy) {
     let app = App::builder()
         .redis(redis)
         .var("redis_port", &link.port().to_string())
+        // A connection that is there is the one that fails.
+        .reusing_instances()
         .start()
         .await;
     app.perform("user_id=1").await.assert_success();

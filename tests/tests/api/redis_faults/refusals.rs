@@ -108,9 +108,7 @@ async fn a_cluster_without_its_slots() {
     let app = App::builder().redis(redis).start().await;
     let keyed = [&READS[1..], &WRITES].concat();
     assert_fails(&app, &keyed, "redis-unavailable").await;
-    app.redis
-        .run::<()>(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"])
-        .await;
+    app.redis.add_slots(0..16384).await;
     until("the cluster is up", || async {
         let info: String = app.redis.run(&["CLUSTER", "INFO"]).await;
         info.contains("cluster_state:ok")
@@ -129,9 +127,7 @@ async fn a_slot_that_is_on_another_node() {
     let redis = RedisServer::start_with(&["--cluster-enabled", "yes"]).await;
     let other = RedisServer::start_with(&["--cluster-enabled", "yes"]).await;
     let app = App::builder().redis(redis).start().await;
-    app.redis
-        .run::<()>(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"])
-        .await;
+    app.redis.add_slots(0..16384).await;
     let port = other.port().to_string();
     app.redis
         .run::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port])
