@@ -1,0 +1,120 @@
+"""HAProxy leads to the primary that the Sentinels name, also after a failover."""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+import manifests
+
+LIMIT = 60
+
+
+@contextlib.contextmanager
+def running(command, **options):
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def ask(port, command):
+    """The reply to a command whose reply is one text. Empty where nobody answers."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            connection.sendall(f"{command}\r\n".encode())
+            with connection.makefile("rb") as replies:
+                length = replies.readline()
+                return replies.read(int(length[1:])).decode() if length.startswith(b"$") else ""
+    except OSError:
+        return ""
+
+
+def until(what, condition):
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < LIMIT, f"waited in vain until {what}"
+        time.sleep(0.05)
+
+
+def is_primary(port):
+    return "role:master" in ask(port, "INFO replication")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="HAProxy is installed on Linux")
+def test_haproxy_leads_to_the_new_primary_after_a_failover(tmp_path):
+    redis = shutil.which("redis-server") or shutil.which("valkey-server")
+    haproxy = shutil.which("haproxy")
+    assert redis and haproxy, "no Redis or no haproxy on PATH: `cargo xtask test` installs both"
+    listen, *ports = free_ports(7)
+    nodes, sentinels = ports[:3], ports[3:]
+
+    def start_node(port, *more):
+        folder = tmp_path / f"node-{port}"
+        folder.mkdir(exist_ok=True)
+        fixed = ["--bind", "127.0.0.1", "--save", "", "--repl-diskless-sync-delay", "0"]
+        return running([redis, "--port", str(port), *fixed, *more], cwd=folder)
+
+    def start_sentinel(port):
+        folder = tmp_path / f"sentinel-{port}"
+        folder.mkdir()
+        config = folder / "sentinel.conf"
+        config.write_text(
+            f"port {port}\nbind 127.0.0.1\nsentinel monitor edgelatch 127.0.0.1 {nodes[0]} 2\n"
+            "sentinel down-after-milliseconds edgelatch 1000\n"
+            "sentinel failover-timeout edgelatch 3000\n"
+        )
+        return running([redis, str(config), "--sentinel"], cwd=folder)
+
+    def led_to():
+        """The port of the node behind HAProxy."""
+        lines = ask(listen, "INFO server").splitlines()
+        return next((int(line[9:]) for line in lines if line.startswith("tcp_port:")), None)
+
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(start_node(nodes[0]))
+        for port in nodes[1:]:
+            stack.enter_context(start_node(port, "--replicaof", f"127.0.0.1 {nodes[0]}"))
+        until("the replicas are there", lambda: ask(nodes[0], "INFO replication").count("state=online") == 2)
+        for port in sentinels:
+            stack.enter_context(start_sentinel(port))
+        for port in sentinels:
+            until("the Sentinels know all", lambda: "slaves=2,sentinels=3" in ask(port, "INFO sentinel"))
+        (tmp_path / "haproxy.cfg").write_text(manifests.read("deploy/sentinel/haproxy.cfg"))
+        variables = {"LISTEN": f"127.0.0.1:{listen}", "PRIMARY_NAME": "edgelatch"}
+        for index, (node, sentinel) in enumerate(zip(nodes, sentinels, strict=True), start=1):
+            variables[f"NODE_{index}"] = "127.0.0.1"
+            variables[f"REDIS_PORT_{index}"] = str(node)
+            variables[f"SENTINEL_{index}"] = f"127.0.0.1:{sentinel}"
+        stack.enter_context(running([haproxy, "-f", tmp_path / "haproxy.cfg"], env=variables))
+        until("HAProxy leads to the primary", lambda: led_to() == nodes[0])
+
+        first.kill()
+        first.wait()
+        until("HAProxy leads to the new one", lambda: led_to() in nodes[1:])
+        assert is_primary(listen)
+
+        # It comes back as the primary that it was, until a Sentinel tells it otherwise.
+        stack.enter_context(start_node(nodes[0]))
+        until("the old primary is back", lambda: is_primary(nodes[0]))
+
+        def has_become_a_replica():
+            assert led_to() != nodes[0]
+            return "role:slave" in ask(nodes[0], "INFO replication")
+
+        until("the old primary is a replica", has_become_a_replica)
+        assert led_to() in nodes[1:]
