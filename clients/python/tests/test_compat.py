@@ -1,5 +1,6 @@
 """The original FastAPI service on `edgelatch.compat.RedisClient`."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -161,3 +162,40 @@ async def test_other_keys_belong_to_the_shared_user_or_are_refused(
         await RedisClient(service.url).get("user:42:lock")
     with pytest.raises(ValueError, match="https:// URL of edgelatch"):
         RedisClient("redis://127.0.0.1")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_releases_its_own_lock_and_not_that_of_another_task(
+    own: tuple[Service, Redis], anyio_backend: str
+) -> None:
+    """Two requests share the client. The lock of the first has expired when it releases."""
+    service, redis = own
+    client = RedisClient(service.url)
+    key = "user:42:lock"
+    taken = asyncio.Event()
+    late = asyncio.Event()
+
+    async def first() -> bool:
+        assert await client.try_acquire_lock(key, expire=30)
+        redis.delete(key)
+        taken.set()
+        await late.wait()
+        return await client.release_lock(key)
+
+    async def second() -> bool:
+        await taken.wait()
+        assert await client.try_acquire_lock(key, expire=30)
+        late.set()
+        assert not await late_release
+        assert redis.client.exists(key)
+        return await client.release_lock(key)
+
+    late_release = asyncio.create_task(first())
+    assert await asyncio.create_task(second())
+    assert not redis.client.exists(key)
+    # A task that has acquired none releases the one that the client acquired last.
+    await asyncio.create_task(client.try_acquire_lock(key))
+    assert await client.release_lock(key)
+    assert not await client.release_lock(key)
+    await client.close()

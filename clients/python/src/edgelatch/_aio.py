@@ -16,8 +16,8 @@ from edgelatch._flow import Flow, Limits, Pause, Step
 from edgelatch._locking import Held, Wanted
 from edgelatch._scope import BodyScope, body_scope
 from edgelatch._sync import transport_error
-from edgelatch._wire import Reply
-from edgelatch.errors import EdgelatchError, LockLost, TransportError
+from edgelatch._wire import Reply, authorization, base_url
+from edgelatch.errors import TransportError
 from edgelatch.results import ActionResult, Entry, LockStatus, NotModified, Stored
 
 T = TypeVar("T")
@@ -40,8 +40,8 @@ class AsyncClient:
         retry_limit: float = 5.0,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        self._url = url.rstrip("/")
-        self._authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._url = base_url(url)
+        self._authorization = authorization(token)
         self._limits = Limits(answer_limit, retry_limit)
         self._owns_http = http is None
         # Whoever waits for a lock has a connection meanwhile, so their number has no bound here.
@@ -289,7 +289,8 @@ class _Holding:
     async def _keep(self) -> None:
         try:
             await self._lease._client._run(_locking.keep(self._lease._held))
-        except LockLost:
+        except Exception as error:
+            self._lease._held.cannot_renew(error)
             self._body.cancel()
 
     async def end(
@@ -307,14 +308,14 @@ class _Holding:
         if error is None or stopped_by_us:
             if failure is not None:
                 raise failure
-        elif failure is not None:
+        elif failure not in (None, error):
             error.add_note(f"edgelatch: {failure}")
         return False
 
-    async def _give_back(self) -> EdgelatchError | None:
+    async def _give_back(self) -> Exception | None:
         try:
             await self._lease.release()
-        except EdgelatchError as failure:
+        except Exception as failure:
             return failure
         return None
 
@@ -388,6 +389,7 @@ class AsyncCache:
         timeout: float | None = None,
         refresh: float = 0.0,
         expire: float | None = None,
+        on_refresh_error: Callable[[Exception], None] | None = None,
     ) -> T: ...
     @overload
     async def get_or_compute(
@@ -399,6 +401,7 @@ class AsyncCache:
         timeout: float | None = None,
         refresh: float = 0.0,
         expire: float | None = None,
+        on_refresh_error: Callable[[Exception], None] | None = None,
     ) -> T: ...
     async def get_or_compute(
         self,
@@ -409,13 +412,15 @@ class AsyncCache:
         timeout: float | None = None,
         refresh: float = 0.0,
         expire: float | None = None,
+        on_refresh_error: Callable[[Exception], None] | None = None,
     ) -> Any:
         """The entry's value. If there is none, one of all callers calls `fn`; the others wait.
 
         `compute`: how many seconds `fn` takes at the most. `timeout`: how long to wait for another
         caller's result; then `LockHeld`. `refresh`: in the last seconds before the expiry one
         caller computes the value anew. If `fn` raises, or is cancelled, the next caller gets the
-        task. An `fn` that is no coroutine function runs in a worker thread.
+        task; if there still is a value, it is returned, and `on_refresh_error` called. An `fn` that
+        is no coroutine function runs in a worker thread.
         """
         limits = self._client._limits
         task = await self._run(
@@ -424,11 +429,10 @@ class AsyncCache:
         if isinstance(task, Entry):
             return task.value
         try:
-            value = await _call(fn)
-        except BaseException:
+            return await self._run(task.store(await _call(fn), expire, limits))
+        except BaseException as error:
             await self._client._last_call(task.give_up())
-            raise
-        return await self._run(task.store(value, expire, limits))
+            return task.value_despite(error, on_refresh_error)
 
     def _path(self, key: str) -> str:
         return _users.cache_path(self._user, key)

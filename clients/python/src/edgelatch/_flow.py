@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from edgelatch._wire import Call, Reply, problem
-from edgelatch.errors import TransportError
+from edgelatch.errors import Problem, TransportError
 
 T = TypeVar("T")
 
@@ -45,12 +45,16 @@ class Limits:
     """For how long failed calls are repeated."""
 
 
+Failure = TransportError | Problem
+"""Why a try has no answer, or none that says what became of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The last answer, and whether an earlier try may have been carried out, too."""
+    """The last answer, and the last failure of an earlier try that may have been carried out."""
 
     reply: Reply
-    doubtful: bool
+    doubt: Failure | None
 
 
 def backoff(tries: int) -> float:
@@ -76,18 +80,21 @@ def repeated(call: Callable[[], Call], limit: Callable[[], float], until: float)
     once with another at once, also if `until` has passed: an idle one may be closed at any time.
     """
     tries = 0
+    doubt: Failure | None = None
     while True:
         answer = yield from once(call(), limit())
         if isinstance(answer, TransportError):
             at_once = tries == 0 and not answer.timed_out
             pause = 0.0 if at_once else backoff(tries)
-            failure: Exception = answer
+            failure: Failure = answer
         elif answer.status == 503 and "retry-after" in answer.headers:
             at_once = False
             pause = (answer.number("retry-after") or 1.0) * random.uniform(1.0, 1.2)  # noqa: S311
             failure = problem(answer)
         else:
-            return Outcome(answer, doubtful=tries > 0)
+            return Outcome(answer, doubt)
+        if not isinstance(failure, TransportError) or failure.sent:
+            doubt = failure
         if not at_once and time.monotonic() + pause >= until:
             raise failure
         if pause > 0:

@@ -10,6 +10,7 @@ from edgelatch._wire import (
     Call,
     Reply,
     UserId,
+    authorization,
     headers,
     lock_status,
     params,
@@ -25,6 +26,9 @@ LONGEST_WAIT = 60.0
 
 RELEASE_LIMIT = 5.0
 """Seconds that giving a lock back may take: it would expire by itself."""
+
+LATE_RELEASE_LIMIT = 0.5
+"""Seconds that it may take if the lock has expired by our clock, and its loss is to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,9 @@ class Held:
     renew_at: float
     lost: LockLost | None = None
     """Why it is lost."""
+    lost_by_clock: bool = False
+    """No answer said so. If the answer to a renewal was lost, it may still be ours."""
+    released: bool = False
 
     def left(self) -> float:
         """Seconds until it expires, unless it is renewed."""
@@ -70,24 +77,36 @@ class Held:
 
     def check(self) -> None:
         """Notices an expiry. Raises `LockLost` if the lock is lost."""
-        if self.lost is None and self.left() <= 0:
+        if self.lost is None and not self.released and self.left() <= 0:
             self.lost = lost_lock(self.wanted, "expired before it was renewed")
+            self.lost_by_clock = True
         if self.lost is not None:
             raise self.lost
 
     def renewed(self, reply: Reply) -> None:
         """Takes in the answer to a renewal. Raises `LockLost` if the lock is lost."""
-        if reply.status == 409:
+        if self.released:
+            # The release overtook the renewal.
+            return
+        if reply.status != 200:
+            refusal = problem(reply)
+            if not isinstance(refusal, NotLockOwner):
+                raise refusal
             self.lost = lost_lock(self.wanted, "expired or was taken", reply)
-        elif reply.status != 200:
-            raise problem(reply)
-        elif reply.json()["fencing_token"] != self.fencing_token:
+            raise self.lost
+        told = reply.members("fencing_token", "expires_in")
+        if told["fencing_token"] != self.fencing_token:
             # An acquisition of ours came late and took the lock again. Others may have had it.
             self.lost = lost_lock(self.wanted, "was lost and acquired again", reply)
-        if self.lost is not None:
             raise self.lost
-        self.expires_at = reply.sent + reply.json()["expires_in"]
+        self.expires_at = reply.sent + told["expires_in"]
         self.renew_at = reply.sent + self.wanted.expire / 3
+
+    def cannot_renew(self, error: Exception) -> None:
+        """Takes in that its renewal has ended, by a fault or a client that was closed."""
+        if self.lost is None:
+            self.lost = lost_lock(self.wanted, "cannot be renewed any longer")
+            self.lost.__cause__ = error
 
 
 def lost_lock(wanted: Wanted, what: str, reply: Reply | None = None) -> LockLost:
@@ -124,13 +143,13 @@ def acquire(wanted: Wanted, token: str, limits: Limits) -> Flow[Held]:
         while True:
             outcome = yield from repeated(call, lambda: wait() + limits.answer, deadline)
             reply = outcome.reply
-            doubtful = outcome.doubtful
             if reply.status in (200, 201):
                 granted = reply.waited_until()
-                body = reply.json()
+                body = reply.members("fencing_token", "expires_in")
                 expires_at = granted + body["expires_in"]
                 renew_at = granted + wanted.expire / 3
                 return Held(wanted, token, body["fencing_token"], expires_at, renew_at)
+            doubtful = outcome.doubt is not None
             refusal = problem(reply)
             # The service may limit a wait to less than we asked for.
             if not isinstance(refusal, LockHeld) or wait() < 0.1:
@@ -143,13 +162,19 @@ def acquire(wanted: Wanted, token: str, limits: Limits) -> Flow[Held]:
 
 
 def abandon(wanted: Wanted, token: str) -> Flow[None]:
-    """Ends a wait that nobody needs, and gives back the lock if it was acquired. One try."""
+    """Ends a wait that nobody needs, and gives back the lock if it was acquired."""
     call = Call("DELETE", wanted.path, {}, {"Lock-Token": token})
-    yield from once(call, RELEASE_LIMIT / 2)
+    answer = yield from once(call, RELEASE_LIMIT / 2)
+    if isinstance(answer, Reply) and answer.status == 409:
+        # The request that is abandoned may arrive after this one.
+        yield Pause(0.1)
+        yield from once(call, RELEASE_LIMIT / 2)
 
 
 def renew(held: Held, limits: Limits) -> Flow[None]:
     """Renews the lock. Repeated until it expires at the most."""
+    if held.released:
+        raise lost_lock(held.wanted, "was released")
     until = min(held.expires_at, time.monotonic() + limits.retry)
     outcome = yield from repeated(
         lambda: held.call("PUT"), lambda: min(max(held.left(), 0.1), limits.answer), until
@@ -166,6 +191,8 @@ def keep(held: Held) -> Flow[None]:
     cause: EdgelatchError | None = None
     while True:
         yield Pause(max(min(held.renew_at, held.expires_at) - time.monotonic(), 0.0))
+        if held.released:
+            return
         try:
             held.check()
         except LockLost as lost:
@@ -188,22 +215,30 @@ def keep(held: Held) -> Flow[None]:
 
 
 def release(held: Held) -> Flow[None]:
-    """Gives the lock back. Raises `LockLost` if it was lost before."""
-    held.check()
+    """Gives the lock back, once. Raises `LockLost` if it was lost before."""
+    if held.released:
+        return
+    try:
+        held.check()
+    except LockLost:
+        if held.lost_by_clock:
+            yield from once(held.call("DELETE"), LATE_RELEASE_LIMIT)
+        raise
     until = time.monotonic() + min(held.left(), RELEASE_LIMIT)
     outcome = yield from repeated(
         lambda: held.call("DELETE"), lambda: max(until - time.monotonic(), 0.1), until
     )
     reply = outcome.reply
-    if reply.status == 204:
-        return
-    refusal = problem(reply)
-    if not isinstance(refusal, NotLockOwner):
-        raise refusal
-    if not outcome.doubtful:
-        held.lost = lost_lock(held.wanted, "expired or was taken", reply)
-        raise held.lost
-    # An earlier try, whose answer was lost, may have given it back.
+    if reply.status != 204:
+        refusal = problem(reply)
+        if not isinstance(refusal, NotLockOwner):
+            raise refusal
+        # An earlier try, whose answer was lost, may have given it back.
+        if outcome.doubt is None:
+            held.lost = lost_lock(held.wanted, "expired or was taken", reply)
+            raise held.lost
+    held.released = True
+    held.expires_at = time.monotonic()
 
 
 def status(wanted: Wanted, limits: Limits) -> Flow[LockStatus]:
@@ -220,7 +255,7 @@ def watch(wanted: Wanted, wait: float, after: int | None, limits: Limits) -> Flo
 
 
 def force_release(wanted: Wanted, admin_token: str, limits: Limits) -> Flow[None]:
-    sent = {"Authorization": f"Bearer {admin_token}"}
+    sent = authorization(admin_token)
     outcome = yield from ask(Call("DELETE", wanted.path, {"force": "true"}, sent), limits)
     if outcome.reply.status != 204:
         raise problem(outcome.reply)

@@ -12,7 +12,7 @@ import httpx
 from edgelatch import _locking, _users
 from edgelatch._flow import Flow, Limits, Pause, Step
 from edgelatch._locking import Held, Wanted
-from edgelatch._wire import Reply
+from edgelatch._wire import Reply, authorization, base_url
 from edgelatch.errors import LockLost, TransportError
 from edgelatch.results import ActionResult, Entry, LockStatus, NotModified, Stored
 
@@ -36,8 +36,8 @@ class Client:
         retry_limit: float = 5.0,
         http: httpx.Client | None = None,
     ) -> None:
-        self._url = url.rstrip("/")
-        self._authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._url = base_url(url)
+        self._authorization = authorization(token)
         self._limits = Limits(answer_limit, retry_limit)
         self._owns_http = http is None
         # Whoever waits for a lock has a connection meanwhile, so their number has no bound here.
@@ -101,7 +101,9 @@ def transport_error(method: str, path: str, error: httpx.RequestError) -> Transp
     timed_out = isinstance(error, httpx.TimeoutException)
     what = f"{method} {path}: {type(error).__name__}"
     text = str(error)
-    return TransportError(f"{what}: {text}" if text else what, timed_out=timed_out)
+    # Without a connection nothing was sent.
+    sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+    return TransportError(f"{what}: {text}" if text else what, timed_out=timed_out, sent=sent)
 
 
 class User:
@@ -211,6 +213,8 @@ class Lock:
         except Exception as failure:
             if error is None:
                 raise
+            if error is failure:
+                return
             error.add_note(f"edgelatch: {failure}")
 
     def acquire(self) -> "Lease":
@@ -316,16 +320,13 @@ class Lease:
             self._client._run(_locking.keep(self._held), pause)
         except _EndedError:
             return
-        except LockLost:
+        except Exception as error:
             if self._ended.is_set():
                 return
+            self._held.cannot_renew(error)
             self.lost.set()
             if on_lost is not None:
                 on_lost(self)
-        except RuntimeError:
-            # httpx: the client was closed.
-            if not self._ended.is_set():
-                raise
 
 
 class _EndedError(Exception):
@@ -398,12 +399,14 @@ class Cache:
         timeout: float | None = None,
         refresh: float = 0.0,
         expire: float | None = None,
+        on_refresh_error: Callable[[Exception], None] | None = None,
     ) -> T:
         """The entry's value. If there is none, one of all callers calls `fn`; the others wait.
 
         `compute`: how many seconds `fn` takes at the most. `timeout`: how long to wait for another
         caller's result; then `LockHeld`. `refresh`: in the last seconds before the expiry one
-        caller computes the value anew. If `fn` raises, the next caller gets the task.
+        caller computes the value anew. If `fn` raises, the next caller gets the task; if there
+        still is a value, it is returned, and `on_refresh_error` called.
         """
         limits = self._client._limits
         task = self._run(_users.ask_to_compute(self._path(key), compute, timeout, refresh, limits))
@@ -411,11 +414,11 @@ class Cache:
             found: T = task.value
             return found
         try:
-            value = fn()
-        except BaseException:
+            stored: T = self._run(task.store(fn(), expire, limits))
+        except BaseException as error:
             self._run(task.give_up())
-            raise
-        stored: T = self._run(task.store(value, expire, limits))
+            current: T = task.value_despite(error, on_refresh_error)
+            return current
         return stored
 
     def _path(self, key: str) -> str:

@@ -2,12 +2,14 @@
 
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
-from edgelatch._flow import Flow, Limits, ask, once, repeated
+from edgelatch._flow import Failure, Flow, Limits, Outcome, Pause, ask, backoff, once, repeated
 from edgelatch._wire import (
     USERS,
     Call,
+    Reply,
     UserId,
     action_result,
     encode,
@@ -19,7 +21,7 @@ from edgelatch._wire import (
     segment,
     stored,
 )
-from edgelatch.errors import NotLockOwner, PreconditionFailed, Problem
+from edgelatch.errors import NotLockOwner, PreconditionFailed
 from edgelatch.results import ActionResult, Entry, NotModified, Stored
 
 JSON = "application/json"
@@ -66,13 +68,7 @@ def put(
     body = encode(value)
     sent = {"If-Match": if_match, "If-None-Match": if_none_match, "Content-Type": JSON}
     call = Call("PUT", path, params(expire=expire), headers(sent), body)
-    outcome = yield from ask(call, limits)
-    if outcome.reply.status == 412 and outcome.doubtful:
-        # Perhaps an earlier try did it, and its answer was lost. Then our bytes are there.
-        now = (yield from ask(Call("GET", path), limits)).reply
-        if now.status == 200 and now.body == body:
-            return Stored(now.headers.get("etag", ""), created=if_none_match is not None)
-    return stored(outcome.reply)
+    return stored(certain((yield from ask(call, limits))))
 
 
 def compare_and_set(
@@ -90,53 +86,62 @@ def patch(
 ) -> Flow[Entry]:
     sent = headers({"If-Match": if_match, "Content-Type": MERGE_PATCH})
     call = Call("PATCH", path, params(expire=expire), sent, encode(value))
-    outcome = yield from ask(call, limits)
-    if outcome.reply.status != 200:
-        raise doubted(problem(outcome.reply), outcome.doubtful)
-    return entry(outcome.reply)
+    reply = certain((yield from ask(call, limits)))
+    if reply.status != 200:
+        raise problem(reply)
+    return entry(reply)
 
 
 def delete(path: str, if_match: str | None, limits: Limits) -> Flow[None]:
-    outcome = yield from ask(
-        Call("DELETE", path, {}, headers({"If-Match": if_match})),
-        limits,
-    )
-    if outcome.reply.status != 204:
-        raise doubted(problem(outcome.reply), outcome.doubtful)
+    call = Call("DELETE", path, {}, headers({"If-Match": if_match}))
+    reply = certain((yield from ask(call, limits)))
+    if reply.status != 204:
+        raise problem(reply)
 
 
-def doubted(refusal: Problem, doubtful: bool) -> Problem:
-    if doubtful and refusal.status == 412:
-        refusal.add_note("an earlier try, whose answer was lost, may have done it")
-    return refusal
+def certain(outcome: Outcome) -> Reply:
+    """The answer to a conditional write. Raises the failure of an earlier try if it is not known
+    which of the two has changed the entry, or whether somebody else has."""
+    if outcome.reply.status == 412 and outcome.doubt is not None:
+        outcome.doubt.add_note("edgelatch: repeated, and then refused with 412")
+        raise outcome.doubt
+    return outcome.reply
 
 
 class Granted:
-    """It is for this caller to compute an entry."""
+    """It is for this caller to compute an entry. `current` is the one that is about to expire."""
 
-    def __init__(self, path: str, token: str) -> None:
+    def __init__(self, path: str, token: str, current: Entry | None) -> None:
         self.path = path
+        self.current = current
         self._token = token
 
     def store(self, value: Any, expire: float | None, limits: Limits) -> Flow[Any]:
-        """Stores what was computed. Returns the value that counts now."""
-        try:
-            body = encode(value)
-        except (TypeError, ValueError):
-            yield from self.give_up()
-            raise
+        """Stores what was computed. Returns the value that counts now.
+
+        Whoever abandons the flow half-way, or gets an exception, has to `give_up`.
+        """
         sent = {"Compute-Token": self._token, "Content-Type": JSON}
-        call = Call("PUT", self.path, params(expire=expire), sent, body)
+        call = Call("PUT", self.path, params(expire=expire), sent, encode(value))
         reply = (yield from ask(call, limits)).reply
         if reply.status in (200, 201):
             return value
         refusal = problem(reply)
         if not isinstance(refusal, NotLockOwner):
-            yield from self.give_up()
             raise refusal
         # The time was up, or somebody stored a newer value, which is not replaced.
         newer = (yield from ask(Call("GET", self.path), limits)).reply
         return newer.json() if newer.status == 200 else value
+
+    def value_despite(
+        self, error: BaseException, on_error: Callable[[Exception], None] | None
+    ) -> Any:
+        """The value that there still is after computing it anew has failed. Else raises."""
+        if self.current is None or not isinstance(error, Exception):
+            raise error
+        if on_error is not None:
+            on_error(error)
+        return self.current.value
 
     def give_up(self) -> Flow[None]:
         """Gives the task to the next caller. One try: it would end by itself."""
@@ -152,7 +157,7 @@ def ask_to_compute(
     reply = (yield from ask(Call("GET", path, query), limits, waits=waits)).reply
     token = reply.headers.get("compute-token")
     if token is not None and reply.status in (200, 404):
-        return Granted(path, token)
+        return Granted(path, token, entry(reply) if reply.status == 200 else None)
     if reply.status == 200:
         return entry(reply)
     raise problem(reply)
@@ -167,8 +172,13 @@ def act(
     idempotency_key: str | None,
     limits: Limits,
 ) -> Flow[ActionResult]:
-    """An action. The idempotency key makes repeating safe: a success is told again."""
-    sent = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
+    """An action. The idempotency key makes repeating safe: a success is told again.
+
+    While it is unknown what became of a try, "somebody has the lock" is no answer: that may be this
+    very action.
+    """
+    key = secrets.token_hex(16) if idempotency_key is None else idempotency_key
+    sent = headers({"Idempotency-Key": key})
     body = None
     if payload is not None:
         sent["Content-Type"] = JSON
@@ -179,5 +189,20 @@ def act(
     call = Call("POST", f"{USERS}/{name}", query, sent, body)
     limit = limits.answer + waits
     until = time.monotonic() + limits.retry + (timeout or 0.0)
-    reply = (yield from repeated(lambda: call, lambda: limit, until)).reply
-    return action_result(reply)
+    doubt: Failure | None = None
+    tries = 0
+    while True:
+        outcome = yield from repeated(lambda: call, lambda: limit, until)
+        doubt = outcome.doubt or doubt
+        if doubt is None or not is_busy(outcome.reply):
+            return action_result(outcome.reply)
+        pause = backoff(tries)
+        if time.monotonic() + pause >= until:
+            raise doubt
+        yield Pause(pause)
+        tries += 1
+
+
+def is_busy(reply: Reply) -> bool:
+    """Whether an action did not run because somebody has the lock."""
+    return reply.status == 423 or (reply.status == 200 and not action_result(reply).succeeded)

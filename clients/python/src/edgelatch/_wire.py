@@ -1,6 +1,7 @@
 """Requests and answers as values. Nothing here sends anything."""
 
 import json
+import math
 import re
 import time
 import uuid
@@ -44,14 +45,26 @@ class Reply:
         return cls(response.status_code, response.headers, response.content, sent)
 
     def json(self) -> Any:
-        return json.loads(self.body)
+        """Its JSON. Raises `Problem` if it is not JSON: a proxy answered, say."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise Problem(self.status, "", "the answer is not JSON") from None
+
+    def members(self, *names: str) -> dict[str, Any]:
+        """Its JSON object. Raises `Problem` if it is another, or lacks one of these members."""
+        body = self.json()
+        if not isinstance(body, dict) or any(name not in body for name in names):
+            raise Problem(self.status, "", "the answer is not one of edgelatch")
+        return body
 
     def number(self, header: str) -> float | None:
         """A header's number; None if it is absent or no number."""
         try:
-            return float(self.headers[header])
+            number = float(self.headers[header])
         except (KeyError, ValueError):
             return None
+        return number if math.isfinite(number) else None
 
     def whole(self, header: str) -> int | None:
         value = self.headers.get(header, "")
@@ -91,7 +104,25 @@ def params(**values: float | None) -> dict[str, str]:
 
 
 def headers(values: Mapping[str, str | None]) -> dict[str, str]:
-    return {name: value for name, value in values.items() if value is not None}
+    """The headers that have a value. Raises `ValueError`, without the value, if it is none."""
+    present = {name: value for name, value in values.items() if value is not None}
+    for name, value in present.items():
+        # httpx would quote it in its error, and it may be a token.
+        if not (value.isascii() and value.isprintable()):
+            raise ValueError(f"{name} takes visible ASCII and spaces")
+    return present
+
+
+def authorization(token: str | None) -> dict[str, str]:
+    return headers({"Authorization": None if token is None else f"Bearer {token}"})
+
+
+def base_url(url: str) -> str:
+    """Where the service is, without a slash at the end."""
+    if not url.startswith(("http://", "https://")) or "?" in url or "#" in url:
+        # Without the URL: it may hold a password.
+        raise ValueError("the URL of edgelatch is http:// or https://, without query and fragment")
+    return url.rstrip("/")
 
 
 def encode(value: Any) -> bytes:
@@ -101,10 +132,8 @@ def encode(value: Any) -> bytes:
 def problem(reply: Reply) -> Problem:
     """The exception that an answer stands for."""
     try:
-        members = reply.json()
-    except ValueError:
-        members = None
-    if not isinstance(members, dict):
+        members = reply.members()
+    except Problem:
         members = {}
     kind = members.pop("type", "")
     slug = kind.removeprefix("urn:edgelatch:") if isinstance(kind, str) else ""
@@ -152,7 +181,7 @@ def stored(reply: Reply) -> Stored:
 def action_result(reply: Reply) -> ActionResult:
     if reply.status != 200:
         raise problem(reply)
-    body = reply.json()
+    body = reply.members("status")
     waited = reply.number("lock-wait")
     return ActionResult(
         succeeded=body.get("status") == "success",
@@ -167,7 +196,7 @@ def action_result(reply: Reply) -> ActionResult:
 def lock_status(reply: Reply) -> LockStatus:
     if reply.status != 200:
         raise problem(reply)
-    body = reply.json()
+    body = reply.members("held")
     return LockStatus(
         held=body["held"],
         fencing_token=body.get("fencing_token"),

@@ -18,12 +18,16 @@ import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
 
 from edgelatch._aio import AsyncClient, AsyncLease, AsyncUser
 from edgelatch.errors import EdgelatchError, LockHeld, LockLost
+
+_OURS: ContextVar[dict[tuple[int, str], AsyncLease]] = ContextVar("edgelatch_leases")
+"""The leases that the current task has acquired, by client and key."""
 
 _KEY = re.compile(r"user:([^:]+):(.+)", re.DOTALL)
 
@@ -51,7 +55,7 @@ class RedisClient:
         self._shared_user = shared_user
         self._http = http
         self._client: AsyncClient | None = None
-        self._leases: dict[str, tuple[str, AsyncLease]] = {}
+        self._leases: dict[str, AsyncLease] = {}
 
     def __repr__(self) -> str:
         return "RedisClient()"
@@ -108,21 +112,24 @@ class RedisClient:
             lease = await user.lock(name or None, timeout=timeout, expire=expire).acquire()
         except LockHeld:
             return None
-        token = lease._held.token
-        self._leases[key] = (token, lease)
-        return token
+        self._leases[key] = lease
+        _OURS.set({**_OURS.get({}), (id(self), key): lease})
+        return lease._held.token
 
     async def release_lock(self, key: str, token: str | None = None) -> bool:
-        """Releases a lock: by its token, or else the one that this client acquired last.
+        """Releases a lock: by its token, or else the one that this task acquired, or else the one
+        that this client acquired last.
 
         Returns whether it was still held. A lock that was lost is left to whoever has it now.
         """
-        if key not in self._leases:
+        ours = _OURS.get({})
+        known = (ours.get((id(self), key)), self._leases.get(key))
+        lease = next((it for it in known if it and token in (None, it._held.token)), None)
+        if lease is None or lease._held.released:
             return False
-        known, lease = self._leases[key]
-        if token is not None and token != known:
-            return False
-        del self._leases[key]
+        if self._leases.get(key) is lease:
+            del self._leases[key]
+        _OURS.set({name: it for name, it in ours.items() if it is not lease})
         try:
             await lease.release()
         except LockLost:

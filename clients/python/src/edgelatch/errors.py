@@ -13,12 +13,14 @@ class EdgelatchError(Exception):
 class TransportError(EdgelatchError):
     """No answer came: the service cannot be reached, hung up, or was too slow.
 
-    Whether it did what was asked is not known.
+    Whether it did what was asked is not known, unless `sent` is False.
     """
 
-    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+    def __init__(self, message: str, *, timed_out: bool = False, sent: bool = True) -> None:
         super().__init__(message)
         self.timed_out = timed_out
+        self.sent = sent
+        """False if there was no connection: then nothing was done."""
 
 
 class Problem(EdgelatchError):  # noqa: N818 - the name that RFC 9457 has for it

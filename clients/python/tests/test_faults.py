@@ -1,0 +1,367 @@
+"""What goes wrong in the caller's program, or between it and the service."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator
+
+import anyio
+import httpx
+import pytest
+from conftest import API_TOKEN, Redis, Service
+from lossy import AsyncLossy, Lossy
+
+import edgelatch
+from edgelatch import (
+    AsyncClient,
+    Client,
+    EdgelatchError,
+    Lease,
+    LockHeld,
+    LockLost,
+    NotFound,
+    Problem,
+    TransportError,
+    Unauthorized,
+)
+
+
+@pytest.mark.anyio
+async def test_a_lock_may_be_released_in_its_body(
+    async_client: AsyncClient, user_id: int, anyio_backend: str
+) -> None:
+    lock = async_client.user(user_id).lock(expire=0.6)
+    async with lock as lease:
+        await lease.release()
+        assert lease.expires_in == 0
+        assert not (await lock.status()).held
+        # Its renewal would have found out by now.
+        await anyio.sleep(0.5)
+        lease.check()
+        with pytest.raises(LockLost, match="was released"):
+            await lease.renew()
+
+
+def test_a_lock_may_be_released_in_its_sync_body(client: Client, user_id: int) -> None:
+    told: list[Lease] = []
+    with client.user(user_id).lock(expire=0.6, on_lost=told.append) as lease:
+        lease.release()
+        time.sleep(0.5)
+        lease.check()
+    assert not told
+
+
+@pytest.mark.anyio
+async def test_a_client_that_is_closed_stops_the_body(
+    service: Service, user_id: int, anyio_backend: str
+) -> None:
+    client = AsyncClient(service.url, token=API_TOKEN)
+    began = time.monotonic()
+    with pytest.raises(LockLost, match="cannot be renewed") as lost:
+        async with client.user(user_id).lock(expire=0.9):
+            await client.aclose()
+            await anyio.sleep(60)
+    assert time.monotonic() - began < 3
+    assert isinstance(lost.value.__cause__, RuntimeError)
+
+
+def test_a_client_that_is_closed_loses_its_locks(service: Service, user_id: int) -> None:
+    client = Client(service.url, token=API_TOKEN)
+    told: list[Lease] = []
+    with pytest.raises(LockLost, match="cannot be renewed"):
+        with client.user(user_id).lock(expire=0.9, on_lost=told.append) as lease:
+            client.close()
+            assert lease.lost.wait(3)
+    assert told == [lease]
+
+
+@pytest.mark.parametrize("bad", ["secret\n", "secreté", "secret\x00"])
+def test_what_no_header_can_hold_is_refused_and_not_quoted(service: Service, bad: str) -> None:
+    for make in (Client, AsyncClient):
+        with pytest.raises(ValueError, match="visible ASCII") as refused:
+            make(service.url, token=bad)
+        assert "secret" not in repr(refused.value)
+    with Client(service.url) as client:
+        user = client.user(1)
+        for call in (
+            lambda: user.lock(owner=bad).acquire(),
+            lambda: user.lock().force_release(bad),
+            lambda: user.perform_action(idempotency_key=bad),
+            lambda: user.cache.get("k", if_none_match=bad),
+            lambda: user.cache.set("k", 1, if_match=bad),
+        ):
+            with pytest.raises(ValueError, match="visible ASCII") as refused:
+                call()
+            assert "secret" not in repr(refused.value)
+
+
+def test_an_address_may_have_a_path_and_a_slash(service: Service, user_id: int) -> None:
+    with Client(f"{service.url}/", token=API_TOKEN) as client:
+        assert not client.user(user_id).lock().status().held
+    with Client(f"{service.url}/behind/", token=API_TOKEN) as client:
+        with pytest.raises(NotFound) as missing:
+            client.user(user_id).lock().status()
+        assert missing.value.members["instance"] == f"/behind/api/v1/users/{user_id}/lock"
+    for bad in ("127.0.0.1:9001", "redis://a:secret@b", "http://a?b=secret", "http://a/#secret"):
+        for make in (Client, AsyncClient):
+            with pytest.raises(ValueError, match="http:// or https://") as refused:
+                make(bad)
+            assert "secret" not in str(refused.value)
+
+
+class Proxy(httpx.BaseTransport):
+    """A proxy in front of nothing."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self._answer = answer
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._answer
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("text", ["<h1>not JSON</h1>", "[]", "{}", "null"])
+def test_an_answer_that_is_not_of_the_service_is_a_problem(status: int, text: str) -> None:
+    answer = httpx.Response(status, text=text, headers={"Retry-After": "nan"})
+    with httpx.Client(transport=Proxy(answer)) as http:
+        user = Client("http://proxy.test", http=http, retry_limit=0).user(1)
+        for call in (user.lock().acquire, user.lock().status, user.attempt_action):
+            with pytest.raises(Problem) as told:
+                call()
+            assert (told.value.status, told.value.slug) == (status, "")
+        with pytest.raises(LockHeld):
+            Client("http://proxy.test", http=self_made(423), retry_limit=0).user(1).lock().acquire()
+
+
+def self_made(status: int) -> httpx.Client:
+    held = {"type": "urn:edgelatch:lock-held", "detail": "Could not acquire lock"}
+    return httpx.Client(transport=Proxy(httpx.Response(status, json=held)))
+
+
+@pytest.mark.anyio
+async def test_renewals_that_are_refused_for_a_while_do_not_lose_the_lock(
+    service: Service, user_id: int, anyio_backend: str
+) -> None:
+    class Proxied(AsyncLossy):
+        """A proxy that fails in all the ways that proxies do, but lets every fifth try pass."""
+
+        answers = iter([401, 429, 502, 200])
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            status = next(self.answers, None) if request.method == "PUT" else None
+            if status is not None:
+                return httpx.Response(status, text="<h1>Sorry</h1>")
+            return await super().handle_async_request(request)
+
+    transport = Proxied()
+    async with httpx.AsyncClient(transport=transport) as http:
+        lock = AsyncClient(service.url, token=API_TOKEN, http=http).user(user_id).lock
+        async with lock(expire=6) as lease:
+            with anyio.fail_after(6):
+                while 200 not in transport.statuses:
+                    await anyio.sleep(0.01)
+            lease.check()
+            assert (await lock().status()).held
+
+
+@pytest.mark.anyio
+async def test_a_body_that_blocked_the_event_loop_is_stopped(
+    async_client: AsyncClient, user_id: int, anyio_backend: str
+) -> None:
+    with pytest.raises(LockLost, match="expired before"):
+        async with async_client.user(user_id).lock(expire=0.4) as lease:
+            time.sleep(0.6)
+            with pytest.raises(LockLost):
+                lease.check()
+            await anyio.sleep(60)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("lost", [["a"], ["b"], ["a", "b"]])
+async def test_nested_locks_are_given_back_whichever_is_lost(
+    async_client: AsyncClient, redis: Redis, user_id: int, anyio_backend: str, lost: list[str]
+) -> None:
+    lock = async_client.user(user_id).lock
+    with pytest.raises(LockLost, match=f"lock '{lost[0]}'"):
+        async with lock("a", expire=0.9):
+            async with lock("b", expire=0.9):
+                redis.client.delete(*[f"user:{user_id}:lock:{name}" for name in lost])
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(anyio.sleep, 60)
+                    await anyio.sleep(60)
+    for name in "ab":
+        assert not (await lock(name).status()).held
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, Exception])
+def test_a_lock_is_given_back_whatever_is_raised(
+    client: Client, user_id: int, error: type[BaseException]
+) -> None:
+    lock = client.user(user_id).lock(expire=30)
+    with pytest.raises(error), lock:
+        raise error
+    assert not lock.status().held
+
+
+@pytest.mark.anyio
+async def test_a_generator_that_is_closed_gives_its_lock_back(
+    async_client: AsyncClient, user_id: int, anyio_backend: str
+) -> None:
+    lock = async_client.user(user_id).lock(expire=30)
+
+    async def under_it() -> AsyncIterator[int]:
+        async with lock:
+            yield 1
+
+    steps = under_it()
+    assert await anext(steps) == 1
+    await steps.aclose()  # type: ignore[attr-defined]
+    assert not (await lock.status()).held
+
+
+def test_an_interrupted_wait_leaves_no_waiter(client: Client, user_id: int) -> None:
+    lock = client.user(user_id).lock(timeout=30, expire=30)
+    holder = lock.acquire()
+
+    def interrupt() -> None:
+        while lock.status().waiting == 0:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        lock.acquire()
+    interrupting.join()
+    assert lock.status().waiting == 0
+    holder.release()
+    assert not lock.status().held
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.anyio
+async def test_an_acquisition_that_is_cancelled_at_any_moment_leaves_no_lock(
+    async_client: AsyncClient, user_id: int, anyio_backend: str
+) -> None:
+    user = async_client.user(user_id)
+    for delay in range(20):
+        acquiring = asyncio.create_task(user.lock(f"{delay}", timeout=5, expire=30).acquire())
+        await asyncio.sleep(delay / 1000)
+        acquiring.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (await acquiring).release()
+    for delay in range(20):
+        assert not (await user.lock(f"{delay}").status()).held
+
+
+def test_an_acquisition_that_arrives_after_its_end_is_given_back(
+    service: Service, user_id: int
+) -> None:
+    """The first DELETE of a wait that was interrupted overtakes the POST."""
+
+    class Overtaken(Lossy):
+        late: httpx.Request | None = None
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method == "POST":
+                self.late = request
+                raise KeyboardInterrupt
+            answer = super().handle_request(request)
+            if self.late is not None:
+                assert super().handle_request(self.late).status_code == 201
+                self.late = None
+            return answer
+
+    with httpx.Client(transport=Overtaken()) as http:
+        lock = Client(service.url, token=API_TOKEN, http=http).user(user_id).lock(expire=30)
+        with pytest.raises(KeyboardInterrupt):
+            lock.acquire()
+        assert not lock.status().held
+
+
+@pytest.mark.anyio
+async def test_a_lock_is_entered_once_at_a_time(
+    async_client: AsyncClient, client: Client, user_id: int, anyio_backend: str
+) -> None:
+    lock = async_client.user(user_id).lock("a", expire=30)
+    async with lock:
+        with pytest.raises(RuntimeError, match="once at a time"):
+            async with lock:
+                raise AssertionError
+    async with lock:
+        pass
+    sync = client.user(user_id).lock("b", expire=30)
+    with sync:
+        with pytest.raises(RuntimeError, match="once at a time"):
+            with sync:
+                raise AssertionError
+    with sync:
+        pass
+
+
+def test_any_json_is_stored_and_nothing_else(client: Client, user_id: int) -> None:
+    cache = client.user(user_id).cache
+    for value in (None, "", "é😀", {"é": [1]}, "x" * 500_000, 1e300, 2**70, False):
+        cache.set("k", value)
+        entry = cache.get("k")
+        assert entry is not None
+        assert entry.value == value
+    for wrong in (float("nan"), "\ud800", object()):
+        with pytest.raises((ValueError, TypeError)):
+            cache.set("k", wrong)
+    assert cache.get_or_compute("none", lambda: None) is None
+    assert cache.get_or_compute("none", lambda: 1) is None
+
+
+def test_a_value_is_returned_if_computing_it_anew_fails(client: Client, user_id: int) -> None:
+    cache = client.user(user_id).cache
+    cache.set("report", "old", expire=30)
+    told: list[Exception] = []
+    failure = KeyError("mine")
+
+    def broken() -> str:
+        raise failure
+
+    def ask() -> str:
+        return cache.get_or_compute("report", broken, refresh=60, on_refresh_error=told.append)
+
+    assert (ask(), told) == ("old", [failure])
+    assert cache.get_or_compute("report", broken, refresh=60) == "old"
+    # It has given up, so the next caller computes.
+    assert cache.get_or_compute("report", lambda: "new", refresh=60) == "new"
+
+
+@pytest.mark.anyio
+async def test_the_async_client_returns_it_too(
+    async_client: AsyncClient, user_id: int, anyio_backend: str
+) -> None:
+    cache = async_client.user(user_id).cache
+    await cache.set("report", "old", expire=30)
+
+    async def broken() -> str:
+        raise KeyError("mine")
+
+    assert await cache.get_or_compute("report", broken, refresh=60) == "old"
+    assert await cache.get_or_compute("report", lambda: "new", refresh=60) == "new"
+
+
+def test_a_proxy_is_taken_from_the_environment(
+    service: Service, user_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with Client("http://edgelatch.test", retry_limit=0) as client:
+        with pytest.raises(TransportError) as gone:
+            client.user(user_id).lock().status()
+    assert not gone.value.sent
+
+
+def test_every_exception_is_one_of_the_package() -> None:
+    exceptions = [it for it in vars(edgelatch).values() if isinstance(it, type)]
+    raised = [it for it in exceptions if issubclass(it, Exception)]
+    assert len(raised) > 10
+    assert all(issubclass(it, EdgelatchError) for it in raised)
+    assert issubclass(Unauthorized, Problem)

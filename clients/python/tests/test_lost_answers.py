@@ -1,0 +1,270 @@
+"""What is repeated after a lost answer, and what is told where nobody can know what happened."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import anyio
+import httpx
+import pytest
+from conftest import API_TOKEN, Redis, Service, Start
+from lossy import AsyncLossy, Loses, Lossy, every, first
+from origin import Origin, serving
+
+from edgelatch import (
+    AsyncClient,
+    Client,
+    Entry,
+    InvalidRequest,
+    LockHeld,
+    LockLost,
+    NotModified,
+    OriginFailed,
+    Problem,
+    TransportError,
+)
+
+Losing = Callable[..., tuple[Client, Lossy]]
+
+
+@pytest.fixture
+def losing(service: Service) -> Iterator[Losing]:
+    """Makes clients whose answers are lost."""
+    opened: list[httpx.Client] = []
+
+    def make(loses: Loses, to: Service = service, **options: float) -> tuple[Client, Lossy]:
+        transport = Lossy(loses)
+        http = httpx.Client(transport=transport)
+        opened.append(http)
+        return Client(to.url, token=API_TOKEN, http=http, **options), transport
+
+    yield make
+    for http in opened:
+        http.close()
+
+
+def test_an_acquisition_is_repeated_with_its_token(losing: Losing, user_id: int) -> None:
+    client, sent = losing(first("POST"))
+    lock = client.user(user_id).lock("nightly", timeout=5, expire=30)
+    with lock as lease:
+        assert sent.statuses == [201, 200]
+        tokens = sent.header("Lock-Token")
+        assert tokens[0] == tokens[1]
+        assert lock.status().fencing_token == lease.fencing_token
+    assert not lock.status().held
+
+
+def test_a_lock_is_given_back_when_no_answer_arrives(losing: Losing, user_id: int) -> None:
+    client, _ = losing(every("POST"))
+    lock = client.user(user_id).lock(timeout=0.5, expire=30)
+    with pytest.raises(TransportError):
+        lock.acquire()
+    assert not lock.status().held
+
+
+def test_a_lock_is_given_back_when_the_answer_is_not_of_the_service(
+    service: Service, user_id: int
+) -> None:
+    class Proxy(Lossy):
+        def deliver(self, request: httpx.Request, response: httpx.Response) -> httpx.Response:
+            super().deliver(request, response)
+            return httpx.Response(201, json=[]) if request.method == "POST" else response
+
+    with httpx.Client(transport=Proxy()) as http:
+        lock = Client(service.url, token=API_TOKEN, http=http).user(user_id).lock(expire=30)
+        with pytest.raises(Problem, match="not one of edgelatch"):
+            lock.acquire()
+        assert not lock.status().held
+
+
+def test_a_release_whose_answer_was_lost_is_one(losing: Losing, user_id: int) -> None:
+    client, sent = losing(first("DELETE"))
+    with client.user(user_id).lock(expire=30):
+        pass
+    assert sent.statuses == [201, 204, 409]
+
+
+def test_each_acquisition_has_a_token_of_its_own(losing: Losing, user_id: int) -> None:
+    client, sent = losing(lambda *_: False)
+    lock = client.user(user_id).lock(expire=30)
+    for _ in range(2):
+        lock.acquire().release()
+    tokens = sent.header("Lock-Token")
+    assert tokens[0] == tokens[1] != tokens[2] == tokens[3]
+
+
+def test_a_lock_that_was_renewed_unheard_is_given_back_when_it_counts_as_lost(
+    losing: Losing, user_id: int
+) -> None:
+    client, _ = losing(every("PUT"))
+    lock = client.user(user_id).lock(expire=0.9)
+    with pytest.raises(LockLost):
+        with lock as lease:
+            assert lease.lost.wait(5)
+            # A renewal just before has prolonged it on the server.
+            assert lock.status().held
+    assert not lock.status().held
+
+
+@pytest.mark.anyio
+async def test_an_async_lock_survives_lost_answers(
+    service: Service, user_id: int, anyio_backend: str
+) -> None:
+    transport = AsyncLossy(lambda request, nth: request.method != "GET" and nth == 1)
+    http = httpx.AsyncClient(transport=transport)
+    lock = AsyncClient(service.url, token=API_TOKEN, http=http).user(user_id).lock
+    async with lock(timeout=5, expire=2) as lease:
+        with anyio.fail_after(5):
+            while transport.header("Lock-Token").count(lease._held.token) < 4:
+                await anyio.sleep(0.01)
+        lease.check()
+    assert not (await lock().status()).held
+    await http.aclose()
+
+
+def test_a_conditional_write_is_not_told_as_done_because_another_wrote_the_same(
+    losing: Losing, client: Client, user_id: int
+) -> None:
+    """Two that count from 1 to 2: one may have lost its update, and is told that nobody knows."""
+    mine, sent = losing(lambda request, nth: request.method == "PUT" and nth == 1)
+    etag = client.user(user_id).cache.set("n", 1).etag
+    with pytest.raises(TransportError):
+        mine.user(user_id).cache.compare_and_set("n", etag, 2)
+    assert sent.statuses == [200, 412]
+    with pytest.raises(TransportError):
+        losing(first("PATCH"))[0].user(user_id).cache.patch(
+            "n", {"a": 1}, if_match=client.user(user_id).cache.set("n", {}).etag
+        )
+    with pytest.raises(TransportError):
+        losing(first("DELETE"))[0].user(user_id).cache.delete(
+            "n", if_match=client.user(user_id).cache.set("n", 3).etag
+        )
+
+
+def test_what_was_never_sent_is_not_doubtful(own: tuple[Service, Redis]) -> None:
+    service, _ = own
+    with Client(service.url) as client:
+        etag = client.user(42).cache.set("n", 1).etag
+        service.stop()
+        starting = threading.Thread(target=service.start)
+        with Client(service.url, retry_limit=20) as patient:
+            starting.start()
+            assert patient.user(42).cache.compare_and_set("n", '"another"', 2) is None
+            assert patient.user(42).cache.compare_and_set("n", etag, 2) is not None
+    starting.join()
+
+
+def test_reads_and_writes_without_a_condition_are_repeated(losing: Losing, user_id: int) -> None:
+    client, sent = losing(lambda _, nth: nth == 1)
+    cache = client.user(user_id).cache
+    cache.set("n", {"a": 1})
+    assert cache.patch("n", {"b": 2}).value == {"a": 1, "b": 2}
+    assert cache.get("n") is not None
+    cache.delete("n")
+    assert sent.statuses == [201, 200, 200, 200, 200, 200, 204, 204]
+
+
+def test_a_computed_value_whose_answer_was_lost_is_stored(losing: Losing, user_id: int) -> None:
+    client, sent = losing(first("PUT"))
+    cache = client.user(user_id).cache
+    assert cache.get_or_compute("report", lambda: {"total": 17}) == {"total": 17}
+    assert sent.statuses == [404, 201, 409, 200]
+
+
+def test_a_computation_that_cannot_be_stored_gives_up(losing: Losing, user_id: int) -> None:
+    client, _ = losing(lambda request, _: request.method == "PUT", retry_limit=0)
+    other, _ = losing(lambda *_: False)
+    with pytest.raises(TransportError):
+        client.user(user_id).cache.get_or_compute("k", lambda: 1, compute=60)
+    large = "x" * 2_000_000
+    with pytest.raises(InvalidRequest, match="longer than"):
+        other.user(user_id).cache.get_or_compute("large", lambda: large, compute=60)
+    assert other.user(user_id).cache.get_or_compute("large", lambda: 2, timeout=0) == 2
+
+
+@pytest.fixture(scope="module")
+def _behind(_start: Start) -> Iterator[tuple[Service, Origin]]:
+    with serving() as origin:
+        yield _start(origin=origin.url, api_token=API_TOKEN)[0], origin
+
+
+@pytest.fixture
+def behind(_behind: tuple[Service, Origin]) -> Service:
+    """A service with an origin."""
+    return _behind[0]
+
+
+@pytest.fixture
+def origin(_behind: tuple[Service, Origin]) -> Iterator[Origin]:
+    origin = _behind[1]
+    origin.asked.clear()
+    origin.inputs.clear()
+    yield origin
+    origin.status = 200
+
+
+def test_a_user_is_read_from_the_origin_through_the_cache(
+    behind: Service, losing: Losing, origin: Origin, user_id: int
+) -> None:
+    client, sent = losing(first("GET"), behind)
+    user = client.user(user_id)
+    fetched = user.get(expire=60)
+    assert isinstance(fetched, Entry)
+    assert fetched.value == {"number": 1}
+    assert fetched.max_age in (59, 60)
+    # The first answer was lost; the second came from the cache.
+    assert (sent.statuses, origin.asked) == ([200, 200], [f"GET /users/{user_id}"])
+    same = user.get(if_none_match=fetched.etag)
+    assert isinstance(same, NotModified)
+    assert same.etag == fetched.etag
+    fresh = user.get(no_cache=True)
+    assert isinstance(fresh, Entry)
+    assert fresh.value == {"number": 2}
+    origin.status = 500
+    with pytest.raises(OriginFailed) as failed:
+        user.get(no_cache=True)
+    assert (failed.value.status, failed.value.slug) == (502, "origin-failed")
+
+
+@pytest.mark.anyio
+async def test_the_async_client_reads_a_user_from_the_origin(
+    behind: Service, losing: Losing, origin: Origin, user_id: int, anyio_backend: str
+) -> None:
+    async with AsyncClient(behind.url, token=API_TOKEN) as client:
+        fetched = await client.user(user_id).get(expire=60)
+        assert isinstance(fetched, Entry)
+        assert fetched.value == {"number": 1}
+        same = await client.user(user_id).get(if_none_match=fetched.etag)
+        assert isinstance(same, NotModified)
+        done = await client.user(user_id).perform_action({"amount": 5})
+        assert (done.result, origin.inputs) == ({"number": 2}, [{"amount": 5}])
+
+
+def test_an_action_runs_once_though_its_answer_was_lost(
+    behind: Service, losing: Losing, origin: Origin, user_id: int
+) -> None:
+    for act in ("perform_action", "attempt_action"):
+        origin.inputs.clear()
+        client, sent = losing(first("POST"), behind)
+        done = getattr(client.user(user_id), act)({"amount": 5})
+        assert (done.succeeded, done.replayed, origin.inputs) == (True, True, [{"amount": 5}])
+        keys = sent.header("Idempotency-Key")
+        assert len(keys) == 2
+        assert keys[0] == keys[1] != ""
+
+
+@pytest.mark.parametrize(
+    ("act", "options"), [("perform_action", {"timeout": 0}), ("attempt_action", {})]
+)
+def test_an_action_is_not_said_to_have_failed_while_an_earlier_try_may_run(
+    losing: Losing, client: Client, user_id: int, act: str, options: dict[str, int]
+) -> None:
+    """Somebody has the lock, but that may be the try whose answer was lost."""
+    with client.user(user_id).lock(expire=30):
+        unheard, sent = losing(first("POST"), retry_limit=1.0)
+        with pytest.raises(TransportError):
+            getattr(unheard.user(user_id), act)(**options)
+        assert len(sent.statuses) > 2
+        heard, _ = losing(lambda *_: False)
+        assert not heard.user(user_id).attempt_action().succeeded
+        with pytest.raises(LockHeld):
+            heard.user(user_id).perform_action(timeout=0)
