@@ -18,7 +18,11 @@ export function pathPart(what: string, name: string): string {
   if (name === "" || name === "." || name === "..") {
     throw new RangeError(`${what} ${JSON.stringify(name)}: not allowed`);
   }
-  return encodeURIComponent(name);
+  try {
+    return encodeURIComponent(name);
+  } catch {
+    throw new RangeError(`${what} ${JSON.stringify(name)}: half of a surrogate pair`);
+  }
 }
 
 /** The value of a header. A bad one is not quoted: it may be a secret. @internal */

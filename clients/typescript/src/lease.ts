@@ -1,15 +1,30 @@
 // A lock that is held: kept alive in the background, and given back.
 
 import { seconds } from "./arguments.js";
-import { type EdgelatchError, LockLost, NotLockOwner, Problem } from "./errors.js";
+import {
+  type EdgelatchError,
+  LockLost,
+  NotLockOwner,
+  Problem,
+  UnexpectedAnswer,
+} from "./errors.js";
 import { alarm, backoff, now, pause } from "./time.js";
-import { parse, type Transport } from "./transport.js";
+import { type Answer, parse, type Transport } from "./transport.js";
 
 /** The body of an answer to an acquisition or a renewal. */
 export interface Granted {
   readonly token: string;
   readonly fencing_token: number;
   readonly expires_in: number;
+}
+
+/** The body of such an answer, which a proxy may have replaced. */
+export function granted(call: string, answer: Answer): Granted {
+  const told = parse<Partial<Granted> | null>(call, answer);
+  if (typeof told?.fencing_token !== "number" || typeof told.expires_in !== "number") {
+    throw new UnexpectedAnswer(`${call}: the answer is not one of edgelatch`, answer);
+  }
+  return told as Granted;
 }
 
 interface Terms {
@@ -56,7 +71,7 @@ export class Lease implements AsyncDisposable {
 
   /** How long it is held at least, without another renewal, in seconds. */
   get expiresIn(): number {
-    return this.#lost ? 0 : Math.max(0, this.#expiresAt - now()) / 1000;
+    return this.#stop.signal.aborted ? 0 : Math.max(0, this.#expiresAt - now()) / 1000;
   }
 
   /** Throws `LockLost` if the lock is lost. To be called before each step that cannot be undone. */
@@ -76,6 +91,9 @@ export class Lease implements AsyncDisposable {
    */
   async renew(): Promise<void> {
     this.throwIfLost();
+    if (this.#released !== undefined) {
+      throw LockLost.found("The lock was released");
+    }
     await this.#renew({ until: this.#expiresAt });
   }
 
@@ -149,9 +167,13 @@ export class Lease implements AsyncDisposable {
     };
     try {
       const answer = await transport.sendSafely(make, { ...retry, signal: this.#stop.signal });
-      const granted = parse<Granted>(`PUT ${path}`, answer);
+      const renewed = granted(`PUT ${path}`, answer);
+      if (renewed.fencing_token !== this.fencingToken) {
+        // A repeated acquisition came late and took the lock again. Others may have had it.
+        throw this.#lose("The lock was lost and acquired again", undefined);
+      }
       // From when it was sent: the service renewed it no earlier.
-      this.#expiresAt = Math.max(this.#expiresAt, sent + granted.expires_in * 1000);
+      this.#expiresAt = Math.max(this.#expiresAt, sent + renewed.expires_in * 1000);
       if (!this.#stop.signal.aborted) {
         this.#watchExpiry();
       }

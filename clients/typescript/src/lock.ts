@@ -1,10 +1,10 @@
 // A lock of a user: acquired, held for the time of a body, looked at.
 
 import { randomToken, seconds } from "./arguments.js";
-import { LockLost } from "./errors.js";
-import { type Granted, Lease } from "./lease.js";
+import { LockLost, UnexpectedAnswer } from "./errors.js";
+import { type Granted, granted, Lease } from "./lease.js";
 import { follow, now, pause } from "./time.js";
-import { parse, type Transport } from "./transport.js";
+import { type Answer, parse, type Transport } from "./transport.js";
 
 /** How long a cancelled acquisition may take to give back what it may have got, in ms. */
 const GIVE_BACK_LIMIT = 2000;
@@ -101,11 +101,11 @@ export class Lock {
     } finally {
       unfollow();
     }
-    const { granted, sent } = await acquisition;
-    const terms = { transport: this.#transport, path: this.#path, token, granted, expire };
-    const lease = new Lease(terms);
+    const { granted: terms, sent } = await acquisition;
+    const where = { transport: this.#transport, path: this.#path };
+    const lease = new Lease({ ...where, token, granted: terms, expire });
     // Nobody knows for how long it is ours already: a renewal is dated.
-    if (now() - sent > (granted.expires_in * 1000) / 3) {
+    if (now() - sent > (terms.expires_in * 1000) / 3) {
       try {
         await lease.renew();
       } catch (error) {
@@ -204,9 +204,9 @@ export class Lock {
       // What is asked for is checked as it was written.
       seconds("timeout", timeout ?? 0);
       const answer = await this.#transport.sendSafely(make, retry);
-      return { granted: parse<Granted>(`POST ${this.#path}`, answer), sent };
+      return { granted: granted(`POST ${this.#path}`, answer), sent };
     } catch (error) {
-      if (uncertain && !signal.aborted) {
+      if ((uncertain || error instanceof UnexpectedAnswer) && !signal.aborted) {
         await this.#delete(token, GIVE_BACK_LIMIT);
       }
       throw error;
@@ -283,7 +283,7 @@ export class Lock {
   ): Promise<LockState> {
     const call = { method: "GET", path: this.#path, query, takes, signal };
     const answer = await this.#transport.sendSafely(() => call, { signal });
-    return lockState(parse<ToldState>(`GET ${this.#path}`, answer));
+    return lockState(`GET ${this.#path}`, answer);
   }
 }
 
@@ -301,7 +301,11 @@ interface ToldState {
   readonly waiting?: number;
 }
 
-function lockState(told: ToldState): LockState {
+function lockState(call: string, answer: Answer): LockState {
+  const told = parse<ToldState | null>(call, answer);
+  if (typeof told?.held !== "boolean") {
+    throw new UnexpectedAnswer(`${call}: the answer is not one of edgelatch`, answer);
+  }
   const { held, waiting } = told;
   if (!held) {
     return { held, waiting };

@@ -152,6 +152,26 @@ describe("a user of the origin", () => {
     assert.deepEqual(origin.asked, ["GET /users/1", "GET /users/1"]);
   });
 
+  it("is read again after a lost answer, from the cache", async () => {
+    origin.asked.length = 0;
+    const { fetch, sent } = recorder((method, _, nth) => method === "GET" && nth === 1);
+    const read = await service.client({ fetch }).user(2).get<{ number: number }>({ expire: 60 });
+    assert.equal(read.value.number, 1);
+    assert.deepEqual(
+      sent.map((request) => request.status),
+      [200, 200],
+    );
+    assert.deepEqual(origin.asked, ["GET /users/2"]);
+  });
+
+  it("fails with its origin", async () => {
+    origin.status = 500;
+    const failed = await rejection(service.client().user(3).get());
+    origin.status = 200;
+    assert.ok(failed instanceof OriginFailed);
+    assert.equal(failed.slug, "origin-failed");
+  });
+
   it("is not there without an origin", async () => {
     const bare = await Service.start();
     const refused = await rejection(bare.client().user(1).get());

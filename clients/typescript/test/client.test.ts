@@ -67,7 +67,7 @@ describe("the client", () => {
     const user = service.client({ token: TOKEN, fetch }).user("a/b?c#d");
     await rejection(user.cache.get("../é"));
     assert.ok(sent[0]?.url.endsWith("/api/v1/users/a%2Fb%3Fc%23d/cache/..%2F%C3%A9"));
-    for (const name of ["", ".", ".."]) {
+    for (const name of ["", ".", "..", "\ud800"]) {
       assert.throws(() => user.lock(name), RangeError);
       assert.ok((await rejection(user.cache.get(name))) instanceof RangeError);
       assert.throws(() => service.client().user(name), RangeError);

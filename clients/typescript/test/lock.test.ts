@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { ConnectionFailed, LockHeld, LockLost, Unavailable } from "edgelatch";
+import { ConnectionFailed, LockHeld, LockLost, Unavailable, UnexpectedAnswer } from "edgelatch";
 import { aborted, passed, recorder, rejection, Service, until } from "./harness.js";
 
 describe("a lock", () => {
@@ -258,6 +258,116 @@ describe("a lock", () => {
     while (performance.now() < end) {}
     assert.throws(() => lease.throwIfLost(), LockLost);
     assert.ok((await rejection(lease.release())) instanceof LockLost);
+  });
+});
+
+describe("a lock behind a proxy", () => {
+  let service: Service;
+  before(async () => {
+    service = await Service.start();
+  });
+  after(async () => {
+    await service.stop();
+  });
+
+  /** Answers the first `times` requests of this method itself, after passing them on. */
+  const proxied = (method: string, times: number, answer: () => Response) => {
+    let seen = 0;
+    return async (url: string, init: RequestInit) => {
+      const real = await fetch(url, init);
+      if (init.method !== method || seen >= times) {
+        return real;
+      }
+      await real.arrayBuffer();
+      seen += 1;
+      return answer();
+    };
+  };
+
+  it("is given back when the answer is not one of the service", async () => {
+    for (const [index, text] of ["<h1>Hello</h1>", "[]", "null", "{}"].entries()) {
+      const answer = () => new Response(text, { status: 201 });
+      const client = service.client({ fetch: proxied("POST", 1, answer) });
+      const lock = client.user(1).lock(`odd-${index}`, { expire: 30 });
+      assert.ok((await rejection(lock.acquire())) instanceof UnexpectedAnswer);
+      assert.equal((await lock.status()).held, false);
+    }
+    const blank = service.client({ fetch: async () => new Response("[]") });
+    assert.ok((await rejection(blank.user(1).lock().status())) instanceof UnexpectedAnswer);
+  });
+
+  it("survives renewals that are refused or answered by the proxy for a while", async () => {
+    const answers = [401, 429, 502, 200, 404];
+    const fetch = proxied("PUT", answers.length, () => {
+      return new Response("{}", { status: answers.shift() ?? 500 });
+    });
+    const user = service.client({ fetch }).user(2);
+    await user.lock("refused", { expire: 6 }, async (lease, signal) => {
+      await until("all were refused", () => answers.length === 0);
+      const before = lease.expiresIn;
+      await until("it is renewed", () => lease.expiresIn > before + 0.5);
+      assert.equal(signal.aborted, false);
+    });
+  });
+
+  it("counts as lost if a renewal finds another acquisition of it", async () => {
+    const again = JSON.stringify({ token: "t", fencing_token: 10 ** 9, expires_in: 30 });
+    const fetch = proxied("PUT", 1, () => new Response(again, { status: 200 }));
+    const lease = await service.client({ fetch }).user(3).lock("again", { expire: 30 }).acquire();
+    assert.ok((await rejection(lease.renew())) instanceof LockLost);
+    assert.ok(lease.signal.aborted);
+  });
+
+  it("may be released in its body, once", async () => {
+    const { fetch, sent } = recorder();
+    const user = service.client({ fetch }).user(4);
+    await user.lock("early", { expire: 0.6 }, async (lease, signal) => {
+      await lease.release();
+      assert.equal(lease.expiresIn, 0);
+      assert.equal((await user.lock("early").status()).held, false);
+      await passed(500);
+      lease.throwIfLost();
+      assert.equal(signal.aborted, false);
+      assert.ok((await rejection(lease.renew())) instanceof LockLost);
+    });
+    const kinds = sent.map((request) => request.method);
+    assert.deepEqual(kinds, ["POST", "DELETE", "GET"]);
+  });
+
+  it("is not asked for when the caller has cancelled before", async () => {
+    const { fetch, sent } = recorder();
+    const user = service.client({ fetch }).user(5);
+    const signal = AbortSignal.abort("before");
+    const { cache } = user;
+    for (const call of [
+      () => user.lock({ signal }).acquire(),
+      () => user.lock({ signal }, () => "not run"),
+      () => user.lock().status({ signal }),
+      () => user.lock().watch({ wait: 1, signal }),
+      () => user.lock().forceRelease({ signal }),
+      () => user.performAction(1, { signal }),
+      () => user.attemptAction(1, { signal }),
+      () => user.get({ signal }),
+      () => cache.get("k", { signal }),
+      () => cache.set("k", 1, { signal }),
+      () => cache.patch("k", {}, { signal }),
+      () => cache.delete("k", { signal }),
+      () => cache.compareAndSet("k", undefined, 1, { signal }),
+      () => cache.getOrCompute("k", () => 1, { signal }),
+    ]) {
+      assert.equal(await rejection(call() as Promise<unknown>), "before");
+    }
+    assert.deepEqual(sent, []);
+  });
+
+  it("that was renewed unheard is given back when it counts as lost", async () => {
+    const { fetch } = recorder((method) => method === "PUT");
+    const lock = service.client({ fetch }).user(6).lock("unheard", { expire: 0.9 });
+    const lease = await lock.acquire();
+    await aborted(lease.signal);
+    assert.ok((await lock.status()).held);
+    assert.ok((await rejection(lease.release())) instanceof LockLost);
+    await until("it is free", async () => !(await lock.status()).held);
   });
 });
 
