@@ -30,6 +30,12 @@ def free_port() -> int:
         return port
 
 
+def stop(process: subprocess.Popen[str]) -> None:
+    """Stops a process where it is, and waits until all of its threads have stopped."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)
+
+
 class Redis:
     """A Redis server of its own. `client` is a stranger's connection to it."""
 
@@ -54,7 +60,7 @@ class Redis:
         raise AssertionError("Redis did not start")
 
     def pause(self) -> None:
-        self._process.send_signal(signal.SIGSTOP)
+        stop(self._process)
 
     def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
@@ -116,7 +122,7 @@ class Service:
         self._process.stdout.close()
 
     def pause(self) -> None:
-        self._process.send_signal(signal.SIGSTOP)
+        stop(self._process)
 
     def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)

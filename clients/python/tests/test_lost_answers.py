@@ -1,6 +1,7 @@
 """What is repeated after a lost answer, and what is told where nobody can know what happened."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import anyio
@@ -268,3 +269,52 @@ def test_an_action_is_not_said_to_have_failed_while_an_earlier_try_may_run(
         assert not heard.user(user_id).attempt_action().succeeded
         with pytest.raises(LockHeld):
             heard.user(user_id).perform_action(timeout=0)
+
+
+def test_a_lock_is_renewed_at_a_third_of_its_expiry(losing: Losing, user_id: int) -> None:
+    client, sent = losing(lambda *_: False)
+    with client.user(user_id).lock(expire=1.5) as lease:
+        time.sleep(1.7)
+        assert 1.5 / 3 < lease.expires_in <= 1.5
+    renewals = [request for request in sent.sent if request.method == "PUT"]
+    # After a third, and after each third from then on; fewer, if the machine is slow.
+    assert 1 <= len(renewals) <= 3
+
+
+class Meddling(Lossy):
+    """Gives the first answer to `method` itself, after passing the request on, or without."""
+
+    def __init__(self, method: str, answer: httpx.Response, *, passes: bool) -> None:
+        super().__init__()
+        self._method = method
+        self._answer: httpx.Response | None = answer
+        self._passes = passes
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method != self._method or self._answer is None:
+            return super().handle_request(request)
+        answer, self._answer = self._answer, None
+        if self._passes:
+            super().handle_request(request)
+        return answer
+
+
+def test_a_renewal_that_finds_another_acquisition_loses_the_lock(
+    service: Service, user_id: int
+) -> None:
+    """A repeated acquisition came late, and took the lock again."""
+    again = httpx.Response(200, json={"token": "t", "fencing_token": 10**9, "expires_in": 30})
+    with httpx.Client(transport=Meddling("PUT", again, passes=True)) as http:
+        lock = Client(service.url, token=API_TOKEN, http=http).user(user_id).lock(expire=30)
+        lease = lock.acquire()
+        with pytest.raises(LockLost, match="acquired again"):
+            lease.renew()
+        assert lease.lost.is_set()
+
+
+def test_a_wait_that_the_service_cuts_short_goes_on(service: Service, user_id: int) -> None:
+    """`request_limit` may be shorter than the timeout."""
+    held = httpx.Response(423, json={"type": "urn:edgelatch:lock-held"})
+    with httpx.Client(transport=Meddling("POST", held, passes=False)) as http:
+        lock = Client(service.url, token=API_TOKEN, http=http).user(user_id).lock(timeout=5)
+        lock.acquire().release()

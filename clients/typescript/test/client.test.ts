@@ -118,7 +118,7 @@ describe("the client", () => {
 
   it("waits no longer than its limit for an answer", async () => {
     const client = service.client({ token: TOKEN, requestTimeout: 0.3, retries: 0 });
-    service.pause();
+    await service.pause();
     const late = await rejection(client.user(6).lock().status());
     service.continue();
     assert.ok(late instanceof ConnectionFailed);

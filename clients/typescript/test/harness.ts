@@ -1,6 +1,6 @@
 // The real service and a real Redis of its own, for the tests.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer } from "node:net";
@@ -53,6 +53,15 @@ export function passed(duration: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, duration));
 }
 
+/** Stops a process where it is. It may still answer until the system says that it has stopped. */
+async function stop(child: ChildProcess): Promise<void> {
+  child.kill("SIGSTOP");
+  await until("the process has stopped", () => {
+    const state = spawnSync("ps", ["-o", "stat=", "-p", String(child.pid)], { encoding: "utf8" });
+    return state.stdout.trim().startsWith("T");
+  });
+}
+
 /** A Redis server. Its data is lost when it is killed. */
 export class Redis {
   readonly port: number;
@@ -94,8 +103,10 @@ export class Redis {
   }
 
   /** It keeps its connections and answers nothing, until it is continued. */
-  pause(): void {
-    this.#server?.kill("SIGSTOP");
+  async pause(): Promise<void> {
+    if (this.#server) {
+      await stop(this.#server);
+    }
   }
 
   continue(): void {
@@ -171,8 +182,8 @@ export class Service {
   }
 
   /** It keeps its connections and answers nothing, until it is continued. */
-  pause(): void {
-    this.#process.kill("SIGSTOP");
+  async pause(): Promise<void> {
+    await stop(this.#process);
   }
 
   continue(): void {
