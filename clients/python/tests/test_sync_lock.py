@@ -119,3 +119,16 @@ def test_force_release_needs_the_admin_token(client: Client, user_id: int) -> No
     lock.force_release(ADMIN_TOKEN)
     with pytest.raises(LockLost):
         lease.renew()
+
+
+def test_a_lock_that_was_waited_for_is_held_for_its_whole_expiry(
+    client: Client, user_id: int
+) -> None:
+    first = client.user(user_id).lock(expire=30).acquire()
+    # Longer than the expiry of the second lock.
+    releasing = threading.Timer(1.0, first.release)
+    releasing.start()
+    second = client.user(user_id).lock(timeout=20, expire=0.6).acquire()
+    assert 0.2 < second.expires_in <= 0.6
+    second.release()
+    releasing.join()

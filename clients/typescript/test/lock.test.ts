@@ -241,6 +241,24 @@ describe("a lock", () => {
     assert.equal(await exists(16, "scoped"), false);
   });
 
+  it("that was lost unnoticed is told at the end of an `await using`", async () => {
+    const lock = service.client().user(19).lock("scoped", { expire: 30 });
+    const unnoticed = async () => {
+      await using lease = await lock.acquire();
+      await service.redis.command(`DEL ${key(19, "scoped")}`);
+      lease.throwIfLost();
+    };
+    assert.ok((await rejection(unnoticed())) instanceof LockLost);
+    const failure = new Error("of the block");
+    const noticed = async () => {
+      await using lease = await lock.acquire();
+      await service.redis.command(`DEL ${key(19, "scoped")}`);
+      await rejection(lease.renew());
+      throw failure;
+    };
+    assert.equal(await rejection(noticed()), failure);
+  });
+
   it("that was lost is told by `renew`, `release` and `throwIfLost`", async () => {
     const lease = await service.client().user(17).lock("gone", { expire: 30 }).acquire();
     await service.redis.command(`DEL ${key(17, "gone")}`);
