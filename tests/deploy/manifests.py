@@ -124,6 +124,8 @@ def labels_chosen(node):
 
 def of_compose(text):
     """Of a Compose file, and of what it names."""
+    # Docker takes a tag and a digest, and goes by the digest. compose_spec takes one of the two.
+    text = re.sub(r"(?m)^( *image: .*):[^:@]+@", r"\1@", text)
     try:
         compose = compose_spec.PyCompose.from_yaml(text)
         compose.validate()
