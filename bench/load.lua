@@ -1,7 +1,8 @@
 -- The load that wrk sends, and the report that it prints: one line of JSON.
 --
--- Arguments after `--`: the case, the number of users (a power of ten), the seed, and the size of a
--- cached value in bytes.
+-- Arguments after `--`: the case, the number of users (a power of ten), the seed, the size of a
+-- cached value in bytes, and whose paths to ask for: the service's, or those of webdis, which only
+-- reads and writes values.
 
 local counter = 0
 
@@ -23,18 +24,28 @@ local function next_user()
   return last + 1
 end
 
-local function path_of_cache()
-  return "/api/v1/users/" .. next_user() .. "/cache/bench"
-end
+-- The path before and after the user's number, to read and to write a value.
+local paths = {
+  service = {
+    get = { "/api/v1/users/", "/cache/bench" },
+    put = { "/api/v1/users/", "/cache/bench" },
+  },
+  webdis = {
+    -- The value as it is, and not within JSON of webdis' own.
+    get = { "/GET/user:", ":bench.txt?type=application/json" },
+    put = { "/SETEX/user:", ":bench/3600" },
+  },
+}
+local own_paths
 
 local json = { ["Content-Type"] = "application/json" }
 
 local function get()
-  return wrk.format("GET", path_of_cache(), {})
+  return wrk.format("GET", own_paths.get[1] .. next_user() .. own_paths.get[2], {})
 end
 
 local function put()
-  return wrk.format("PUT", path_of_cache(), json, value)
+  return wrk.format("PUT", own_paths.put[1] .. next_user() .. own_paths.put[2], json, value)
 end
 
 local function act(name)
@@ -59,6 +70,7 @@ function init(args)
   users = tonumber(args[2])
   math.randomseed(tonumber(args[3]) + 1000003 * number)
   last = math.random(users) - 1
+  own_paths = paths[args[5]]
   value = '"' .. string.rep("x", tonumber(args[4]) - 2) .. '"'
 end
 

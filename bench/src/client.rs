@@ -77,9 +77,23 @@ impl Client {
         path: &str,
         body: &str,
     ) -> anyhow::Result<Answer> {
+        self.call_headed(method, path, "", body).await
+    }
+
+    /// The same with more headers: lines that each end with CR and LF.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub(crate) async fn call_headed(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> anyhow::Result<Answer> {
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+             Content-Length: {}\r\n{headers}\r\n{body}",
             self.host,
             body.len()
         );
@@ -87,6 +101,13 @@ impl Client {
         let sent = Instant::now();
         self.stream.write_all(request.as_bytes()).await?;
         self.answer(sent).await
+    }
+
+    /// The body of the last answer.
+    pub(crate) fn body(&self) -> &[u8] {
+        let head = Head::parse(&self.received).ok().flatten();
+        let begins = head.map_or(0, |head| head.length);
+        self.received.get(begins..).unwrap_or_default()
     }
 
     async fn answer(&mut self, sent: Instant) -> anyhow::Result<Answer> {
@@ -190,6 +211,7 @@ mod tests {
         let mut client = Client::connect(&address).await.unwrap();
         let answer = client.call("GET", "/").await.unwrap();
         assert_eq!((answer.status, answer.split), (201, false));
+        assert_eq!(client.body(), b"{}");
         assert_eq!(answer.trail(), Duration::ZERO);
     }
 

@@ -4,8 +4,8 @@
 use anyhow::{Context as _, bail};
 
 use crate::client::Client;
-use crate::peers::Server;
 use crate::plan::Bench;
+use crate::server::Server;
 
 /// A user id that is unmistakable in a key.
 const MODEL: &str = "918273645546372819";
@@ -36,7 +36,7 @@ pub(crate) async fn fill(
     bench.forget_keys().await;
     let value = format!("\"{}\"", "x".repeat(bytes.saturating_sub(2)));
     let mut client = Client::connect(server.address()).await?;
-    let path = format!("/api/v1/users/{MODEL}/cache/bench");
+    let path = server.peer().path_to_put(MODEL);
     let answer = client.call_with("PUT", &path, &value).await?;
     if answer.status >= 300 {
         bail!("{} answered {} to a PUT", server.peer(), answer.status);

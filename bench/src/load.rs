@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::peers::{Peer, Server};
+use crate::peers::Peer;
 use crate::plan::Bench;
 use crate::process::{self, Usage};
+use crate::server::Server;
 
 /// What is sent, by the names that `load.lua` has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -68,6 +69,8 @@ pub(crate) struct LoadResult {
     pub(crate) p99_ms: f64,
     /// Processor time of the server for each request, in microseconds.
     pub(crate) cpu_us: f64,
+    /// Processor time of Redis for each request, in microseconds.
+    pub(crate) redis_us: f64,
     /// The share of a core that Redis used.
     pub(crate) redis_cores: f64,
     /// The cores that unrelated processes used.
@@ -165,6 +168,7 @@ impl Load {
             p50_ms: printed.p50 as f64 / 1e3,
             p99_ms: printed.p99 as f64 / 1e3,
             cpu_us: spent.server.as_secs_f64() * 1e6 / requests,
+            redis_us: spent.redis.as_secs_f64() * 1e6 / requests,
             redis_cores: spent.redis.as_secs_f64() / seconds,
             other_cores: spent.of_others().as_secs_f64() / seconds,
         })
@@ -179,7 +183,7 @@ impl Load {
             .arg(format!("http://{}", server.address()))
             .args(["--", self.request.name()])
             .args([self.users.to_string(), seed.to_string()])
-            .arg(self.bytes.to_string())
+            .args([self.bytes.to_string(), dialect(server.peer()).to_owned()])
             .current_dir(&bench.programs.root)
             .output()
             .await?;
@@ -190,5 +194,13 @@ impl Load {
             format!("wrk did not report: {text}{complaint}")
         })?;
         Ok(serde_json::from_str(line)?)
+    }
+}
+
+/// Whose paths `load.lua` is to ask for.
+fn dialect(peer: Peer) -> &'static str {
+    match peer {
+        Peer::Webdis => "webdis",
+        _ => "service",
     }
 }

@@ -1,16 +1,20 @@
 //! What to measure, for how long, and where: the command line, and what follows from it.
 
+use std::fmt;
+
 use clap::{Parser, ValueEnum};
 use edgelatch_tests::RedisServer;
 use serde::Serialize;
 
-use crate::peers::{Peer, Programs, Runner, Server, StartOptions};
+use crate::peers::{Peer, Runner};
+use crate::programs::Programs;
+use crate::server::{Server, StartOptions};
 
-/// Measures the service beside the least possible component, a native server and FastAPI
+/// Measures the service beside the least possible component, a native server, FastAPI and others
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 pub(crate) struct Arguments {
-    /// Measure everything briefly, in under two minutes. The figures are unreliable
+    /// Measure everything briefly, in some three minutes. The figures are unreliable
     #[arg(long)]
     pub(crate) quick: bool,
     /// Measure only this case; may be repeated
@@ -84,6 +88,25 @@ pub(crate) enum Case {
     Reading,
     /// Answers whose body arrives after the head
     Segments,
+    /// One waiter's connections and commands, 0, 10 and 80 ms from Redis
+    Waiter,
+    /// From one action's end to the next one's start, 0, 10 and 80 ms from Redis
+    HandOver,
+    /// perform-action and reads of a kilobyte, 1 and 10 ms from Redis
+    Distance,
+    /// Requests at a fixed rate, whatever the answers do
+    OpenLoop,
+    /// Leases taken and given back, beside etcd
+    Leases,
+    /// A fresh instance whose Redis wants TLS and a password
+    Secured,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.pad(value.as_ref().map_or("", |value| value.get_name()))
+    }
 }
 
 /// The extent of the measurements.
@@ -101,6 +124,10 @@ pub(crate) struct Plan {
     pub(crate) contention_seconds: u32,
     /// How long waiting clients are observed, in seconds.
     pub(crate) waiting_seconds: u32,
+    /// How long one waiter is observed, in seconds.
+    pub(crate) waiter_seconds: u32,
+    /// How long requests are sent at a fixed rate, in seconds.
+    pub(crate) open_seconds: u32,
     /// Rounds of starts.
     pub(crate) starts: usize,
     /// Requests per round that each get a fresh instance.
@@ -110,7 +137,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// For reliable figures, in about ten minutes.
+    /// For reliable figures, in about fifteen minutes.
     pub(crate) const FULL: Self = Self {
         rounds: 5,
         series_rounds: 2,
@@ -118,6 +145,8 @@ impl Plan {
         connections: 64,
         contention_seconds: 10,
         waiting_seconds: 6,
+        waiter_seconds: 10,
+        open_seconds: 3,
         starts: 5,
         fresh_requests: 300,
         quick: false,
@@ -131,6 +160,8 @@ impl Plan {
         connections: 64,
         contention_seconds: 1,
         waiting_seconds: 1,
+        waiter_seconds: 3,
+        open_seconds: 1,
         starts: 1,
         fresh_requests: 100,
         quick: true,
@@ -163,11 +194,18 @@ impl Bench {
     /// If it does not serve.
     pub(crate) async fn start(&self, peer: Peer, arguments: &[&str]) -> anyhow::Result<Server> {
         let options = StartOptions {
-            redis_port: self.redis.port(),
-            origin: None,
             arguments,
+            ..self.options()
         };
         Server::start(&self.programs, peer, options).await
+    }
+
+    /// A server with our Redis, and nothing else.
+    pub(crate) fn options(&self) -> StartOptions<'static> {
+        StartOptions {
+            redis_port: self.redis.port(),
+            ..StartOptions::default()
+        }
     }
 
     /// Starts these peers.
@@ -197,6 +235,13 @@ impl Bench {
     /// Deletes all keys and keeps loaded scripts.
     pub(crate) async fn forget_keys(&self) {
         self.redis.run::<String>(&["FLUSHALL"]).await;
+    }
+
+    /// Leaves nothing of servers that have stopped: neither a call that is still under way, nor
+    /// waiters and locks. Servers that run would lose their connections.
+    pub(crate) async fn forget_servers(&self) {
+        self.redis.kill_clients().await;
+        self.forget_keys().await;
     }
 
     /// The process id of the Redis.

@@ -3,8 +3,17 @@
 
 use std::process::Command;
 
+use crate::install::Program;
 use crate::service::{self, Runner};
 use crate::{build, install, python, signals, step};
+
+/// Programs that only some cases need, and the variables that name them. Where one can't be
+/// installed, those cases fail, and the others are measured.
+const OF_SOME_CASES: [(&str, Program); 3] = [
+    ("EDGELATCH_BENCH_WEBDIS", install::WEBDIS),
+    ("EDGELATCH_BENCH_ETCD", install::ETCD),
+    ("EDGELATCH_BENCH_OPENSSL", install::OPENSSL),
+];
 
 /// Builds everything that is compared, and runs the benchmark with these arguments.
 ///
@@ -47,6 +56,12 @@ fn prepare(bench: &mut Command, runner: Runner) -> anyhow::Result<()> {
         }
         Runner::Spin => service::spin()?,
     };
+    for (name, program) in &OF_SOME_CASES {
+        match program.find_or_install() {
+            Ok(path) => bench.env(name, path),
+            Err(missing) => bench.env(format!("{name}_MISSING"), format!("{missing:#}")),
+        };
+    }
     step::say("measuring: leave the machine idle otherwise");
     bench
         .env("EDGELATCH_REDIS_BIN", redis)

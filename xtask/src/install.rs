@@ -47,6 +47,30 @@ pub(crate) const WRK: Program = Program {
     variable: None,
 };
 
+/// The HTTP interface to Redis that the benchmark compares the cache with.
+pub(crate) const WEBDIS: Program = Program {
+    names: &["webdis"],
+    package: "webdis",
+    otherwise: "install webdis (Debian, Ubuntu: `sudo apt-get install webdis`; \
+                macOS: `brew install webdis`)",
+};
+
+/// The store that the benchmark compares leases with.
+pub(crate) const ETCD: Program = Program {
+    names: &["etcd"],
+    package: "etcd-server",
+    otherwise: "install etcd (Debian, Ubuntu: `sudo apt-get install etcd-server`; \
+                Fedora: `sudo dnf install etcd`; macOS: `brew install etcd`)",
+};
+
+/// What makes the certificates of the benchmark's Redis with TLS.
+pub(crate) const OPENSSL: Program = Program {
+    names: &["openssl"],
+    package: "openssl",
+    otherwise: "install OpenSSL (Debian, Ubuntu: `sudo apt-get install openssl`; \
+                Fedora: `sudo dnf install openssl`)",
+};
+
 /// Python with `venv`, which Debian packages separately: for the external checks.
 pub(crate) const PYTHON: Program = Program {
     names: &["python3"],

@@ -1,4 +1,6 @@
-//! An action with the service's own two scripts, called as the service does.
+//! An action with the service's own two scripts, called as the service does. The texts are put
+//! together as in `src/core/lock/scripts.rs`; if the service changes what it passes, this fails
+//! with 409 or 423 until it does the same.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -28,6 +30,9 @@ const COMMIT: &str = concat!(
 /// The service's defaults, in milliseconds.
 const PROOF_TTL_MS: i64 = 2000;
 const LAST_ACTION_TTL_MS: i64 = 3_600_000;
+
+/// The service's, in all of its answers.
+const SECURITY_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// The scripts' digests, from Redis.
 pub(crate) struct Scripts {
@@ -74,9 +79,13 @@ impl Scripts {
             [RedisResult::Int64(1), RedisResult::Int64(number)] => *number,
             _ => return Err(StatusCode::LOCKED),
         };
-        // As long as the service's value.
+        // As long as the service's value: a line with format and tag, then the JSON.
         let last_action = format!(
-            r#"{{"status":"success","fencing_token":{number},"finished_at":"2026-01-01T00:00:00.000Z"}}"#
+            "edgelatch1 {}\n{}",
+            crate::token(),
+            format_args!(
+                r#"{{"status":"success","fencing_token":{number},"finished_at":"2026-01-01T00:00:00.000Z"}}"#
+            )
         );
         let values = [
             RedisParameter::Binary(self.commit.clone()),
@@ -115,10 +124,17 @@ fn success(number: i64) -> Response {
         HeaderName::from_static("lock-wait"),
         HeaderValue::from_static("0"),
     );
-    headers.insert(
-        HeaderName::from_static("server-timing"),
-        HeaderValue::from_static(timing),
-    );
+    for (name, value) in [
+        ("server-timing", timing),
+        ("x-content-type-options", "nosniff"),
+        ("content-security-policy", SECURITY_POLICY),
+        ("cache-control", "no-store"),
+    ] {
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
     headers.extend(id.map(|id| (HeaderName::from_static("x-request-id"), id)));
     response
 }

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::cases::throughput::warm_up;
 use crate::client::Client;
-use crate::peers::{Peer, Server};
+use crate::peers::Peer;
 use crate::plan::Bench;
+use crate::server::Server;
 
 /// Counted requests of each kind.
 const REQUESTS: usize = 200;

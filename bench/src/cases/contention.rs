@@ -15,8 +15,9 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::client::Client;
-use crate::peers::{Peer, Server, StartOptions};
+use crate::peers::Peer;
 use crate::plan::Bench;
+use crate::server::{Server, StartOptions};
 use crate::stalls::Stalls;
 use crate::stats::{ms, percentile, sorted, unfairness};
 
@@ -56,42 +57,69 @@ pub(crate) struct ContentionResult {
     pub(crate) commands_per_completion: Option<f64>,
 }
 
-/// Measures every number of clients with every length of action.
+/// Measures every number of clients with every length of action, and adds the results one by one.
 ///
 /// # Errors
-/// If a server can't be started.
+/// If a server can't be started, or its first action fails.
 pub(crate) async fn contention(
     bench: &Bench,
     peers: &[Peer],
-) -> anyhow::Result<Vec<ContentionResult>> {
-    let mut all = Vec::new();
+    all: &mut Vec<ContentionResult>,
+) -> anyhow::Result<()> {
     for action_ms in ACTIONS_MS {
         for clients in CLIENTS {
             for peer in bench.contending(peers) {
-                all.push(contend(bench, *peer, clients, action_ms).await?);
+                let contest = Contest {
+                    peer: *peer,
+                    clients,
+                    action_ms,
+                    redis_port: bench.redis.port(),
+                    length: length(bench, clients, Duration::from_millis(action_ms)),
+                };
+                all.push(contest.run(bench).await?);
             }
         }
     }
-    Ok(all)
+    Ok(())
 }
 
-/// Measures one combination on its own server: clients that we cut off leave waiting requests
-/// behind.
-async fn contend(
-    bench: &Bench,
-    peer: Peer,
-    clients: usize,
-    action_ms: u64,
-) -> anyhow::Result<ContentionResult> {
-    let pause = Duration::from_millis(action_ms);
-    let origin = Origin::start(Reply::json("{}").after(pause)).await;
+/// Clients that compete for one lock on one server.
+pub(crate) struct Contest {
+    pub(crate) peer: Peer,
+    pub(crate) clients: usize,
+    pub(crate) action_ms: u64,
+    /// Where the server finds its Redis.
+    pub(crate) redis_port: u16,
+    pub(crate) length: Duration,
+}
+
+impl Contest {
+    /// Runs it on a server of its own: clients that we cut off leave waiting requests behind.
+    ///
+    /// # Errors
+    /// If the server can't be started, or the first action fails.
+    pub(crate) async fn run(&self, bench: &Bench) -> anyhow::Result<ContentionResult> {
+        let contended = contend(bench, self).await;
+        bench.forget_servers().await;
+        contended
+    }
+}
+
+async fn contend(bench: &Bench, contest: &Contest) -> anyhow::Result<ContentionResult> {
+    let &Contest {
+        peer,
+        clients,
+        action_ms,
+        redis_port,
+        length,
+    } = contest;
+    let origin = Origin::start(Reply::json("{}").after(Duration::from_millis(action_ms))).await;
     let url = origin.url();
     let options = StartOptions {
-        redis_port: bench.redis.port(),
+        redis_port,
         origin: (action_ms > 0).then_some(url.as_str()),
-        arguments: &[],
+        ..bench.options()
     };
-    bench.forget_keys().await;
     let server = Server::start(&bench.programs, peer, options).await?;
     // Another user's action loads scripts and modules first.
     let mut client = Client::connect(server.address()).await?;
@@ -105,7 +133,6 @@ async fn contend(
     let mut monitor = bench.redis.monitor().await;
     let stalls = Stalls::watch();
     let began = Instant::now();
-    let length = length(bench, clients, pause);
     let turns = turns(server.address(), clients, began + length).await;
     let seconds = began.elapsed().as_secs_f64();
     let stall_longest_ms = stalls.longest_ms();

@@ -8,8 +8,9 @@ use futures::future::try_join_all;
 use serde::Serialize;
 
 use crate::client::Client;
-use crate::peers::{Peer, Server, StartOptions};
+use crate::peers::Peer;
 use crate::plan::Bench;
+use crate::server::{Server, StartOptions};
 use crate::stats::{percentile, sorted};
 
 /// Connections over which hits are asked for.
@@ -27,7 +28,7 @@ const COLD_USERS: usize = 10;
 /// How long the origin takes for its answer.
 const ORIGIN: Duration = Duration::from_millis(20);
 
-/// What reading came to.
+/// The figures of users that are read from an origin.
 #[derive(Serialize)]
 pub(crate) struct Reading {
     pub(crate) hits_per_second: f64,
@@ -55,12 +56,11 @@ pub(crate) async fn reading(bench: &Bench) -> anyhow::Result<Reading> {
     let origin = Origin::start(Reply::json("{\"name\":\"Ada\"}").after(ORIGIN)).await;
     let url = origin.url();
     let with = StartOptions {
-        redis_port: bench.redis.port(),
         origin: Some(&url),
-        arguments: &[],
+        ..bench.options()
     };
     let server = Server::start(&bench.programs, Peer::Service, with).await?;
-    // Scripts are taught, and an instance is opened, before it counts.
+    // First, scripts are loaded and an instance is created.
     let mut client = Client::connect(server.address()).await?;
     get(&mut client, 0).await?;
     let commands_per_hit = counted(bench, &mut client, |_| 0).await?;
@@ -129,8 +129,8 @@ async fn hits(bench: &Bench, server: &Server) -> anyhow::Result<(f64, Vec<f64>)>
     Ok((per_second, sorted(&took)))
 }
 
-/// All readers of one user who is not cached: how long it takes until the last one has an answer, and
-/// how many commands Redis gets.
+/// All readers of one user who is not cached: how long it takes until the last one has an answer,
+/// and how many commands Redis gets.
 async fn crowd(bench: &Bench, server: &Server, user: usize) -> anyhow::Result<(Duration, usize)> {
     let connecting = (0..READERS).map(|_| Client::connect(server.address()));
     let mut clients = try_join_all(connecting).await?;

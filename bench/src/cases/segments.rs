@@ -8,8 +8,9 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::client::{Answer, Client};
-use crate::peers::{Peer, Server};
+use crate::peers::Peer;
 use crate::plan::Bench;
+use crate::server::Server;
 use crate::stats::{ms, percentile, sorted};
 
 /// Concurrent connections.

@@ -6,8 +6,9 @@ use anyhow::{Context as _, ensure};
 use serde::Serialize;
 
 use crate::client::Client;
-use crate::peers::{Peer, Server, StartOptions};
+use crate::peers::Peer;
 use crate::plan::{Bench, in_turn};
+use crate::server::{Server, StartOptions};
 use crate::stats::{ms, percentile, sorted};
 
 /// Start times of a server, by round, in milliseconds.
@@ -72,12 +73,8 @@ pub(crate) async fn servers(bench: &Bench) -> anyhow::Result<Vec<StartTimes>> {
     }
     for round in 0..bench.plan.starts {
         for peer in in_turn(&Peer::ALL, round) {
-            let options = StartOptions {
-                redis_port: bench.redis.port(),
-                ..StartOptions::default()
-            };
             let began = Instant::now();
-            let mut server = Server::launch(&bench.programs, *peer, options)?;
+            let mut server = Server::launch(&bench.programs, *peer, bench.options())?;
             let mut client = server.first_connection().await?;
             let path = "/api/v1/users/perform-action?user_id=1";
             let answer = client.call("POST", path).await?;
@@ -93,16 +90,21 @@ pub(crate) async fn servers(bench: &Bench) -> anyhow::Result<Vec<StartTimes>> {
 }
 
 /// Gives each request a fresh instance, on both components in turn: one connection, one request
-/// after the other.
+/// after the other. The servers have the Redis of `options`, which is that of `bench`.
 ///
 /// # Errors
 /// If one does not serve.
-pub(crate) async fn instances(bench: &Bench) -> anyhow::Result<Vec<FreshInstanceTimes>> {
+pub(crate) async fn instances(
+    bench: &Bench,
+    options: StartOptions<'_>,
+) -> anyhow::Result<Vec<FreshInstanceTimes>> {
+    let options = StartOptions {
+        arguments: &["--max-instance-reuse-count", "1"],
+        ..options
+    };
     let mut servers = Vec::new();
     for peer in Peer::COMPONENTS {
-        let server = bench
-            .start(peer, &["--max-instance-reuse-count", "1"])
-            .await?;
+        let server = Server::start(&bench.programs, peer, options).await?;
         let fresh = FreshInstanceTimes {
             peer,
             p50_ms: Vec::new(),
@@ -133,7 +135,12 @@ async fn fresh_requests(bench: &Bench, server: &Server) -> anyhow::Result<Vec<f6
     for user in 0..bench.plan.fresh_requests {
         let path = format!("/api/v1/users/perform-action?user_id={user}");
         let answer = client.call("POST", &path).await?;
-        ensure!(answer.status == 200, "{path}: {}", answer.status);
+        ensure!(
+            answer.status == 200,
+            "{}: {path}: {}",
+            server.peer(),
+            answer.status
+        );
         took.push(ms(answer.took()));
     }
     Ok(took)

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::fill::fill;
 use crate::load::{Load, Request, Series};
-use crate::peers::{Peer, Server};
+use crate::peers::Peer;
 use crate::plan::{Bench, Case, in_turn};
+use crate::server::Server;
 
 /// Users of loads that write only a lock.
 const USERS: u64 = 100_000;
@@ -29,6 +30,21 @@ const TINY: usize = 64;
 
 /// The pause after a load. Aborted requests continue on the server for a while.
 const SETTLING: Duration = Duration::from_millis(100);
+
+/// The peers of a load: webdis too, where values are read or written and nothing else.
+pub(crate) fn peers_of(case: Case) -> &'static [Peer] {
+    const WITH_WEBDIS: [Peer; 5] = [
+        Peer::Service,
+        Peer::Least,
+        Peer::Native,
+        Peer::Fastapi,
+        Peer::Webdis,
+    ];
+    match case {
+        Case::Get1k | Case::Put1k | Case::Get100k | Case::Put100k => &WITH_WEBDIS,
+        _ => &Peer::ALL,
+    }
+}
 
 /// The load of a case. `None` for cases that are not one load.
 pub(crate) fn load_of(case: Case, bench: &Bench) -> Option<Load> {
@@ -62,6 +78,15 @@ pub(crate) fn uncontended(bench: &Bench) -> Load {
     }
 }
 
+/// Reads of a kilobyte.
+pub(crate) fn reads(bench: &Bench) -> Load {
+    Load {
+        request: Request::Get,
+        users: CACHED_USERS,
+        ..uncontended(bench)
+    }
+}
+
 /// One second of the first load.
 pub(crate) fn warm_up(bench: &Bench) -> Load {
     Load {
@@ -70,13 +95,46 @@ pub(crate) fn warm_up(bench: &Bench) -> Load {
     }
 }
 
+/// One second of a load that this server understands.
+fn warm_up_of(bench: &Bench, server: &Server) -> Load {
+    match server.peer() {
+        Peer::Webdis => Load {
+            seconds: 1,
+            request: Request::Put,
+            ..reads(bench)
+        },
+        _ => warm_up(bench),
+    }
+}
+
+/// Starts these peers, unless they run already, and warms them up: they import modules, load
+/// scripts and open connections.
+///
+/// # Errors
+/// If one does not serve.
+pub(crate) async fn warm(
+    bench: &Bench,
+    peers: &[Peer],
+    servers: &mut Vec<Server>,
+) -> anyhow::Result<()> {
+    for peer in peers {
+        if servers.iter().all(|server| server.peer() != *peer) {
+            let server = bench.start(*peer, &[]).await?;
+            let load = warm_up_of(bench, &server);
+            load.put_on(bench, &server, 0).await?;
+            servers.push(server);
+        }
+    }
+    Ok(())
+}
+
 /// One load on all servers, in rounds.
 ///
 /// # Errors
 /// If a server fails under it.
 pub(crate) async fn in_rounds(
     bench: &Bench,
-    servers: &[Server],
+    servers: &[&Server],
     load: Load,
     rounds: usize,
 ) -> anyhow::Result<Vec<Series>> {
@@ -101,7 +159,11 @@ pub(crate) async fn in_rounds(
     Ok(series)
 }
 
-async fn prepare(bench: &Bench, server: &Server, load: &Load) -> anyhow::Result<()> {
+/// Empties Redis, or fills it with the values that a load reads.
+///
+/// # Errors
+/// If the server rejects a value.
+pub(crate) async fn prepare(bench: &Bench, server: &Server, load: &Load) -> anyhow::Result<()> {
     if load.request.reads() {
         return fill(bench, server, load.users, load.bytes).await;
     }
@@ -115,7 +177,7 @@ async fn prepare(bench: &Bench, server: &Server, load: &Load) -> anyhow::Result<
 /// As [`in_rounds`].
 pub(crate) async fn along_connections(
     bench: &Bench,
-    servers: &[Server],
+    servers: &[&Server],
 ) -> anyhow::Result<Vec<Series>> {
     let mut all = Vec::new();
     for connections in bench.steps(&CONNECTIONS) {

@@ -9,9 +9,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::client::Client;
-use crate::peers::{Peer, Server};
+use crate::peers::Peer;
 use crate::plan::Bench;
 use crate::process::Usage;
+use crate::server::Server;
 
 /// Waiting clients, and a number for runners that have only a thousand stacks.
 const WAITERS: usize = 1000;

@@ -1,16 +1,17 @@
 //! The report in Markdown: the targets first, then the tables.
 
 use super::cells::{Table, number, spread};
-use super::tables::{arrivals, commands, contention, reading, starts, waiters};
+use super::loads::{distance, loads, open_loop, series};
+use super::locks::{contention, hand_over, leases, waiter, waiters};
+use super::tables::{arrivals, commands, reading, secured, starts};
 use super::targets::{Limit, Target, judge};
-use super::{Findings, Measured};
-use crate::load::{LoadResult, Series};
-use crate::peers::{Peer, Runner};
-use crate::stats::Spread;
+use super::{Failure, Findings};
+use crate::peers::Runner;
 
 /// The whole report.
 pub(super) fn render(findings: &Findings) -> String {
     let mut text = head(findings);
+    text += &failures(&findings.failures);
     text += &targets(&judge(findings));
     let parts = [
         (findings.loads.is_empty(), loads(&findings.loads)),
@@ -31,9 +32,15 @@ pub(super) fn render(findings: &Findings) -> String {
                 &findings.users,
             ),
         ),
+        (findings.open_loop.is_empty(), open_loop(findings)),
+        (findings.distance.is_empty(), distance(findings)),
         (findings.contention.is_empty(), contention(findings)),
         (findings.waiters.is_empty(), waiters(findings)),
+        (findings.waiter.is_empty(), waiter(findings)),
+        (findings.hand_over.is_empty(), hand_over(findings)),
+        (findings.leases.is_empty(), leases(findings)),
         (findings.starts.is_empty(), starts(findings)),
+        (findings.secured.is_empty(), secured(findings)),
         (findings.commands.is_empty(), commands(findings)),
         (findings.reading.is_none(), reading(findings)),
         (findings.arrivals.is_empty(), arrivals(findings)),
@@ -72,11 +79,27 @@ fn head(findings: &Findings) -> String {
     )
 }
 
+/// The cases that failed, and why: each on a line of its own.
+fn failures(failures: &[Failure]) -> String {
+    if failures.is_empty() {
+        return String::new();
+    }
+    let title = "Cases that failed";
+    let mut table = Table::new(title, "They have no figures, or not all.", &["case", "why"]);
+    for Failure { case, why } in failures {
+        let why = why.replace('|', "\\|");
+        let lines: Vec<&str> = why.lines().map(str::trim).collect();
+        table.row(&[case.to_string(), lines.join(" ")]);
+    }
+    table.0
+}
+
 fn targets(targets: &[Target]) -> String {
     let mut table = Table::new(
         "Targets",
         "Ratios are medians of the rounds, with the extremes in brackets. \
-         For a worst case the brackets have the extremes of all cases.",
+         For a worst case the brackets have the extremes of all cases. bench/README.md says which \
+         targets were taken out, and why.",
         &["target", "limit", "found", "met"],
     );
     for target in targets {
@@ -92,105 +115,4 @@ fn targets(targets: &[Target]) -> String {
         table.row(&[target.what, &limit, &spread(target.found), met]);
     }
     table.0
-}
-
-/// What else the machine did: the first thing to look at if a figure surprises.
-fn others(loads: &[Measured]) -> String {
-    let all = loads.iter().flat_map(|load| &load.series);
-    let all: Vec<f64> = all.flat_map(|it| it.each(|it| it.other_cores)).collect();
-    Spread::of(&all).map_or_else(String::new, |it| {
-        let low = number(it.low);
-        format!(
-            " Other processes used {} cores (median, from {low} to {}).",
-            number(it.median),
-            number(it.high)
-        )
-    })
-}
-
-fn loads(loads: &[Measured]) -> String {
-    let caption = format!(
-        "Medians of the rounds, requests/s with the extremes. CPU is the server's, per request. \
-         The last two columns are the service's requests/s and p99, divided by this peer's.{}",
-        others(loads)
-    );
-    let mut table = Table::new(
-        "Loads",
-        &caption,
-        &[
-            &["case", "peer"],
-            &FIGURES[..],
-            &["service: requests/s ×", "service: p99 ×"],
-        ]
-        .concat(),
-    );
-    for load in loads {
-        for series in &load.series {
-            let mut cells = vec![case_of(series), series.peer.to_string()];
-            cells.extend(figures(series));
-            let [rate, p99]: [fn(&LoadResult) -> f64; 2] = [|it| it.per_second, |it| it.p99_ms];
-            for figure in [rate, p99] {
-                cells.push(match series.peer {
-                    Peer::Service => String::new(),
-                    peer => spread(load.ratio(peer, figure)),
-                });
-            }
-            table.row(&cells);
-        }
-    }
-    table.0
-}
-
-fn series(title: &str, caption: &str, all: &[Series]) -> String {
-    let mut table = Table::new(
-        title,
-        caption,
-        &[&["case", "connections", "users", "peer"], &FIGURES[..]].concat(),
-    );
-    for series in all {
-        let mut cells = vec![
-            case_of(series),
-            series.load.connections.to_string(),
-            series.load.users.to_string(),
-            series.peer.to_string(),
-        ];
-        cells.extend(figures(series));
-        table.row(&cells);
-    }
-    table.0
-}
-
-/// The request, and the size of the values.
-fn case_of(series: &Series) -> String {
-    use crate::load::Request;
-    let bytes = series.load.bytes;
-    let size = if bytes >= 1024 {
-        format!("{} KB", bytes / 1024)
-    } else {
-        format!("{bytes} B")
-    };
-    match series.load.request {
-        Request::PerformAction => "perform-action".to_owned(),
-        Request::AttemptAction => "attempt-action".to_owned(),
-        Request::Get => format!("GET {size}"),
-        Request::Put => format!("PUT {size}"),
-        Request::Mixed => format!("90 % GET, 10 % PUT, {size}"),
-    }
-}
-
-/// The columns of a series' figures.
-const FIGURES: [&str; 5] = ["requests/s", "p50 ms", "p99 ms", "CPU µs", "failed"];
-
-fn figures(series: &Series) -> [String; 5] {
-    let middle = |figure: fn(&LoadResult) -> f64| {
-        let spread = Spread::of(&series.each(figure));
-        spread.map_or_else(String::new, |it| number(it.median))
-    };
-    [
-        spread(Spread::of(&series.each(|it| it.per_second))),
-        middle(|it| it.p50_ms),
-        middle(|it| it.p99_ms),
-        middle(|it| it.cpu_us),
-        series.failed().to_string(),
-    ]
 }

@@ -1,6 +1,8 @@
 //! All results, and the files that they are written to.
 
 mod cells;
+mod loads;
+mod locks;
 mod markdown;
 mod plot;
 mod tables;
@@ -8,14 +10,19 @@ pub(crate) mod targets;
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::Serialize;
 
 use crate::cases::commands::{CommandCounts, Connections};
 use crate::cases::contention::ContentionResult;
+use crate::cases::distance::AtDistance;
+use crate::cases::hand_over::HandOver;
+use crate::cases::leases::Leases;
+use crate::cases::open_loop::FixedRate;
 use crate::cases::reading::Reading;
 use crate::cases::segments::AnswerArrivals;
 use crate::cases::starts::{FreshInstanceTimes, Size, StartTimes};
+use crate::cases::waiter::Waiter;
 use crate::cases::waiters::WaitingCost;
 use crate::load::{LoadResult, Series};
 use crate::machine::Machine;
@@ -30,18 +37,34 @@ pub(crate) struct Findings {
     pub(crate) runner: Runner,
     pub(crate) machine: Machine,
     pub(crate) plan: Plan,
+    /// Cases that failed. What they had measured until then is kept where it can be.
+    pub(crate) failures: Vec<Failure>,
     pub(crate) loads: Vec<Measured>,
     pub(crate) connections: Vec<Series>,
     pub(crate) users: Vec<Series>,
     pub(crate) contention: Vec<ContentionResult>,
     pub(crate) waiters: Vec<WaitingCost>,
+    pub(crate) waiter: Vec<Waiter>,
+    pub(crate) hand_over: Vec<HandOver>,
+    pub(crate) open_loop: Vec<FixedRate>,
+    pub(crate) distance: Vec<AtDistance>,
+    pub(crate) leases: Vec<Leases>,
     pub(crate) sizes: Vec<Size>,
     pub(crate) starts: Vec<StartTimes>,
     pub(crate) fresh: Vec<FreshInstanceTimes>,
+    /// The same with a Redis that wants TLS and a password.
+    pub(crate) secured: Vec<FreshInstanceTimes>,
     pub(crate) commands: Vec<CommandCounts>,
     pub(crate) redis_connections: Vec<Connections>,
     pub(crate) reading: Option<Reading>,
     pub(crate) arrivals: Vec<AnswerArrivals>,
+}
+
+/// A case that failed.
+#[derive(Serialize)]
+pub(crate) struct Failure {
+    pub(crate) case: Case,
+    pub(crate) why: String,
 }
 
 /// One load on all peers.
@@ -72,14 +95,21 @@ impl Findings {
             runner,
             machine,
             plan,
+            failures: Vec::new(),
             loads: Vec::new(),
             connections: Vec::new(),
             users: Vec::new(),
             contention: Vec::new(),
             waiters: Vec::new(),
+            waiter: Vec::new(),
+            hand_over: Vec::new(),
+            open_loop: Vec::new(),
+            distance: Vec::new(),
+            leases: Vec::new(),
             sizes: Vec::new(),
             starts: Vec::new(),
             fresh: Vec::new(),
+            secured: Vec::new(),
             commands: Vec::new(),
             redis_connections: Vec::new(),
             reading: None,
@@ -90,6 +120,34 @@ impl Findings {
     /// One load.
     pub(crate) fn load(&self, case: Case) -> Option<&Measured> {
         self.loads.iter().find(|load| load.case == case)
+    }
+
+    /// Whether all cases were measured, and whether every request was answered where none may fail.
+    ///
+    /// # Errors
+    /// If not.
+    pub(crate) fn complain(&self) -> anyhow::Result<()> {
+        let names: Vec<String> = self.failures.iter().map(|it| it.case.to_string()).collect();
+        let failed = self.failed_requests();
+        let mut complaints = Vec::new();
+        if !names.is_empty() {
+            complaints.push(format!("these cases failed: {}", names.join(", ")));
+        }
+        if failed > 0 {
+            let what = "requests failed: the figures of those loads are invalid";
+            complaints.push(format!("{failed} {what}"));
+        }
+        ensure!(complaints.is_empty(), "{}", complaints.join("; "));
+        Ok(())
+    }
+
+    /// Failed requests of loads in which none may fail.
+    fn failed_requests(&self) -> u64 {
+        let loads = self.loads.iter().flat_map(|load| &load.series);
+        let series = loads.chain(&self.connections).chain(&self.users);
+        let distant = self.distance.iter().flat_map(|at| &at.series);
+        let closed: u64 = series.chain(distant).map(Series::failed).sum();
+        closed + self.open_loop.iter().map(|it| it.failed).sum::<u64>()
     }
 
     /// The report as text.

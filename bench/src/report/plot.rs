@@ -33,6 +33,7 @@ fn colour(peer: Peer) -> RGBColor {
         Peer::Least | Peer::Scripted => RGBColor(0, 114, 178),
         Peer::Native => RGBColor(120, 120, 120),
         Peer::Fastapi => RGBColor(0, 158, 115),
+        Peer::Webdis | Peer::Etcd => RGBColor(204, 121, 167),
     }
 }
 

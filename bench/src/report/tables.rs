@@ -1,78 +1,10 @@
-//! The tables of everything but loads: contention, waiting, starts, commands, and arrivals.
+//! The tables of starts, commands, readings and arrivals.
 
 use std::fmt::Write as _;
 
 use super::Findings;
-use super::cells::{Table, number, number_or_dash, spread, statuses};
+use super::cells::{Table, number, number_or_dash, spread};
 use crate::stats::Spread;
-
-pub(super) fn contention(findings: &Findings) -> String {
-    let mut table = Table::new(
-        "Contention for one lock",
-        "",
-        &[
-            "action ms",
-            "clients",
-            "peer",
-            "completions/s",
-            "hand-off median ms",
-            "p99 ms",
-            "wait median ms",
-            "longest ms",
-            "longest/median",
-            "longest stall ms",
-            "commands per completion",
-            "failed",
-            "overlaps",
-        ],
-    );
-    for it in &findings.contention {
-        table.row(&[
-            it.action_ms.to_string(),
-            it.clients.to_string(),
-            it.peer.to_string(),
-            number(it.per_second),
-            number_or_dash(it.handoff_p50_ms),
-            number_or_dash(it.handoff_p99_ms),
-            number_or_dash(it.wait_p50_ms),
-            number_or_dash(it.wait_longest_ms),
-            number_or_dash(it.unfairness),
-            number_or_dash(it.stall_longest_ms),
-            number_or_dash(it.commands_per_completion),
-            statuses(&it.failures),
-            it.overlaps.to_string(),
-        ]);
-    }
-    table.0
-}
-
-pub(super) fn waiters(findings: &Findings) -> String {
-    let mut table = Table::new(
-        "Waiting for a lock that stays held",
-        "",
-        &[
-            "peer",
-            "waiters",
-            "answers",
-            "commands/s per waiter",
-            "cores of Redis",
-            "cores of the server",
-            "server's memory, MiB",
-        ],
-    );
-    for it in &findings.waiters {
-        table.row(&[
-            it.peer.to_string(),
-            it.waiters.to_string(),
-            statuses(&it.answers),
-            number(it.commands_per_second),
-            number(it.redis_cores),
-            number(it.server_cores),
-            (it.resident >> 20).to_string(),
-        ]);
-    }
-    table.0
-}
 
 pub(super) fn starts(findings: &Findings) -> String {
     let mut table = Table::new(
@@ -97,6 +29,22 @@ pub(super) fn starts(findings: &Findings) -> String {
             spread(Spread::of(&it.first_request_ms)),
             fresh.map_or_else(String::new, |fresh| spread(Spread::of(&fresh.p50_ms))),
             fresh.map_or_else(String::new, |fresh| spread(Spread::of(&fresh.p99_ms))),
+        ]);
+    }
+    table.0
+}
+
+pub(super) fn secured(findings: &Findings) -> String {
+    let mut table = Table::new(
+        "Fresh instances whose Redis wants TLS and a password",
+        "In milliseconds. Each request gets a fresh instance, and so a handshake and a login.",
+        &["peer", "median", "p99"],
+    );
+    for it in &findings.secured {
+        table.row(&[
+            it.peer.to_string(),
+            spread(Spread::of(&it.p50_ms)),
+            spread(Spread::of(&it.p99_ms)),
         ]);
     }
     table.0
@@ -150,7 +98,8 @@ fn joined(list: &[String]) -> String {
 pub(super) fn reading(findings: &Findings) -> String {
     let mut table = Table::new(
         "Users read from an origin",
-        "The service alone, with an origin that takes 20 ms, which are taken off the time of cold users.",
+        "The service alone, with an origin that takes 20 ms, which are taken off the time of cold \
+         users.",
         &[
             "hits/s",
             "hit p50 ms",
