@@ -285,7 +285,7 @@ impl Workload {
     }
 
     fn compute(&mut self) -> TaskKind {
-        let work = Duration::from_millis(self.random.between(0, 80));
+        let work = self.hold();
         let end = match self.random.between(1, 100) {
             1..=70 => ComputeEnd::Store,
             71..=85 => ComputeEnd::GiveUp,

@@ -41,7 +41,7 @@ fn documented(verb: Verb) -> &'static [&'static str] {
         Verb::Release => &["204", "409 not-lock-owner"],
         Verb::Read | Verb::CacheGet => &["200", "404 not-found"],
         Verb::CachePut => &["200", "201", "412 precondition-failed"],
-        Verb::CacheDelete => &["204", "404 not-found", "412 precondition-failed"],
+        Verb::CacheDelete => &["204", "412 precondition-failed"],
         Verb::Compute => &["200", "404 compute-granted", "423 lock-held"],
         Verb::Store => &["200", "201", "409 not-lock-owner"],
         Verb::GiveUp => &["204", "409 not-lock-owner"],

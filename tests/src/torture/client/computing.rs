@@ -84,11 +84,8 @@ impl TortureClient {
         let response = self
             .send(request, Verb::CacheDelete, task, REDIS_TIMEOUT)
             .await;
-        let (effect, done) = match response.answer.as_deref() {
-            Some("204") => (Effect::Set(None, Condition::Present), Some(true)),
-            Some("404 not-found") => (Effect::Find(None), Some(true)),
-            _ => (Effect::Set(None, Condition::Always), None),
-        };
+        let done = response.is("204").then_some(true);
+        let effect = Effect::Set(None, Condition::Always);
         self.note_access(path, &response, effect, done);
     }
 }
