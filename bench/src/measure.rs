@@ -166,3 +166,22 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("it panicked").to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::panic, reason = "a panic is what is tested")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_tells_what_it_said() {
+        let text = async |panicking: fn()| {
+            let caught = AssertUnwindSafe(async move { panicking() }).catch_unwind();
+            caught.await.map_err(|panic| text_of(panic.as_ref()))
+        };
+        let said = |text: &str| Err(text.to_owned());
+        assert_eq!(text(|| panic!("fixed")).await, said("fixed"));
+        assert_eq!(text(|| panic!("number {}", 1 + 1)).await, said("number 2"));
+        assert_eq!(text(|| std::panic::panic_any(7)).await, said("it panicked"));
+    }
+}

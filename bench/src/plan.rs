@@ -114,7 +114,7 @@ impl fmt::Display for Case {
 pub(crate) struct Plan {
     /// Rounds of each load. In each, all peers take turns.
     pub(crate) rounds: usize,
-    /// Rounds of the series over connections and users.
+    /// Rounds of the series over connections and users, far from Redis, and at a fixed rate.
     pub(crate) series_rounds: usize,
     /// Seconds per load.
     pub(crate) seconds: u32,
@@ -143,10 +143,10 @@ impl Plan {
         series_rounds: 2,
         seconds: 2,
         connections: 64,
-        contention_seconds: 10,
+        contention_seconds: 8,
         waiting_seconds: 6,
         waiter_seconds: 10,
-        open_seconds: 3,
+        open_seconds: 2,
         starts: 5,
         fresh_requests: 300,
         quick: false,
@@ -160,7 +160,7 @@ impl Plan {
         connections: 64,
         contention_seconds: 1,
         waiting_seconds: 1,
-        waiter_seconds: 3,
+        waiter_seconds: 2,
         open_seconds: 1,
         starts: 1,
         fresh_requests: 100,

@@ -16,6 +16,9 @@ const CLIENTS: usize = 4;
 /// The length of an action, in milliseconds. The origin sees its start and its end.
 const ACTION_MS: u64 = 10;
 
+/// Enough for some ten turns at the greatest distance.
+const SHORTEST: Duration = Duration::from_secs(2);
+
 /// One peer at one distance.
 #[derive(Serialize)]
 pub(crate) struct HandOver {
@@ -38,7 +41,7 @@ pub(crate) async fn hand_over(bench: &Bench, peers: &[Peer]) -> anyhow::Result<V
                 clients: CLIENTS,
                 action_ms: ACTION_MS,
                 redis_port,
-                length: Duration::from_secs(u64::from(bench.plan.contention_seconds) / 2 + 2),
+                length: SHORTEST + Duration::from_secs(bench.plan.contention_seconds.into()) / 2,
             };
             all.push(HandOver {
                 round_trip_ms,

@@ -81,8 +81,8 @@ async fn at_shares(
         .min_by(|(_, a), (_, b)| a.per_second.total_cmp(&b.per_second));
     let (slowest, in_closed_loop) = slowest.context("no peers")?;
     let mut all = Vec::new();
-    for share in SHARES {
-        let per_second = in_closed_loop.per_second * f64::from(share) / 100.0;
+    for share in bench.steps(&SHARES) {
+        let per_second = in_closed_loop.per_second * f64::from(*share) / 100.0;
         let mut outcomes: Vec<(Peer, Outcome)> = group
             .iter()
             .map(|(server, _)| (server.peer(), Outcome::default()))
@@ -105,7 +105,7 @@ async fn at_shares(
                 request: load.request,
                 peer,
                 slowest: slowest.peer(),
-                share,
+                share: *share,
                 per_second,
                 requests: took.len(),
                 failed: outcome.failed,

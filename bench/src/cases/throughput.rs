@@ -28,6 +28,9 @@ const CACHED: [u64; 4] = [1000, 10_000, 100_000, 1_000_000];
 /// The size of those users' values, in bytes. A million of them have to fit into memory.
 const TINY: usize = 64;
 
+/// The most rounds of that series, which is the longest case.
+const MOST_ROUNDS_OVER_USERS: usize = 3;
+
 /// The pause after a load. Aborted requests continue on the server for a while.
 const SETTLING: Duration = Duration::from_millis(100);
 
@@ -224,7 +227,7 @@ pub(crate) async fn along_users(bench: &Bench) -> anyhow::Result<Vec<Series>> {
                 rounds: Vec::new(),
             })
             .collect();
-        for round in 0..bench.plan.rounds {
+        for round in 0..bench.plan.rounds.min(MOST_ROUNDS_OVER_USERS) {
             for (users, own, server) in in_turn(&filled, round) {
                 if let Some(series) = series.iter_mut().find(|it| it.load.users == *users) {
                     let loaded = series.load.put_on(own, server, round).await?;

@@ -23,8 +23,9 @@ fn others(loads: &[Measured]) -> String {
 
 pub(super) fn loads(loads: &[Measured]) -> String {
     let caption = format!(
-        "Medians of the rounds, requests/s with the extremes. CPU is the server's, per request, \
-         and Redis µs is the processor time of Redis, per request. The last two columns are the service's requests/s and p99, divided by this peer's.{}",
+        "Medians of the rounds, requests/s with the extremes. CPU is the server's, per request. \
+         Redis µs is the processor time of Redis, per request. The last two columns are the \
+         service's requests/s and p99, divided by this peer's.{}",
         others(loads)
     );
     let mut table = Table::new(
@@ -76,7 +77,8 @@ pub(super) fn series(title: &str, caption: &str, all: &[Series]) -> String {
 pub(super) fn distance(findings: &Findings) -> String {
     let mut table = Table::new(
         "Redis behind 1 and 10 ms",
-        "The components alone. The last column is the service's requests/s, divided by this peer's.",
+        "The components alone. The last column is the service's requests/s, divided by this \
+         peer's.",
         &[
             &["round trip to Redis, ms", "case", "peer"],
             &FIGURES[..],

@@ -116,3 +116,20 @@ fn targets(targets: &[Target]) -> String {
     }
     table.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Case;
+
+    #[test]
+    fn a_failed_case_is_named_with_the_reason_on_one_line() {
+        let failed = Failure {
+            case: Case::Get1k,
+            why: "webdis does not serve:\n  a | b\n".to_owned(),
+        };
+        let text = failures(&[failed]);
+        assert!(text.contains("| get-1k | webdis does not serve: a \\| b |\n"));
+        assert_eq!(failures(&[]), "");
+    }
+}

@@ -182,3 +182,28 @@ impl Findings {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_case_fails_the_benchmark() {
+        let machine = Machine {
+            when: String::new(),
+            processors: 1,
+            model: String::new(),
+            kernel: String::new(),
+            redis: String::new(),
+            load_before: 0.0,
+        };
+        let mut findings = Findings::new("test".to_owned(), Runner::Host, machine, Plan::QUICK);
+        assert!(findings.complain().is_ok());
+        findings.failures.push(Failure {
+            case: Case::Leases,
+            why: "no etcd".to_owned(),
+        });
+        let complaint = findings.complain().map_err(|error| error.to_string());
+        assert_eq!(complaint, Err("these cases failed: leases".to_owned()));
+    }
+}

@@ -81,7 +81,7 @@ pub(crate) fn judge(findings: &Findings) -> Vec<Target> {
     });
     let mut all = vec![
         Target::new(
-            "perform-action: requests/s, relative to the least component with the service's scripts",
+            "perform-action: requests/s, relative to the least, with the service's scripts",
             AtLeast(0.97),
             rate(Case::Scripts, Peer::Scripted),
         ),
