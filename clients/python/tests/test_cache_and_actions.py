@@ -233,3 +233,12 @@ def test_an_action_is_repeated_until_the_service_is_there(own: tuple[Service, ob
         assert client.user(42).perform_action().succeeded
         assert client.user(42).cache.set("n", 1).created
     starting.join()
+
+
+@pytest.mark.anyio
+async def test_a_sync_function_does_not_block_the_event_loop(
+    async_client: AsyncClient, user_id: int
+) -> None:
+    here = threading.get_ident()
+    cache = async_client.user(user_id).cache
+    assert await cache.get_or_compute("thread", lambda: threading.get_ident()) != here

@@ -21,6 +21,7 @@ from edgelatch import (
     NotModified,
     OriginFailed,
     Problem,
+    RedisUnavailable,
     TransportError,
 )
 
@@ -318,3 +319,20 @@ def test_a_wait_that_the_service_cuts_short_goes_on(service: Service, user_id: i
     with httpx.Client(transport=Meddling("POST", held, passes=False)) as http:
         lock = Client(service.url, token=API_TOKEN, http=http).user(user_id).lock(timeout=5)
         lock.acquire().release()
+
+
+def test_a_503_is_repeated_after_what_it_asks_for(own: tuple[Service, Redis]) -> None:
+    service, redis = own
+    redis.kill()
+    with Client(service.url, retry_limit=0.5) as hasty, pytest.raises(RedisUnavailable):
+        hasty.user(42).cache.get("n")
+    starting = threading.Timer(0.5, redis.start)
+    starting.start()
+    with Client(service.url, retry_limit=20) as client:
+        assert client.user(42).cache.set("n", 1).created
+    starting.join()
+
+
+def test_times_are_written_without_exponents(client: Client, user_id: int) -> None:
+    assert client.user(user_id).perform_action(timeout=0.00002).succeeded
+    client.user(user_id).lock(timeout=0.00002).acquire().release()

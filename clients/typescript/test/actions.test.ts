@@ -45,6 +45,9 @@ describe("an action", () => {
     const done = await service.client().user(2).attemptAction();
     assert.equal(done.status, "success");
     assert.deepEqual(origin.inputs, [undefined]);
+    // Each call has an idempotency key of its own.
+    const again = await service.client().user(2).attemptAction();
+    assert.ok(again.status === "success" && !again.replayed);
   });
 
   it("runs once when its answer was lost", async () => {
@@ -65,6 +68,11 @@ describe("an action", () => {
     await user.lock({ expire: 60 }, async () => {
       assert.ok((await rejection(unheard.attemptAction())) instanceof ConnectionFailed);
       assert.ok(sent.length > 1);
+      const other = recorder((method, _, nth) => method === "POST" && nth === 1);
+      const performing = service.client({ fetch: other.fetch }).user(4);
+      const told = await rejection(performing.performAction(undefined, { timeout: 0 }));
+      assert.ok(told instanceof ConnectionFailed);
+      assert.ok(other.sent.length > 1);
     });
     const busy = await user.lock({ expire: 60 }, () => user.attemptAction());
     assert.equal(busy.status, "failed");
@@ -140,7 +148,8 @@ describe("a user of the origin", () => {
   });
 
   it("is read through the cache", async () => {
-    const user = service.client().user(1);
+    const { fetch, sent } = recorder();
+    const user = service.client({ fetch }).user(1);
     const first = await user.get<{ number: number }>({ expire: 60 });
     const second = await user.get<{ number: number }>();
     assert.deepEqual(second.value, first.value);
@@ -150,6 +159,11 @@ describe("a user of the origin", () => {
     const fresh = await user.get<{ number: number }>({ noCache: true, noStore: true });
     assert.equal(fresh.value.number, first.value.number + 1);
     assert.deepEqual(origin.asked, ["GET /users/1", "GET /users/1"]);
+    assert.deepEqual((await user.get()).value, first.value);
+    // Otherwise browsers send `no-cache` of their own accord.
+    for (const request of sent) {
+      assert.match(request.headers.get("Cache-Control") ?? "", /^no-transform/);
+    }
   });
 
   it("is read again after a lost answer, from the cache", async () => {

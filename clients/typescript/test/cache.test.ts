@@ -80,6 +80,8 @@ describe("the cache", () => {
     const merged = await cache.patch<Profile>("p", { tags: null }, { ifMatch: etag });
     assert.deepEqual(merged.value, { name: "Ada" });
     assert.notEqual(merged.etag, etag);
+    const refused = await rejection(cache.patch("p", { name: "Eve" }, { ifMatch: etag }));
+    assert.ok(refused instanceof PreconditionFailed);
   });
 
   it("is read through an outage, and does not repeat a conditional write", async () => {

@@ -336,6 +336,24 @@ describe("a lock behind a proxy", () => {
     assert.ok(lease.signal.aborted);
   });
 
+  it("is renewed at once if the answer to its acquisition was long on its way", async () => {
+    const { fetch, sent } = recorder();
+    const slow = async (url: string, init: RequestInit) => {
+      const response = await fetch(url, init);
+      if (init.method === "POST") {
+        await passed(1500);
+      }
+      return response;
+    };
+    const lease = await service.client({ fetch: slow }).user(7).lock({ expire: 3 }).acquire();
+    assert.deepEqual(
+      sent.map((request) => request.method),
+      ["POST", "PUT"],
+    );
+    assert.ok(lease.expiresIn <= 3);
+    await lease.release();
+  });
+
   it("may be released in its body, once", async () => {
     const { fetch, sent } = recorder();
     const user = service.client({ fetch }).user(4);
@@ -475,11 +493,24 @@ describe("a lock in an outage", () => {
     const short = await rejection(user.lock("outage", { timeout: 0.2 }).acquire());
     assert.ok(short instanceof Unavailable);
     assert.equal(short.status, 503);
-    const acquiring = user.lock("outage", { timeout: 20, expire: 30 }).acquire();
+    const { fetch, sent } = recorder();
+    const patient = service.client({ fetch }).user(6);
+    const acquiring = patient.lock("outage", { timeout: 20, expire: 30 }).acquire();
     await passed(500);
     await service.redis.start();
     const lease = await acquiring;
     await lease.release();
+    assert.ok(sent.length < 20, `${sent.length} requests`);
+  });
+
+  it("that cannot be given back does not hide what the body returned", async () => {
+    const user = service.client().user(8);
+    const work = async () => {
+      await service.redis.kill();
+      return "done";
+    };
+    assert.equal(await user.lock("done", { expire: 30 }, work), "done");
+    await service.redis.start();
   });
 
   it("is cancelled in bounded time while the service is paused", async () => {
