@@ -41,7 +41,7 @@ use crate::runtime::instances::Handler;
 use crate::telemetry::{RequestSpan, Telemetry};
 use activity::{Activity, Room};
 pub(crate) use limits::Limits;
-use limits::{LimitedBody, LimitedStream};
+use limits::{LimitedBody, LimitedStream, SCARCE};
 use routes::{HOST_PATHS, Routes};
 
 /// Ports that `--find-free-port` tries.
@@ -111,10 +111,12 @@ impl Server {
             match accepted {
                 Ok((stream, client, place)) => {
                     let (server, activity) = (self.clone(), Activity::new(room.clone()));
-                    let served =
-                        server.serve_connection(stream, client, activity, stopping.subscribe());
+                    let (places, stopping) = (places.clone(), stopping.subscribe());
                     tokio::spawn(async move {
-                        served.await;
+                        let full = || places.available_permits() == 0;
+                        server
+                            .serve_connection(stream, client, activity, full, stopping)
+                            .await;
                         drop(place);
                     });
                 }
@@ -130,11 +132,13 @@ impl Server {
         let _ = tokio::time::timeout(SHUTDOWN_GRACE, stopping.closed()).await;
     }
 
+    /// Serves one connection. `full` says whether others may be waiting for it to end.
     async fn serve_connection(
         self: Arc<Self>,
         stream: TcpStream,
         client: SocketAddr,
         activity: Arc<Activity>,
+        full: impl Fn() -> bool,
         mut stopping: watch::Receiver<()>,
     ) {
         // On purpose unlike Spin. Without it, a body that is not ready together with its head
@@ -170,12 +174,14 @@ impl Server {
                 _ = connection.as_mut() => return,
                 _ = stopping.changed(), if !ending => true,
                 _ = checks.tick() => {
-                    let stalled = activity.give_up_stalled(self.limits.write);
+                    let full = full();
+                    let stalled = activity.give_up_stalled(self.limits.write, full);
                     let idle = activity.idle();
                     if ending && idle.is_some() {
                         return;
                     }
-                    stalled || idle.is_some_and(|idle| idle >= self.limits.idle)
+                    let limit = if full { self.limits.idle / SCARCE } else { self.limits.idle };
+                    stalled || idle.is_some_and(|idle| idle >= limit)
                 }
             };
             // It takes no more requests, and ends with the last that runs. HTTP/2 has no way to end

@@ -7,11 +7,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
 use http_body::Frame;
 
-/// The longest piece, in bytes.
-const PIECE: usize = 16 << 10;
+/// The longest piece, in bytes. The component and the host hold some of them for each client that
+/// does not read.
+const PIECE: usize = 8 << 10;
 
 /// The body of an answer.
 #[derive(Default)]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,10 +15,14 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ResponseBody;
+use super::limits::SCARCE;
 
 /// Bytes of an answer that the client must take in within the time limit. HTTP/2 holds this much of
 /// an answer whose client does not read.
 const PIECE: usize = 16 << 10;
+
+/// How many pieces of an answer may wait to be written. HTTP/1 would hold 16 of them.
+const HELD: usize = 4;
 
 /// Room for the requests of all connections.
 #[derive(Clone, Debug)]
@@ -96,10 +100,10 @@ impl Activity {
     }
 
     /// Gives up the answers that have waited for the client for `limit`, or for an eighth of it
-    /// when room is scarce. Returns whether there were any.
-    pub(super) fn give_up_stalled(&self, limit: Duration) -> bool {
-        let limit = if self.room.is_scarce() {
-            limit / 8
+    /// when connections or room are scarce. Returns whether there were any.
+    pub(super) fn give_up_stalled(&self, limit: Duration, scarce: bool) -> bool {
+        let limit = if scarce || self.room.is_scarce() {
+            limit / SCARCE
         } else {
             limit
         };
@@ -138,6 +142,7 @@ impl Running {
                 body: Some(body),
                 rest: Bytes::new(),
                 held: 0,
+                room_for_more: None,
                 awaits_body: false,
                 moved: Instant::now(),
             }),
@@ -173,6 +178,8 @@ struct Progress {
     rest: Bytes,
     /// How many pieces wait to be written.
     held: usize,
+    /// Wakes the server once fewer wait, or once the answer is given up.
+    room_for_more: Option<Waker>,
     /// Whether the body has nothing to send yet.
     awaits_body: bool,
     /// When the client last took in something.
@@ -188,8 +195,12 @@ impl Answer {
                 return false;
             }
             progress.rest = Bytes::new();
-            (progress.body.take(), progress.running.take())
+            let waker = progress.room_for_more.take();
+            (progress.body.take(), progress.running.take(), waker)
         };
+        if let Some(waker) = given_up.2 {
+            waker.wake();
+        }
         // Not twice.
         given_up.1.is_some()
     }
@@ -213,6 +224,10 @@ impl Body for AnswerBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, wasmtime::Error>>> {
         let mut progress = lock(&self.0.progress);
+        if progress.held >= HELD && progress.body.is_some() {
+            progress.room_for_more = Some(context.waker().clone());
+            return Poll::Pending;
+        }
         if progress.rest.is_empty() {
             let Some(body) = progress.body.as_mut() else {
                 return Poll::Ready(Some(Err(wasmtime::format_err!(
@@ -281,9 +296,15 @@ impl AsRef<[u8]> for Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        let mut progress = lock(&self.answer.progress);
-        progress.held -= 1;
-        progress.moved = Instant::now();
+        let waker = {
+            let mut progress = lock(&self.answer.progress);
+            progress.held -= 1;
+            progress.moved = Instant::now();
+            progress.room_for_more.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }
 

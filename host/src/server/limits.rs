@@ -17,6 +17,9 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 /// Bytes of a request's body that must come within the time limit.
 const PROGRESS: usize = 4 << 10;
 
+/// What divides the time limits of clients that take places which others need.
+pub(super) const SCARCE: u32 = 8;
+
 /// The limits of one server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -54,7 +57,7 @@ impl Limits {
 
     /// How often a connection is checked.
     pub(super) fn check(&self) -> Duration {
-        self.idle.min(self.write) / 8
+        self.idle.min(self.write) / SCARCE
     }
 }
 

@@ -164,6 +164,33 @@ async fn silent_connections_do_not_keep_others_out() {
 }
 
 #[tokio::test]
+async fn silent_clients_have_less_time_while_others_wait_for_a_connection() {
+    // Longer than this test may take.
+    let long = Duration::from_secs(100);
+    let request = b"GET /.well-known/spin/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let unread = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(9);
+    for silent in [&b""[..], b"GET / HTTP/1.1\r\n", PREFACE, &unread] {
+        let (address, _running) = serve(|limits| {
+            limits.connections = 4;
+            limits.head = long;
+            limits.write = 8 * SHORT;
+            limits.idle = 8 * SHORT;
+        })
+        .await;
+        let began = Instant::now();
+        let mut others = Vec::new();
+        for _ in 0..4 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(silent).await.unwrap();
+            others.push(stream);
+        }
+        let response = until_closed(address, request).await;
+        assert!(response.starts_with(b"HTTP/1.1 200 OK"));
+        assert!(began.elapsed() < 8 * SHORT, "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
 async fn answers_that_nobody_reads_are_given_up() {
     let (address, _running) = serve(|_| {}).await;
     // A window of 1 lets the first piece of an answer begin.

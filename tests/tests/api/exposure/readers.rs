@@ -1,10 +1,17 @@
 //! Clients that ask for a file on many streams and take in nothing.
 
+use std::time::Duration;
+
 use edgelatch_tests::App;
 use futures::future::join_all;
 use http::{Request, header};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+/// Connections of HTTP/1, as many as a process with 256 file descriptors serves.
+const CONNECTIONS: usize = 120;
 
 /// As many as a connection may have.
 const STREAMS: usize = 100;
@@ -35,14 +42,40 @@ async fn they_cost_little_memory() {
                 .iter()
                 .all(|answer| answer.as_ref().is_ok_and(|answer| answer.status() == 200))
         );
-        // What the service does with the bodies goes on after their heads were sent.
-        let mut most = 0;
-        for _ in 0..20 {
-            most = most.max(app.resident_bytes().saturating_sub(before));
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        assert!(most < MEMORY, "{coding}: {} MiB", most >> 20);
+        let growth = growth(&app, before).await;
+        assert!(growth < MEMORY, "{coding}: {} MiB", growth >> 20);
         assert_eq!(app.get("/healthz").await.status, 200);
         drop(answers);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn they_cost_little_memory_over_http_1() {
+    let app = App::start().await;
+    for path in ["/docs/swagger-ui.js", "/healthz"] {
+        assert_eq!(app.get(path).await.status, 200);
+    }
+    let before = app.resident_bytes();
+    let requests = "GET /docs/swagger-ui.js HTTP/1.1\r\nHost: x\r\n\r\n".repeat(20);
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut connection = TcpStream::connect(app.address()).await.unwrap();
+        connection.write_all(requests.as_bytes()).await.unwrap();
+        connections.push(connection);
+    }
+    let growth = growth(&app, before).await;
+    assert!(growth < MEMORY, "{} MiB", growth >> 20);
+    assert_eq!(app.get("/healthz").await.status, 200);
+    drop(connections);
+}
+
+/// How many bytes more the service takes at most, within a second: what it does with bodies goes on
+/// after their heads were sent.
+async fn growth(app: &App, before: u64) -> u64 {
+    let mut most = 0;
+    for _ in 0..20 {
+        most = most.max(app.resident_bytes().saturating_sub(before));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    most
 }
