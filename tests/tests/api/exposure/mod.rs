@@ -1,6 +1,8 @@
 //! What anybody may send who reaches the port: that it costs little and changes nothing.
 
-mod cost;
 mod cross_site;
+mod differential;
+mod floods;
+mod made_up;
 mod queries;
 mod readers;
