@@ -53,6 +53,7 @@ pub(crate) const WEBDIS: Program = Program {
     package: "webdis",
     otherwise: "install webdis (Debian, Ubuntu: `sudo apt-get install webdis`; \
                 macOS: `brew install webdis`)",
+    variable: None,
 };
 
 /// The store that the benchmark compares leases with.
@@ -61,6 +62,7 @@ pub(crate) const ETCD: Program = Program {
     package: "etcd-server",
     otherwise: "install etcd (Debian, Ubuntu: `sudo apt-get install etcd-server`; \
                 Fedora: `sudo dnf install etcd`; macOS: `brew install etcd`)",
+    variable: None,
 };
 
 /// What makes the certificates of the benchmark's Redis with TLS.
@@ -69,6 +71,7 @@ pub(crate) const OPENSSL: Program = Program {
     package: "openssl",
     otherwise: "install OpenSSL (Debian, Ubuntu: `sudo apt-get install openssl`; \
                 Fedora: `sudo dnf install openssl`)",
+    variable: None,
 };
 
 /// Python with `venv`, which Debian packages separately: for the external checks.
