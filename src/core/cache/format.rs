@@ -17,7 +17,7 @@ use crate::types::etag::{ETag, TAG_LENGTH};
 const FORMAT: &[u8] = b"edgelatch1 ";
 
 /// The length of the first line with its end. `entry.lua` has it too.
-const LINE: usize = FORMAT.len() + TAG_LENGTH + 1;
+pub(super) const LINE: usize = FORMAT.len() + TAG_LENGTH + 1;
 
 /// The first line of an entry with this tag, which is one of [`ETag::of`].
 pub(super) fn line(etag: &ETag) -> Vec<u8> {
