@@ -209,7 +209,7 @@ impl Problem {
     }
 
     /// 403: this is for whoever has the `admin_token`.
-    pub fn admin_only() -> Self {
+    pub(crate) fn admin_only() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
             "admin-only",

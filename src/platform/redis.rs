@@ -65,7 +65,7 @@ impl Redis {
     /// This handle for a request that has to be over by then: no call outlasts it, and
     /// [`Redis::deadline`] tells those who wait.
     #[must_use]
-    pub fn ending_by(self, deadline: RequestDeadline) -> Self {
+    pub(crate) fn ending_by(self, deadline: RequestDeadline) -> Self {
         Self { deadline, ..self }
     }
 
@@ -87,7 +87,7 @@ impl Redis {
 
     /// How long this handle and its clones have waited for Redis so far. Calls at the same time
     /// count each.
-    pub fn spent(&self) -> Duration {
+    pub(crate) fn spent(&self) -> Duration {
         Duration::from_micros(self.spent_us.load(Ordering::Relaxed))
     }
 
@@ -296,7 +296,7 @@ impl Sent {
 }
 
 /// Bytes as a parameter of a command.
-pub fn binary(bytes: &[u8]) -> RedisParameter {
+pub(crate) fn binary(bytes: &[u8]) -> RedisParameter {
     RedisParameter::Binary(bytes.to_vec())
 }
 

@@ -105,7 +105,7 @@ impl Conditions {
     };
 
     /// Only if what is there has this tag; `None`: only if nothing is there.
-    pub fn expecting(current: Option<&ETag>) -> Self {
+    pub(crate) fn expecting(current: Option<&ETag>) -> Self {
         match current {
             Some(tag) => Self {
                 if_match: Tags::OneOf(vec![tag.clone()]),
@@ -119,7 +119,7 @@ impl Conditions {
     }
 
     /// Whether `If-Match` holds for what is there.
-    pub fn match_holds(&self, current: Option<&ETag>) -> bool {
+    pub(crate) fn match_holds(&self, current: Option<&ETag>) -> bool {
         self.if_match == Tags::Absent || self.if_match.name(current)
     }
 

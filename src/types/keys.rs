@@ -67,7 +67,7 @@ impl LockKey {
     }
 
     /// The key that remembers the last fencing token.
-    pub fn fence(&self) -> &str {
+    pub(crate) fn fence(&self) -> &str {
         &self.fence
     }
 
@@ -152,7 +152,7 @@ impl Keys {
     }
 
     /// Where the result of the user's last action is kept: the cache entry `last-action`.
-    pub fn last_action(&self, user: UserId) -> String {
+    pub(crate) fn last_action(&self, user: UserId) -> String {
         format!("{{{}}}:cache:{LAST_ACTION}", self.user_lock_key(user))
     }
 

@@ -10,12 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use heck::ToSnakeCase as _;
+use regex::Regex;
 
 use crate::{build, service, step};
 
-/// The services that are rendered: their names, and their origins.
+/// The services that are rendered: their names, and their origins. The first is named as a user
+/// may name it, who thinks of no crate.
 const SERVICES: [(&str, &str); 2] = [
-    ("without-origin", ""),
+    ("WithoutOrigin", ""),
     ("with-origin", "http://origin.invalid:8080"),
 ];
 
@@ -80,6 +83,12 @@ fn render_with_spin(
 /// Renders every file of the template's content. A file that would stay the same is not written, so
 /// that cargo does not build it again.
 fn render(folder: &Path, values: &BTreeMap<&str, &str>) -> anyhow::Result<()> {
+    for (name, value) in values {
+        ensure!(
+            fits(name, value)?,
+            "the template refuses {value:?} as {name}"
+        );
+    }
     let content = template().join("content");
     for file in files(&content)? {
         let text = std::fs::read_to_string(&file)?;
@@ -94,6 +103,18 @@ fn render(folder: &Path, values: &BTreeMap<&str, &str>) -> anyhow::Result<()> {
         write_if_new(&to, text.as_bytes())?;
     }
     Ok(())
+}
+
+/// Whether the template takes this value of a parameter, as its pattern says.
+fn fits(name: &str, value: &str) -> anyhow::Result<bool> {
+    let text = std::fs::read_to_string(template().join("metadata/spin-template.toml"))?;
+    let template: toml::Table = text.parse()?;
+    let pattern = template["parameters"]
+        .get(name)
+        .and_then(|parameter| parameter.get("pattern"))
+        .and_then(toml::Value::as_str);
+    // Spin has no pattern for the project's name.
+    pattern.map_or(Ok(true), |pattern| Ok(Regex::new(pattern)?.is_match(value)))
 }
 
 fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
@@ -136,9 +157,93 @@ fn build(folder: &Path, name: &str) -> anyhow::Result<()> {
             .current_dir(folder),
         "the template's service did not build: see the output above",
     )?;
-    let component = format!("{}.wasm", name.replace('-', "_"));
+    let component = format!("{}.wasm", name.to_snake_case());
     let place = Path::new(build::TARGET).join("release").join(component);
     let built = std::fs::read(target.join(&place))?;
     ensure!(!built.is_empty(), "the component is empty");
     write_if_new(&folder.join("target").join(place), &built)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The files that are TOML, rendered with one value that a user types.
+    fn rendered(name: &str, value: &str) -> anyhow::Result<Vec<toml::Table>> {
+        let mut values = BTreeMap::from([
+            ("project-name", "shop"),
+            ("project-description", ""),
+            ("origin", ""),
+            ("edgelatch", "version = \"0.1\""),
+        ]);
+        values.insert(name, value);
+        let folder = tempfile::tempdir()?;
+        render(folder.path(), &values)?;
+        let files = ["Cargo.toml", "spin.toml"].map(|file| folder.path().join(file));
+        let read = |file: &PathBuf| Ok(std::fs::read_to_string(file)?.parse()?);
+        files.iter().map(read).collect()
+    }
+
+    #[test]
+    fn what_the_template_takes_is_toml_when_it_is_rendered() {
+        for (name, value) in [
+            (
+                "project-description",
+                "It's a shop: {{ x }}, {% y %} & \u{e9}",
+            ),
+            ("origin", "https://shop.example:8443"),
+            ("origin", "http://[::1]:8080"),
+            ("edgelatch", "path = \"../my edgelatch\""),
+            (
+                "edgelatch",
+                "git = \"https://git.example/e.git\", branch = \"main\"",
+            ),
+        ] {
+            assert_eq!(
+                rendered(name, value).map(|it| it.len()).ok(),
+                Some(2),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_would_break_a_manifest_is_refused() {
+        for (name, value) in [
+            ("project-description", "the \"best\" shop"),
+            ("project-description", "C:\\shop"),
+            ("project-description", "two\nlines"),
+            ("origin", "shop.example"),
+            ("origin", "http://shop.example/path"),
+            ("origin", "http://shop.example\\"),
+            ("origin", "http://ada:secret@shop.example"),
+            ("edgelatch", "version = \"0.1"),
+            ("edgelatch", "version = \"0.1\" }\n[x]"),
+            ("edgelatch", "version = \"0.1\", default-features = true"),
+            ("edgelatch", "0.1"),
+        ] {
+            assert_eq!(fits(name, value).ok(), Some(false), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn names_are_made_kebab_case_and_the_component_is_found() {
+        for (name, crate_name, component) in [
+            ("shop", "shop", "shop"),
+            ("my-shop", "my-shop", "my_shop"),
+            ("my_shop", "my-shop", "my_shop"),
+            ("MyShop", "my-shop", "my_shop"),
+            ("My shop2", "my-shop2", "my_shop2"),
+            ("SHOP", "shop", "shop"),
+        ] {
+            let manifests = rendered("project-name", name).unwrap_or_default();
+            let [cargo, spin] = manifests.as_slice() else {
+                unreachable!("two files are rendered");
+            };
+            assert_eq!(cargo["package"]["name"].as_str(), Some(crate_name));
+            let source = &spin["component"][crate_name]["source"];
+            let place = format!("target/wasm32-wasip2/release/{component}.wasm");
+            assert_eq!(source.as_str(), Some(place.as_str()));
+        }
+    }
 }

@@ -88,7 +88,7 @@ impl Lease {
     }
 
     /// When the lock was had.
-    pub fn acquired_at(&self) -> Instant {
+    pub(crate) fn acquired_at(&self) -> Instant {
         self.acquired_at
     }
 

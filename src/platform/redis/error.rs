@@ -84,7 +84,7 @@ impl RedisError {
     }
 
     /// Whether the command may have been carried out although its answer is missing.
-    pub fn is_ambiguous(&self) -> bool {
+    pub(crate) fn is_ambiguous(&self) -> bool {
         self.maybe_done && !matches!(self.kind, RedisErrorKind::Refused(_))
     }
 

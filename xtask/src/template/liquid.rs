@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
+use heck::{ToKebabCase as _, ToSnakeCase as _};
 
 /// The values of the template's parameters.
 type Values<'a> = BTreeMap<&'a str, &'a str>;
@@ -79,8 +80,8 @@ fn evaluate(expression: &str, values: &Values<'_>) -> anyhow::Result<String> {
     let value = value(name, values)?;
     match filter {
         None => Ok(value.to_owned()),
-        Some("kebab_case") => Ok(value.replace('_', "-").to_lowercase()),
-        Some("snake_case") => Ok(value.replace('-', "_").to_lowercase()),
+        Some("kebab_case") => Ok(value.to_kebab_case()),
+        Some("snake_case") => Ok(value.to_snake_case()),
         Some(other) => bail!("the filter `{other}`"),
     }
 }

@@ -23,7 +23,7 @@ fn each_manifest_has_every_variable() {
     let given = variables(&own, "[component.edgelatch.variables]");
     for (file, component) in [
         ("examples/orders/spin.toml", "orders"),
-        ("target/template/without-origin/spin.toml", "without-origin"),
+        ("target/template/WithoutOrigin/spin.toml", "without-origin"),
         ("target/template/with-origin/spin.toml", "with-origin"),
     ] {
         let manifest = read(file);

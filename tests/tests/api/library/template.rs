@@ -10,7 +10,7 @@ fn service(name: &str) -> AppBuilder {
 
 #[tokio::test]
 async fn a_service_from_the_template_runs_its_own_action() {
-    let app = service("without-origin").start().await;
+    let app = service("WithoutOrigin").start().await;
     let answer = app.perform("user_id=42").json(r#"{"name": "Ada"}"#).await;
     let token = answer.assert_success().number("fencing-token");
     let result = &answer.json()["result"];
@@ -22,7 +22,7 @@ async fn a_service_from_the_template_runs_its_own_action() {
 
 #[tokio::test]
 async fn a_service_without_an_origin_knows_no_users() {
-    let app = service("without-origin").start().await;
+    let app = service("WithoutOrigin").start().await;
     app.get("/api/v1/users/42")
         .await
         .assert_problem(404, "no-origin");
