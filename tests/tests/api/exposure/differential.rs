@@ -13,7 +13,7 @@ use super::made_up::{MadeUp, Random};
 const TOKEN: &str = "a-token-of-the-fuzzer";
 
 /// How many requests are made up for each kind of user ids.
-const REQUESTS: u64 = 150;
+const REQUESTS: u64 = 400;
 
 const SEED: u64 = 17;
 

@@ -69,11 +69,11 @@ async fn they_cost_little_memory_over_http_1() {
     drop(connections);
 }
 
-/// How many bytes more the service takes at most, within a second: what it does with bodies goes on
-/// after their heads were sent.
+/// How many bytes more the service takes at most, within some seconds: what it does with bodies
+/// goes on after their heads were sent, until the buffers of the connections are full.
 async fn growth(app: &App, before: u64) -> u64 {
     let mut most = 0;
-    for _ in 0..20 {
+    for _ in 0..60 {
         most = most.max(app.resident_bytes().saturating_sub(before));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
