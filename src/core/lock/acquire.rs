@@ -125,6 +125,12 @@ pub(super) async fn acquire(
         };
         let (attempt, answered) = match owned.acquire(sent, &call, which, result).await {
             Ok(answer) => answer,
+            // The last try tells, if it takes that long.
+            Err(error) if error.slot_is_moving() && matches!(which, Try::Waiting(_)) => {
+                owned.redis.pause_for_slot().await;
+                sent = Instant::now();
+                continue;
+            }
             Err(error) => {
                 if error.is_ambiguous() || arrived_at.is_some() {
                     owned.clone().cancel_later(call);

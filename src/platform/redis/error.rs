@@ -139,6 +139,12 @@ impl RedisError {
         Place::parse(place)
     }
 
+    /// Whether nothing was carried out because a cluster is moving the key's slot.
+    pub(crate) fn slot_is_moving(&self) -> bool {
+        let moving = [Code::Ask, Code::TryAgain].map(RedisErrorKind::Refused);
+        moving.contains(&self.kind)
+    }
+
     /// Whether Redis refused decimals in the time limit of a blocking command, as Redis 5 does.
     /// Newer ones say "not a float".
     pub(super) fn knows_no_decimals(&self) -> bool {

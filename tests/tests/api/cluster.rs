@@ -223,7 +223,7 @@ async fn requests_wait_until_their_slot_has_been_moved() {
 }
 
 #[tokio::test]
-async fn a_move_that_outlasts_redis_timeout_is_503() {
+async fn a_move_that_outlasts_redis_timeout_is_503_for_all_but_waiters() {
     let cluster = RedisCluster::start().await;
     let user = user_on(&cluster, 1).await;
     let service = App::builder().var("redis_nodes", NODES);
@@ -232,9 +232,15 @@ async fn a_move_that_outlasts_redis_timeout_is_503() {
     assert_acts(&service, user).await;
     cluster.nodes()[1].run::<()>(&["FLUSHALL"]).await;
     cluster.begin_to_move(&lock, 2).await;
-    let answer = service.perform(&format!("user_id={user}")).await;
-    answer.assert_problem(503, "redis-unavailable");
-    assert_eq!(answer.header("retry-after"), Some("1"));
+    let patient = service.perform(&format!("user_id={user}&timeout=30"));
+    let patient = patient.spawn();
+    let read = service.get(&format!("/api/v1/users/{user}/lock"));
+    let action = service.attempt(&format!("user_id={user}"));
+    for answer in [action.await, read.await] {
+        answer.assert_problem(503, "redis-unavailable");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    assert!(!patient.is_finished());
     cluster.give_up_move(&lock).await;
-    assert_acts(&service, user).await;
+    patient.await.unwrap().assert_body(200, SUCCESS);
 }
