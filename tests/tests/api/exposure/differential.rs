@@ -67,6 +67,7 @@ async fn bare(app: &App) -> Duration {
     sum / TIMES
 }
 
+#[expect(clippy::print_stdout, reason = "the seed repeats a failure")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_request_without_a_token_changes_nothing_and_is_cheap() {
     let requests = setting("EDGELATCH_FUZZ_REQUESTS", REQUESTS);

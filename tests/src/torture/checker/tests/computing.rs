@@ -13,6 +13,13 @@ fn of_page(mut operation: Operation, granted: Option<&str>) -> Operation {
     operation
 }
 
+fn of(operations: Vec<Operation>) -> History {
+    History {
+        operations,
+        ..History::default()
+    }
+}
+
 /// A task for 300 ms.
 fn granted(id: &str, sent: u64) -> Operation {
     let answer = "404 compute-granted";
@@ -31,8 +38,7 @@ fn stored(granted: &str, sent: u64) -> Operation {
 
 #[test]
 fn a_value_stored_after_another_was_given_the_task_is_found() {
-    let mut history = History::default();
-    history.operations = vec![granted("a", 0), granted("b", 100), stored("b", 200)];
+    let mut history = of(vec![granted("a", 0), granted("b", 100), stored("b", 200)]);
     assert!(rules(&history).is_empty());
     history.operations.push(stored("a", 250));
     assert_eq!(rules(&history), [ONE]);
@@ -44,8 +50,7 @@ fn a_value_stored_after_another_was_given_the_task_is_found() {
 
 #[test]
 fn a_value_stored_when_the_time_is_up_is_found() {
-    let mut history = History::default();
-    history.operations = vec![granted("a", 0), stored("a", 300)];
+    let mut history = of(vec![granted("a", 0), stored("a", 300)]);
     assert!(rules(&history).is_empty());
     history.operations = vec![granted("a", 0), stored("a", 400)];
     assert_eq!(rules(&history), [IN_TIME]);
@@ -55,8 +60,7 @@ fn a_value_stored_when_the_time_is_up_is_found() {
 fn a_long_wait_for_a_value_that_nobody_computes_is_found() {
     let answer = "423 lock-held";
     let wait = of_page(operation("w", Verb::Compute, 0, 10_000, answer, 0), None);
-    let mut history = History::default();
-    history.operations = vec![wait];
+    let mut history = of(vec![wait]);
     assert_eq!(rules(&history), [LIVE]);
     // Those who vanish have the task until their time is up.
     let others = (0..10).map(|number| granted(&number.to_string(), number * 1000));
