@@ -22,7 +22,7 @@ const COPIED: [(&str, &str); 2] = [("docs/cli.md", "README.md"), ("LICENSE", "LI
 
 /// Builds the program of the project in `root` with these compiler flags. Returns its bytes.
 pub(super) fn build(root: &Path, target: &Path, flags: &OsStr) -> anyhow::Result<Vec<u8>> {
-    step::say("building the program edgelatch (about a minute)");
+    step::say("building the program edgelatch (about two minutes)");
     let mut cargo = build::cargo();
     cargo
         .args([
