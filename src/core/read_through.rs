@@ -29,6 +29,10 @@ use lookup::{Claim, Lookup, When};
 pub(crate) use reading::Reading;
 use reading::{EndedFetch, FetchOutcome};
 
+/// Who has waited for another request's fetch for longer than this gives way to those who need a
+/// connection.
+const LONG_WAIT: Duration = Duration::from_millis(250);
+
 /// Where a user came from.
 #[derive(Debug)]
 pub(crate) enum Source {
@@ -201,6 +205,9 @@ impl ReadThrough {
                 }
                 let pause = backoff.next_pause(random::bits64()).min(left);
                 spin_sdk::time::sleep(pause).await;
+                if began.elapsed() > LONG_WAIT {
+                    self.redis.give_way_at_rest().await;
+                }
             } else if self.keeps {
                 // Nobody fetches, and the last look took no lock: an outcome was there, or a
                 // reading that is of no use, or a stranger's value that only the script takes for a

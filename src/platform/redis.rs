@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
 use crate::platform::request_deadline::RequestDeadline;
-use crate::platform::time_limit::within_since;
+use crate::platform::time_limit::{within, within_since};
 pub use error::{Code, RedisError, RedisErrorKind};
 pub use link::Link;
 pub(crate) use listener::Listener;
@@ -40,6 +40,9 @@ pub use script::{Argument, Script};
 
 /// How often one call follows a `MOVED`.
 const MOST_REDIRECTIONS: usize = 3;
+
+/// How often a rest looks whether others need a connection.
+const ROOM_CHECK: Duration = Duration::from_millis(250);
 
 /// A handle on the shared connection that adds up the time spent waiting for Redis. Clones add to
 /// the same sum: one handle and its clones belong to one request.
@@ -89,6 +92,27 @@ impl Redis {
     /// count each.
     pub(crate) fn spent(&self) -> Duration {
         Duration::from_micros(self.spent_us.load(Ordering::Relaxed))
+    }
+
+    /// Sleeps until the next call. Where others find no room for a connection meanwhile, ours are
+    /// closed: `max_connections` caps all instances of a host, and many may rest at once.
+    pub(crate) async fn rest(&self, duration: Duration) {
+        let until = Instant::now() + duration;
+        let mut left = duration;
+        while left > ROOM_CHECK {
+            spin_sdk::time::sleep(ROOM_CHECK).await;
+            left = until.saturating_duration_since(Instant::now());
+            within(left, self.give_way_at_rest()).await;
+            left = until.saturating_duration_since(Instant::now());
+        }
+        spin_sdk::time::sleep(left).await;
+    }
+
+    /// What [`Redis::rest`] does now and then, for those who rest for a short time again and again.
+    pub(crate) async fn give_way_at_rest(&self) {
+        for node in self.link.nodes() {
+            node.give_way_at_rest().await;
+        }
     }
 
     /// Sends one command and returns its reply, flattened as Spin does it.

@@ -121,7 +121,8 @@ impl Lease {
             } else {
                 end
             };
-            spin_sdk::time::sleep(next.saturating_duration_since(Instant::now())).await;
+            let pause = next.saturating_duration_since(Instant::now());
+            self.owned.redis.rest(pause).await;
             let now = Instant::now();
             if now >= end {
                 return LockError::Lost;

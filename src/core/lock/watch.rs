@@ -2,7 +2,7 @@
 //!
 //! A watcher looks now and then over the connection that all requests share. It is not in the
 //! queue, so it holds no waiter up, and it listens to no signal, so it needs no connection of its
-//! own.
+//! own. Between two looks it gives the shared one up, should others need the room.
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ impl Locks {
             if left.is_zero() || has_changed(&status, after) {
                 return Ok(status);
             }
-            spin_sdk::time::sleep(pause(left, random::bits64())).await;
+            self.redis.rest(pause(left, random::bits64())).await;
         }
     }
 }

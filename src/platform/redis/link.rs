@@ -45,6 +45,13 @@ impl Link {
         Arc::clone(known.unwrap_or(&self.first))
     }
 
+    /// All nodes that are known.
+    pub(super) fn nodes(&self) -> Vec<Arc<Node>> {
+        let mut nodes = vec![Arc::clone(&self.first)];
+        nodes.extend(self.others().nodes.iter().cloned());
+        nodes
+    }
+
     /// Notes that a slot has moved, and returns the node that has it. `None` where there are too
     /// many of them.
     pub(super) fn follow(&self, moved: &Place) -> Option<Arc<Node>> {

@@ -191,7 +191,29 @@ impl Node {
         if self.may_listen(now) {
             self.nobody_listens(NO_ROOM_MEMORY);
         } else {
-            self.room.note_scarce();
+            self.take_turns();
+        }
+    }
+
+    /// Looks as [`Node::give_way`] does, for an instance that rests between two calls. The shared
+    /// connection may be all that it has, so that is closed at once.
+    pub(super) async fn give_way_at_rest(&self) {
+        let now = Instant::now();
+        if self.room.is_due(now) && !self.room.is_there().await {
+            self.nobody_listens(NO_ROOM_MEMORY);
+            self.take_turns();
+        }
+    }
+
+    /// From now on keeps the shared connection only as long as a call needs it.
+    fn take_turns(&self) {
+        self.room.note_scarce();
+        let mut slot = self.slot();
+        if slot
+            .as_ref()
+            .is_some_and(|ours| Arc::strong_count(ours) == 1)
+        {
+            *slot = None;
         }
     }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use edgelatch_tests::{
-    Answer, App, AppBuilder, Behaviour, FakeRedis, Network, Proxy, RedisServer, until,
+    Answer, App, AppBuilder, Behaviour, Call, FakeRedis, Network, Origin, Proxy, RedisServer,
+    Reply, until,
 };
 use redis::aio::MultiplexedConnection;
 use tokio::task::JoinHandle;
@@ -129,31 +130,35 @@ async fn waiters_look_over_the_shared_connection_where_blocking_is_refused() {
     assert_costs(&app, 4, 5).await;
 }
 
+fn eight_connections() -> AppBuilder {
+    App::builder().runtime_config("[outbound_redis]\nmax_connections = 8\n")
+}
+
 /// A service with room for eight connections, whose user 42 has the lock.
 async fn with_eight_connections() -> (App, String) {
-    let app = App::builder()
-        .runtime_config("[outbound_redis]\nmax_connections = 8\n")
-        .start()
-        .await;
+    let app = eight_connections().start().await;
     let lease = app.post(&format!("{PATH}?expire=600")).await;
     let token = lease.json()["token"].as_str().unwrap().to_owned();
     (app, token)
 }
 
-/// Asserts that others are served, and then all that wait.
-async fn assert_served(app: &App, token: &str, waiters: Vec<JoinHandle<Answer>>) {
+/// Asserts that the requests of other users are served while these go on.
+async fn assert_others_served(busy: &[JoinHandle<Answer>], request: impl Fn(&str) -> Call) {
     for user in 100..140 {
         // A burst, so that there are instances that have no connection yet.
-        let burst = (0..4).map(|part| app.perform(&format!("user_id={user}{part}")).spawn());
+        let burst = (0..4).map(|part| request(&format!("{user}{part}")).spawn());
         for answer in burst.collect::<Vec<_>>() {
-            let answer = answer.await.unwrap();
-            answer.assert_body(200, r#"{"status":"success"}"#);
+            answer.await.unwrap().assert_success();
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    for waiter in &waiters {
-        assert!(!waiter.is_finished(), "one waits no longer");
-    }
+    assert!(!busy.iter().any(JoinHandle::is_finished), "one has ended");
+}
+
+/// Asserts that others are served, and then all that wait.
+async fn assert_served(app: &App, token: &str, waiters: Vec<JoinHandle<Answer>>) {
+    let action = |user: &str| app.perform(&format!("user_id={user}"));
+    assert_others_served(&waiters, action).await;
     let release = app.delete(PATH).header("lock-token", token).await;
     release.assert_body(204, "");
     for waiter in waiters {
@@ -198,5 +203,51 @@ async fn more_waiting_instances_than_connections_take_turns() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_served(&app, &token, waiters).await;
+    }
+}
+
+#[tokio::test]
+async fn watching_leaves_connections_to_others() {
+    for count in [8, 40] {
+        let (app, token) = with_eight_connections().await;
+        // All at once: each gets an instance of its own.
+        let watchers: Vec<JoinHandle<Answer>> = (0..count)
+            .map(|_| app.get(&format!("{PATH}?wait=60")).spawn())
+            .collect();
+        let action = |user: &str| app.perform(&format!("user_id={user}"));
+        assert_others_served(&watchers, action).await;
+        let renewed = app.put(&format!("{PATH}?expire=600"));
+        let renewed = renewed.header("lock-token", &token).await;
+        assert_eq!(renewed.status, 200, "{}", renewed.text());
+        app.delete(PATH).header("lock-token", &token).await;
+        for watcher in watchers {
+            let answer = watcher.await.unwrap();
+            answer.assert_body(200, r#"{"held":false,"waiting":0}"#);
+        }
+    }
+}
+
+#[tokio::test]
+async fn long_actions_leave_connections_to_others() {
+    for count in [8, 40] {
+        let origin = Origin::start(Reply::json("1").gated()).await;
+        let app = eight_connections()
+            .var("origin_timeout", "60")
+            .origin(&origin)
+            .start()
+            .await;
+        // They renew their locks meanwhile.
+        let actions: Vec<JoinHandle<Answer>> = (0..count)
+            .map(|user| app.perform(&format!("user_id={user}&expire=6")).spawn())
+            .collect();
+        origin.until_seen(count).await;
+        let lease = |user: &str| app.post(&format!("/api/v1/users/{user}/lock"));
+        assert_others_served(&actions, lease).await;
+        for _ in 0..count {
+            origin.release_one();
+        }
+        for action in actions {
+            action.await.unwrap().assert_success();
+        }
     }
 }
