@@ -23,9 +23,6 @@ local function parse_broken(value)
   return tonumber(number), name
 end
 
--- What is broken has no owner any more.
-local NOBODY = '-'
-
 local proof = redis.call('MGET', KEYS[5])[1]
 if proof then
   return {parse_broken(proof)}
@@ -38,7 +35,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   -- The fence says that somebody may still be at work: a holder that never learns of this, or a
   -- stranger, who gets a fencing token for that. A full Redis may refuse it.
   local lost = fence.holder and fence.number or next_fencing_token(fence.number)
-  pcall(set_fence, fence, lost, ARGV[1], NOBODY, 0)
+  pcall(set_fence, fence, lost, ARGV[1], nil, 0)
 end
 -- A full Redis may refuse this too. Breaking the lock matters more.
 redis.pcall('SET', KEYS[5], broken_value(number, holder), 'PX', ARGV[3])

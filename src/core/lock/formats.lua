@@ -2,16 +2,17 @@
 
 -- A fence is "number call owner": the last fencing token, the call that it was made for, and the
 -- owner's token. After an owner that lost the lock it is "number/lost call owner", `lost` being that
--- owner's fencing token. An owner that told its name has " name" at the end. Returns a table of
--- `number`, `call`, `owner`, `lost` and `name`. The number is 0 without a fence, `lost` is nil if
--- nobody lost the lock, and the name is nil if the owner told none.
+-- owner's fencing token. An owner that told its name has " name" at the end. A broken lock has no
+-- owner: what stands there is empty, and read as nil, which equals no value of a lock. Returns a
+-- table of `number`, `call`, `owner`, `lost` and `name`. The number is 0 without a fence, `lost` is
+-- nil if nobody lost the lock, and the name is nil if the owner told none.
 local function parse_fence(text)
   local number, lost, call, owner = string.match(text, '^(%d+)/?(%d*) (%S+) (.*)$')
   local space, name = owner and string.find(owner, ' ', 1, true), nil
   if space then
     owner, name = string.sub(owner, 1, space - 1), string.sub(owner, space + 1)
   end
-  local fence = {call = call, owner = owner, name = name}
+  local fence = {call = call, owner = owner ~= '' and owner or nil, name = name}
   fence.number, fence.lost = tonumber(number) or 0, tonumber(lost)
   return fence
 end
@@ -23,7 +24,7 @@ end
 
 local function fence_value(number, call, owner, lost, name)
   local after = lost and string.format('/%.0f', lost) or ''
-  local value = string.format('%.0f%s %s %s', number, after, call, owner)
+  local value = string.format('%.0f%s %s %s', number, after, call, owner or '')
   return name and value .. ' ' .. name or value
 end
 
