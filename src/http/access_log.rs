@@ -8,6 +8,8 @@
 //! them have: nobody fills a disk by being refused. The same holds for other failures that a caller
 //! without a token brings about: of a service that is misconfigured, and of `/readyz`.
 
+mod broken_lock;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,11 +19,10 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use sha1::Sha1;
 
-use crate::core::lock::{Broken, FencingToken, OwnerName};
 use crate::platform::telemetry::{Timings, log};
 use crate::types::digest::hex;
-use crate::types::request_id::RequestId;
 use crate::types::user_id::{UserId, UserIds};
+pub(super) use broken_lock::{Break, lock_broken};
 
 /// The longest method that a line repeats, in characters: longer than any that is registered.
 const MAX_METHOD: usize = 32;
@@ -62,38 +63,6 @@ impl AccessLog<'_> {
         let user = user_of(self.user_ids, self.user_in_path, uri)?;
         hash(key, user.as_str())
     }
-}
-
-/// What was done that no answer tells the one whom it concerns.
-#[derive(Serialize)]
-struct BrokenLock<'a> {
-    time: String,
-    request_id: &'a str,
-    event: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
-    owner: Option<&'a str>,
-    fencing_token: Option<i64>,
-}
-
-/// Writes that an administrator's request broke the lock of this user, whether or not requests are
-/// logged. Neither token is told. `key` hashes the user, who is left out without it.
-pub(super) fn lock_broken(
-    id: &RequestId,
-    key: Option<&str>,
-    user_ids: UserIds,
-    in_path: Option<&str>,
-    broken: &Broken,
-) {
-    let user = || user_of(user_ids, in_path, &Uri::default());
-    log::write(&BrokenLock {
-        time: log::now(),
-        request_id: id.as_str(),
-        event: "lock-broken",
-        user: key.and_then(|key| hash(key, user()?.as_str())),
-        owner: broken.owner.as_ref().map(OwnerName::as_str),
-        fencing_token: broken.fencing_token.map(FencingToken::get),
-    });
 }
 
 /// A line, in the order of its fields.

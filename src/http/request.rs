@@ -21,6 +21,8 @@ pub(crate) struct Request {
     pub(crate) uri: Uri,
     /// The headers.
     pub(crate) headers: HeaderMap,
+    /// The route, with its parameters in braces.
+    pub(crate) route: &'static str,
     /// What the route found in the path.
     pub(crate) path: PathParameters,
     /// The body, not read yet.

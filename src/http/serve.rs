@@ -64,6 +64,7 @@ async fn answer(
         context: context.clone(),
         uri: parts.uri,
         headers: parts.headers,
+        route: route.template,
         path,
         body,
     };

@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::core::lock::{FencingToken, Grant, Holder, LockStatus, OwnerToken};
-use crate::http::access_log;
+use crate::http::access_log::{self, Break};
 use crate::http::auth::is_admin;
 use crate::http::problem::{Problem, not_lock_owner};
 use crate::http::replies;
@@ -50,7 +50,7 @@ pub(crate) enum LockState {
         expires_in: Option<f64>,
         #[cfg_attr(not(target_family = "wasm"), schema(required, schema_with = schemas::owner))]
         owner: Option<String>,
-        /// How many wait for it, counted up to 1000.
+        /// How many live waiters it has; 1000 where more wait, the dead included.
         #[cfg_attr(not(target_family = "wasm"), schema(minimum = 0))]
         waiting: u32,
     },
@@ -166,16 +166,22 @@ pub(crate) async fn release(request: Request) -> Result<Answer, Problem> {
 async fn break_lock(request: Request, key: &LockKey) -> Result<Answer, Problem> {
     let context = request.context;
     let locks = context.instance.locks(&context.redis);
-    if let Some(broken) = locks.break_lock(key).await? {
+    let outcome = locks.break_lock(key).await;
+    let came_to = match &outcome {
+        Ok(broken) => broken.as_ref().map(Break::Done),
+        Err(error) => error.is_ambiguous().then_some(Break::Unknown),
+    };
+    if let Some(came_to) = came_to {
         let config = &context.instance.config;
         access_log::lock_broken(
             &context.telemetry.request_id,
             config.log_key.as_deref(),
             config.user_ids,
-            request.path.user_id.as_deref(),
-            &broken,
+            (request.route, &request.path),
+            came_to,
         );
     }
+    outcome?;
     Ok(empty(StatusCode::NO_CONTENT).into())
 }
 

@@ -3,6 +3,7 @@
 
 mod acquire;
 mod ambiguity;
+mod break_log;
 mod exclusion;
 mod force;
 mod inspect;
