@@ -3,10 +3,11 @@
 import threading
 import time
 
+import httpx
 import pytest
 from conftest import ADMIN_TOKEN, API_TOKEN, Redis, Service
 
-from edgelatch import Client, Forbidden, Lease, LockHeld, LockLost, TransportError
+from edgelatch import Client, Forbidden, Lease, LockHeld, LockLost, Problem, TransportError
 
 
 def test_a_lock_is_held_renewed_and_given_back(client: Client, user_id: int) -> None:
@@ -132,3 +133,40 @@ def test_a_lock_that_was_waited_for_is_held_for_its_whole_expiry(
     assert 0.2 < second.expires_in <= 0.6
     second.release()
     releasing.join()
+
+
+class Once(httpx.HTTPTransport):
+    """Passes requests on. Their answers are lost, or another one takes their place."""
+
+    def __init__(self, instead: httpx.Response | None) -> None:
+        super().__init__()
+        self.sent: list[str] = []
+        self._instead = instead
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        super().handle_request(request).read()
+        self.sent.append(request.method)
+        if self._instead is None:
+            raise httpx.ReadError("the connection broke", request=request)
+        return self._instead
+
+
+@pytest.mark.parametrize(
+    ("instead", "error"),
+    [(None, TransportError), (httpx.Response(503, headers={"Retry-After": "0"}), Problem)],
+)
+def test_force_release_is_sent_once(
+    service: Service,
+    client: Client,
+    user_id: int,
+    instead: httpx.Response | None,
+    error: type[Exception],
+) -> None:
+    client.user(user_id).lock(expire=30).acquire()
+    transport = Once(instead)
+    with httpx.Client(transport=transport) as http:
+        operator = Client(service.url, token=API_TOKEN, http=http)
+        with pytest.raises(error):
+            operator.user(user_id).lock().force_release(ADMIN_TOKEN)
+    assert transport.sent == ["DELETE"]
+    assert not client.user(user_id).lock().status().held

@@ -164,7 +164,12 @@ export class Lock {
     return await this.#state(query, options.wait * 1000, options.signal);
   }
 
-  /** Takes the lock from whoever holds it. Needs the admin token. */
+  /**
+   * Takes the lock from whoever holds it. Needs the admin token.
+   *
+   * It is sent once. After `ConnectionFailed` or `Unavailable` it may have been taken or not: look at
+   * `status()` before you try again, or the next holder may lose it.
+   */
   async forceRelease(options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     const call = {
       method: "DELETE",
@@ -173,7 +178,13 @@ export class Lock {
       bearer: this.#admin,
       signal: options.signal,
     };
-    await this.#transport.sendSafely(() => call, options);
+    const answer = await this.#transport.send(call);
+    if (answer.status !== 204) {
+      throw new UnexpectedAnswer(
+        `DELETE ${this.#path}: the answer is not one of edgelatch`,
+        answer,
+      );
+    }
   }
 
   async #acquisition(token: string, signal: AbortSignal): Promise<Acquired> {

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Forbidden, LockHeld, LockLost } from "edgelatch";
-import { rejection, Service } from "./harness.js";
+import {
+  ConnectionFailed,
+  type Fetch,
+  Forbidden,
+  LockHeld,
+  LockLost,
+  UnexpectedAnswer,
+} from "edgelatch";
+import { recorder, rejection, Service } from "./harness.js";
 
 const TOKEN = "secret-token-of-the-tests";
 const ADMIN = "admin-token-of-the-tests-";
@@ -23,6 +30,35 @@ describe("whoever operates the locks", () => {
     await admin.lock("stuck").forceRelease();
     assert.equal((await holder.lock("stuck").status()).held, false);
     assert.ok((await rejection(lease.release())) instanceof LockLost);
+  });
+
+  it("sends a break once, whatever becomes of its answer", async () => {
+    const holder = service.client({ token: TOKEN }).user(5);
+    const lease = await holder.lock("once", { expire: 60 }).acquire();
+    const lossy = recorder((method) => method === "DELETE");
+    const sent: string[] = [];
+    const unavailable: Fetch = async (_url, init) => {
+      sent.push(init.method ?? "GET");
+      return new Response("", { status: 503, headers: { "Retry-After": "0" } });
+    };
+    const options = { token: TOKEN, adminToken: ADMIN, retries: 5 };
+    const lost = service.client({ ...options, fetch: lossy.fetch }).user(5);
+    assert.ok((await rejection(lost.lock("once").forceRelease())) instanceof ConnectionFailed);
+    assert.deepEqual(
+      lossy.sent.map(({ method, status }) => [method, status]),
+      [["DELETE", 204]],
+    );
+    const failing = service.client({ ...options, fetch: unavailable }).user(5);
+    await rejection(failing.lock("once").forceRelease());
+    assert.deepEqual(sent, ["DELETE"]);
+    assert.ok((await rejection(lease.release())) instanceof LockLost);
+  });
+
+  it("takes nothing but 204 for a break", async () => {
+    const page: Fetch = async () => new Response("<html>Log in</html>", { status: 200 });
+    const user = service.client({ token: TOKEN, adminToken: ADMIN, fetch: page }).user(6);
+    const told = await rejection(user.lock("stuck").forceRelease());
+    assert.ok(told instanceof UnexpectedAnswer);
   });
 
   it("shows who holds a lock and who waits", async () => {

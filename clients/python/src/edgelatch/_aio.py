@@ -230,7 +230,11 @@ class AsyncLock:
         )
 
     async def force_release(self, admin_token: str) -> None:
-        """Takes it from whoever holds it."""
+        """Takes it from whoever holds it.
+
+        It is sent once. After `TransportError` or `RedisUnavailable` it may have been taken or not:
+        look at `status()` before you try again, or the next holder may lose it.
+        """
         await self._client._run(
             _locking.force_release(self._wanted, admin_token, self._client._limits)
         )

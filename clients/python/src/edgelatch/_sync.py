@@ -244,7 +244,11 @@ class Lock:
         )
 
     def force_release(self, admin_token: str) -> None:
-        """Takes it from whoever holds it."""
+        """Takes it from whoever holds it.
+
+        It is sent once. After `TransportError` or `RedisUnavailable` it may have been taken or not:
+        look at `status()` before you try again, or the next holder may lose it.
+        """
         self._client._run(
             _locking.force_release(self._wanted, admin_token, self._client._limits),
         )
