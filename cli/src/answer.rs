@@ -33,6 +33,12 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Whether its content says that it is JSON.
+    pub(crate) fn says_json(&self) -> bool {
+        let kind = self.header("content-type").unwrap_or_default();
+        kind.starts_with("application/json")
+    }
+
     pub(crate) fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }

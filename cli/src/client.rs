@@ -31,6 +31,8 @@ pub(crate) struct Client {
     url: String,
     /// The value of `Authorization`.
     authorization: Option<String>,
+    /// What it means if the service does not find it.
+    not_found: Code,
 }
 
 /// A request, without what the [`Client`] knows.
@@ -48,18 +50,20 @@ pub(crate) struct Call<'a> {
 impl Client {
     /// For a user's entry in the cache.
     pub(crate) fn of_entry(service: &Service, key: &str) -> Result<Self, Failure> {
-        Self::new(service, &["cache", key])
+        Self::new(service, &["cache", key], Code::No)
     }
 
     /// For a user's own lock, or one that has a name.
     pub(crate) fn of_lock(service: &Service, name: Option<&str>) -> Result<Self, Failure> {
+        // Every lock is there, held or free.
+        let not_found = Code::Usage;
         match name {
-            Some(name) => Self::new(service, &["locks", name]),
-            None => Self::new(service, &["lock"]),
+            Some(name) => Self::new(service, &["locks", name], not_found),
+            None => Self::new(service, &["lock"], not_found),
         }
     }
 
-    fn new(service: &Service, path: &[&str]) -> Result<Self, Failure> {
+    fn new(service: &Service, path: &[&str], not_found: Code) -> Result<Self, Failure> {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             // The API never redirects. The token must not go elsewhere.
@@ -86,6 +90,7 @@ impl Client {
             agent: config.build().new_agent(),
             url: address(&service.public_url(), &service.user, path),
             authorization: service.authorization()?,
+            not_found,
         })
     }
 
@@ -129,14 +134,22 @@ impl Client {
         Answer::read(self.agent.run(request)?)
     }
 
-    /// Sends a request. An answer that is no success is a failure.
-    pub(crate) fn ask(&self, call: &Call<'_>) -> Result<Answer, Failure> {
+    /// Sends a request, once. An answer with another status than these is a failure: what else looks
+    /// like a success is from somebody else, a login page for one.
+    pub(crate) fn ask(&self, call: &Call<'_>, successes: &[u16]) -> Result<Answer, Failure> {
         let unavailable = |why| Failure::new(Code::Unavailable, why);
         let answer = self.send(call).map_err(unavailable)?;
-        match answer.status {
-            200..300 => Ok(answer),
-            _ => Err(self.failure(&answer)),
+        if successes.contains(&answer.status) {
+            Ok(answer)
+        } else {
+            Err(self.failure(&answer))
         }
+    }
+
+    /// For a success whose content is not edgelatch's.
+    pub(crate) fn stranger(&self) -> Failure {
+        let why = format!("{}: not an answer of edgelatch", self.url);
+        Failure::new(Code::Unavailable, why)
     }
 
     /// What an answer that is no success means.
@@ -145,7 +158,8 @@ impl Client {
             401 | 403 => Code::Unauthorized,
             // Not from edgelatch.
             _ if !answer.is_problem() => Code::Unavailable,
-            404 | 412 | 423 => Code::No,
+            404 => self.not_found,
+            412 | 423 => Code::No,
             400..500 => Code::Usage,
             _ => Code::Unavailable,
         };
@@ -155,7 +169,12 @@ impl Client {
 
     /// What an answer that is no success says, with the address that it is from.
     pub(crate) fn why(&self, answer: &Answer) -> String {
-        format!("{}: {}", self.url, answer.problem())
+        let stranger = if answer.status < 400 {
+            ", not an answer of edgelatch"
+        } else {
+            ""
+        };
+        format!("{}: {}{stranger}", self.url, answer.problem())
     }
 }
 

@@ -10,7 +10,7 @@ use ureq::http::header::{CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use crate::answer::Answer;
 use crate::client::{Call, Client};
 use crate::exit::{self, Code, Failure};
-use crate::service::{self, Service, expire};
+use crate::service::{self, Service, expire, segment};
 
 /// How long a call may take. Values may be large.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -23,6 +23,7 @@ pub(crate) struct Get {
     #[command(flatten)]
     service: Service,
     /// The entry's key
+    #[arg(value_parser = segment)]
     key: String,
     #[command(flatten)]
     etag: EtagFile,
@@ -34,6 +35,7 @@ pub(crate) struct Put {
     #[command(flatten)]
     service: Service,
     /// The entry's key
+    #[arg(value_parser = segment)]
     key: String,
     /// The value: JSON, @FILE, or - for standard input
     #[arg(default_value = "-", allow_hyphen_values = true)]
@@ -59,6 +61,7 @@ pub(crate) struct Patch {
     #[command(flatten)]
     service: Service,
     /// The entry's key
+    #[arg(value_parser = segment)]
     key: String,
     /// The patch: JSON, @FILE, or - for standard input
     #[arg(default_value = "-", allow_hyphen_values = true)]
@@ -79,6 +82,7 @@ pub(crate) struct Delete {
     #[command(flatten)]
     service: Service,
     /// The entry's key
+    #[arg(value_parser = segment)]
     key: String,
     /// Only if the entry has this entity tag; with *, only if there is an entry
     #[arg(long, value_name = "ETAG", value_parser = etag)]
@@ -95,11 +99,15 @@ struct EtagFile {
 impl Get {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let client = Client::of_entry(&self.service, &self.key)?;
-        let answer = client.ask(&Call {
+        let call = Call {
             method: "GET",
             limit: LIMIT,
             ..Call::default()
-        })?;
+        };
+        let answer = client.ask(&call, &[200])?;
+        if !answer.says_json() {
+            return Err(client.stranger());
+        }
         self.etag.save(&answer)?;
         exit::print(&answer.body)
     }
@@ -112,13 +120,17 @@ impl Put {
         let mut headers = vec![(CONTENT_TYPE, "application/json")];
         add(&mut headers, IF_MATCH, self.if_match.as_deref());
         add(&mut headers, IF_NONE_MATCH, self.if_none_match.as_deref());
-        let answer = client.ask(&Call {
+        let call = Call {
             method: "PUT",
             query: expire_query(self.expire),
             headers,
             body: Some(&value),
             limit: LIMIT,
-        })?;
+        };
+        let answer = client.ask(&call, &[200, 201])?;
+        if !answer.body.is_empty() {
+            return Err(client.stranger());
+        }
         self.etag.save(&answer)
     }
 }
@@ -129,13 +141,17 @@ impl Patch {
         let patch = read_value(&self.patch)?;
         let mut headers = vec![(CONTENT_TYPE, "application/merge-patch+json")];
         add(&mut headers, IF_MATCH, self.if_match.as_deref());
-        let answer = client.ask(&Call {
+        let call = Call {
             method: "PATCH",
             query: expire_query(self.expire),
             headers,
             body: Some(&patch),
             limit: LIMIT,
-        })?;
+        };
+        let answer = client.ask(&call, &[200])?;
+        if !answer.says_json() {
+            return Err(client.stranger());
+        }
         self.etag.save(&answer)?;
         exit::print(&answer.body)
     }
@@ -152,7 +168,7 @@ impl Delete {
             limit: LIMIT,
             ..Call::default()
         };
-        client.ask(&call).map(drop)
+        client.ask(&call, &[204]).map(drop)
     }
 }
 

@@ -55,10 +55,34 @@ impl Failure {
     }
 }
 
-/// Tells people what happens. Standard output is for data.
+/// Tells people what happens, in one line. Standard output is for data.
 pub(crate) fn say(what: impl std::fmt::Display) {
+    let what = printable(&what.to_string());
     // If nobody reads it, there is nobody to tell.
     let _ = writeln!(std::io::stderr(), "edgelatch: {what}");
+}
+
+/// A text from elsewhere that controls no terminal: `\u{1b}` stands for an escape character.
+pub(crate) fn printable(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_control(character) {
+            safe.extend(character.escape_unicode());
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
+}
+
+/// Whether a terminal does something else than show this character: also those that change the
+/// direction of the text, or begin a line.
+pub(crate) fn is_control(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
 }
 
 /// Writes data.

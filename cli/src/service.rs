@@ -32,7 +32,8 @@ pub(crate) struct Service {
         value_name = "ID",
         env = "EDGELATCH_USER_ID",
         help_heading = HEADING,
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = segment
     )]
     pub(crate) user: String,
     /// The address of the service
@@ -137,6 +138,14 @@ fn seconds(text: &str, least: f64, most: f64) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (least..=most).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err(format!("seconds from {least} to {most}")),
+    }
+}
+
+/// A part of a path. Without it the address would be that of something else.
+pub(crate) fn segment(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("it must not be empty".to_owned()),
+        text => Ok(text.to_owned()),
     }
 }
 

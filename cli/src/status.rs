@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::client::{CALL_LIMIT, Call, Client};
-use crate::exit::{self, Code, Failure};
-use crate::service::Service;
+use crate::exit::{self, Code, Failure, printable};
+use crate::service::{Service, segment};
 
 /// Tell whether a lock is held, by whom, and until when
 #[derive(Args)]
@@ -24,7 +24,8 @@ pub(crate) struct Status {
 /// Take a lock from whoever holds it. Needs the service's `admin_token`
 ///
 /// Whoever held it cannot renew it or commit under it any more. An `edgelatch lock` that held it
-/// ends its command.
+/// ends its command. The request is sent once: if its answer is lost, look with `edgelatch status`
+/// before you try again, or the next holder may lose the lock.
 #[derive(Args)]
 pub(crate) struct Break {
     #[command(flatten)]
@@ -37,26 +38,24 @@ pub(crate) struct Break {
 #[derive(Args)]
 pub(crate) struct LockName {
     /// The name of one of the user's named locks. Without it, the lock that actions take
-    #[arg(long)]
+    #[arg(long, value_parser = segment)]
     pub(crate) name: Option<String>,
 }
 
 impl Status {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let client = Client::of_lock(&self.service, self.lock.name.as_deref())?;
-        let answer = client.ask(&Call {
+        let call = Call {
             method: "GET",
             limit: CALL_LIMIT,
             ..Call::default()
-        })?;
+        };
+        let answer = client.ask(&call, &[200])?;
         let Some(lock) = answer.json().filter(|lock| lock["held"].is_boolean()) else {
-            let why = format!("{}: not an answer of edgelatch", client.url());
-            return Err(Failure::new(Code::Unavailable, why));
+            return Err(client.stranger());
         };
         if self.json {
-            let mut json = answer.body;
-            json.push(b'\n');
-            exit::print(&json)
+            exit::print(printable_json(&answer.body).as_bytes())
         } else {
             exit::print(describe(&lock).as_bytes())
         }
@@ -72,8 +71,36 @@ impl Break {
             limit: CALL_LIMIT,
             ..Call::default()
         };
-        client.ask(&call).map(drop)
+        let broken = client.ask(&call, &[204]).map(drop);
+        broken.map_err(|failure| match failure.code {
+            Code::Unavailable => {
+                let why = format!(
+                    "{}; it may have been broken: look with `edgelatch status` before you try again",
+                    failure.why
+                );
+                Failure::new(failure.code, why)
+            }
+            _ => failure,
+        })
     }
+}
+
+/// JSON that says the same and controls no terminal, as a line. Only its strings may have control
+/// characters that are not white space.
+fn printable_json(json: &[u8]) -> String {
+    let mut line = String::new();
+    for character in String::from_utf8_lossy(json).chars() {
+        match character {
+            '\t' | '\r' | '\n' => line.push(' '),
+            character if exit::is_control(character) => {
+                // Writing to a string does not fail.
+                let _ = write!(line, "\\u{:04x}", u32::from(character));
+            }
+            character => line.push(character),
+        }
+    }
+    line.push('\n');
+    line
 }
 
 /// A lock for people: one fact a line.
@@ -86,7 +113,7 @@ fn describe(lock: &Value) -> String {
     };
     line("state", &if held { "held" } else { "free" });
     if let Some(owner) = lock["owner"].as_str() {
-        line("owner", &owner);
+        line("owner", &printable(owner));
     }
     if held {
         match lock["expires_in"].as_f64() {

@@ -104,7 +104,7 @@ impl LeaseClient {
                 Ok(held) => Renewal::Renewed(held),
                 Err(why) => Renewal::Unknown(why),
             },
-            409 => Renewal::Lost(self.client.why(&answer)),
+            409 if answer.is_problem() => Renewal::Lost(self.client.why(&answer)),
             _ => Renewal::Unknown(self.client.why(&answer)),
         }
     }
@@ -116,8 +116,13 @@ impl LeaseClient {
         for repeated in [false, true] {
             match self.call("DELETE", String::new(), CALL_LIMIT) {
                 Ok(answer) if answer.status == 204 => return Release::Done,
-                Ok(answer) if answer.status == 409 && repeated => return Release::Done,
-                Ok(answer) if answer.status == 409 => return Release::NotHeld,
+                Ok(answer) if answer.status == 409 && answer.is_problem() => {
+                    return if repeated {
+                        Release::Done
+                    } else {
+                        Release::NotHeld
+                    };
+                }
                 Ok(answer) => why = self.client.why(&answer),
                 Err(error) => why = error,
             }

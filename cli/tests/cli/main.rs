@@ -5,6 +5,7 @@
     reason = "a failed expectation is how a test fails"
 )]
 
+mod answers;
 mod canned;
 mod completions;
 mod entries;

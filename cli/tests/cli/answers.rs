@@ -1,0 +1,126 @@
+//! What the program makes of answers, and of what only looks like one.
+
+use edgelatch_tests::App;
+
+use crate::canned::Canned;
+use crate::program::{Run, edgelatch};
+
+/// A page of a proxy, which says 200 whatever it is asked.
+fn login_page() -> Canned {
+    let page = "<html>Log in</html>";
+    let length = page.len();
+    Canned::start(&format!(
+        "200 OK\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\r\n{page}"
+    ))
+}
+
+#[test]
+fn a_login_page_is_no_success() {
+    for arguments in [
+        "break --user 42",
+        "status --user 42",
+        "get --user 42 profile",
+        "put --user 42 profile 1",
+        "patch --user 42 profile {}",
+        "delete --user 42 profile",
+    ] {
+        let service = login_page();
+        let output = edgelatch(&service.url(), arguments).output();
+        let run = Run::from(output.unwrap());
+        assert_eq!(run.code, Some(69), "{arguments}: {run:?}");
+        assert_eq!(run.stdout, "", "{arguments}");
+        assert!(run.stderr.contains("not an answer of edgelatch"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_break_without_an_answer_is_sent_once() {
+    let failing = "503 \r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
+    // Closed without an answer, answered with half of one, or with a failure.
+    for answer in ["", "HTTP/1.1 204", &format!("HTTP/1.1 {failing}")] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut command = edgelatch(&url, "break --user 42")
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut asked = 0;
+        listener.set_nonblocking(true).unwrap();
+        while command.try_wait().unwrap().is_none() {
+            let Ok((mut stream, _)) = listener.accept() else {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+                continue;
+            };
+            asked += 1;
+            stream.set_nonblocking(false).unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]).unwrap();
+            std::io::Write::write_all(&mut stream, answer.as_bytes()).unwrap();
+        }
+        let run = Run::from(command.wait_with_output().unwrap());
+        assert_eq!((run.code, asked), (Some(69), 1), "{run:?}");
+        assert!(run.stderr.contains("may have been broken"), "{run:?}");
+    }
+}
+
+#[test]
+fn an_empty_name_is_wrong_usage() {
+    let empty = |arguments: &[&str]| {
+        let output = edgelatch("http://127.0.0.1:1", "").args(arguments).output();
+        let run = Run::from(output.unwrap());
+        assert_eq!(run.code, Some(64), "{arguments:?}: {run:?}");
+        assert!(run.stderr.contains("must not be empty"), "{run:?}");
+    };
+    empty(&["status", "--user", "42", "--name", ""]);
+    empty(&["break", "--user", "42", "--name", ""]);
+    empty(&["lock", "--user", "42", "--name", "", "true"]);
+    empty(&["lock", "--user", "", "true"]);
+    empty(&["get", "--user", "42", ""]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_the_service_does_not_find_is_not_held() {
+    let app = App::start().await;
+    let elsewhere = format!("http://{}/elsewhere", app.address());
+    for arguments in ["status -u 42", "break -u 42", "lock -u 42 -n -E 9 true"] {
+        let output = edgelatch(&elsewhere, arguments).output();
+        let run = Run::from(output.unwrap());
+        assert_eq!(run.code, Some(64), "{arguments}: {run:?}");
+    }
+}
+
+#[test]
+fn a_text_of_the_service_controls_no_terminal() {
+    let evil = "a\u{1b}]0;x\u{7}b\u{9b}2J\nc\u{202e}d";
+    let escaped = r"a\u{1b}]0;x\u{7}b\u{9b}2J\u{a}c\u{202e}d";
+    let state = serde_json::json!({"held": true, "fencing_token": 17, "expires_in": 7.5,
+        "owner": evil, "waiting": 0});
+    let ask = |service: Canned, arguments: &str| {
+        let output = edgelatch(&service.url(), arguments).output();
+        Run::from(output.unwrap())
+    };
+    let held = || Canned::json("200 OK", &state.to_string());
+    let run = ask(held(), "status --user 42");
+    assert!(run.stdout.contains(escaped), "{run:?}");
+    let run = ask(held(), "status --user 42 --json");
+    assert!(!run.stdout.trim_end().contains(char::is_control), "{run:?}");
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(json, state);
+    let problem = serde_json::json!({"type": "urn:edgelatch:lock-held", "detail": evil,
+        "owner": evil, "errors": [{"loc": ["query", evil], "msg": evil}, {"msg": "x"}]});
+    for (status, code) in [("423 Locked", 1), ("503 Down", 69)] {
+        for arguments in [
+            "lock --user 42 -n true",
+            "put --user 42 k 1",
+            "status -u 42",
+        ] {
+            let run = ask(Canned::json(status, &problem.to_string()), arguments);
+            assert_eq!(run.code, Some(code), "{run:?}");
+            assert!(run.stderr.contains(escaped), "{run:?}");
+            let line = run.stderr.trim_end();
+            assert!(!line.contains(char::is_control), "{run:?}");
+        }
+    }
+    // What is data is printed as it is.
+    let entry = Canned::json("200 OK", "\"\u{9b}2J\"\n");
+    assert_eq!(ask(entry, "get --user 42 k").stdout, "\"\u{9b}2J\"\n");
+}
