@@ -1,7 +1,17 @@
 //! `/docs/live` in a browser: two clients contend for a lock, a cache, and two who compute an entry.
 
-use edgelatch_tests::{App, Browser};
+use std::time::{Duration, Instant};
+
+use edgelatch_tests::{App, AppBuilder, Browser, Call};
 use fantoccini::Locator;
+
+const API: &str = "the-token-of-everybody";
+const ADMIN: &str = "the-token-of-the-administrator";
+
+fn guarded() -> AppBuilder {
+    let app = App::builder().patient();
+    app.var("api_token", API).var("admin_token", ADMIN)
+}
 
 /// Waits until a part of the page says this.
 async fn shows(browser: &Browser, section: &str, words: &str) {
@@ -77,11 +87,9 @@ async fn two_clients_contend_for_a_lock() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_owner_and_the_waiters_are_shown_and_the_lock_can_be_broken() {
-    let (api, admin) = ("the-token-of-everybody", "the-token-of-the-administrator");
-    let app = App::builder().patient().var("api_token", api);
-    let app = app.var("admin_token", admin).start().await;
+    let app = guarded().start().await;
     let browser = open(&app).await;
-    set(&browser, "token", api).await;
+    set(&browser, "token", API).await;
     set(&browser, "expire", "60").await;
     set(&browser, "timeout", "60").await;
     shows(&browser, "#lock", "The lock is free.").await;
@@ -91,8 +99,8 @@ async fn the_owner_and_the_waiters_are_shown_and_the_lock_can_be_broken() {
     press(&browser, BO, "wait").await;
     shows(&browser, "#lock", "; 1 waits.").await;
     break_lock(&browser, "This needs the header").await;
-    set(&browser, "token", admin).await;
-    break_lock(&browser, "The lock was broken.").await;
+    set(&browser, "token", ADMIN).await;
+    break_lock(&browser, "The lock of “Ada, at /docs/live” was broken.").await;
     shows(&browser, "#lock", "held by “Bo, at /docs/live”").await;
     shows(&browser, BO, "holds the lock, fencing token").await;
     press(&browser, ADA, "renew").await;
@@ -104,10 +112,114 @@ async fn break_lock(browser: &Browser, words: &str) {
     let wait = browser.client.wait();
     let button = wait.for_element(Locator::Css("#break:enabled"));
     button.await.unwrap().click().await.unwrap();
+    says(browser, words).await;
+}
+
+/// Waits until the page says this of a break.
+async fn says(browser: &Browser, words: &str) {
     let script = format!(
         "return document.querySelector('#lock .answer').textContent.includes('{words}') || null"
     );
     browser.until(&format!("it says {words:?}"), &script).await;
+}
+
+/// Takes the user's lock, or waits for it.
+fn take(app: &App, user: u32, owner: &str) -> Call {
+    let lock = app.post(&format!("/api/v1/users/{user}/lock?timeout=60&expire=60"));
+    let lock = lock.header("authorization", &format!("Bearer {API}"));
+    lock.header("lock-owner", owner)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_presses_break_one_holder() {
+    let app = guarded().start().await;
+    take(&app, 42, "the first").await.assert_success();
+    let waiters = [
+        take(&app, 42, "next").spawn(),
+        take(&app, 42, "next").spawn(),
+    ];
+    let browser = open(&app).await;
+    set(&browser, "token", ADMIN).await;
+    shows(&browser, "#lock", "; 2 wait.").await;
+    let wait = browser.client.wait();
+    let button = wait.for_element(Locator::Css("#break:enabled"));
+    button.await.unwrap();
+    let twice = "const button = document.getElementById('break'); button.click(); button.click(); \
+        setTimeout(() => button.click(), 150); setTimeout(() => { window.pressed = true; }, 200); \
+        return true";
+    browser.until("it is pressed", twice).await;
+    browser
+        .until("it was pressed", "return window.pressed || null")
+        .await;
+    says(&browser, "The lock of “the first” was broken.").await;
+    shows(&browser, "#lock", "held by “next”").await;
+    shows(&browser, "#lock", "; 1 waits.").await;
+    // The next holder is shown for a while before its lock can be broken.
+    browser
+        .until(
+            "it can be broken",
+            "return !document.getElementById('break').disabled || null",
+        )
+        .await;
+    shows(&browser, "#lock", "; 1 waits.").await;
+    assert_eq!(
+        waiters.iter().filter(|waiter| waiter.is_finished()).count(),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_of_a_break_is_not_said_of_another_lock() {
+    let app = guarded().start().await;
+    take(&app, 42, "the first").await.assert_success();
+    let browser = open(&app).await;
+    set(&browser, "token", ADMIN).await;
+    break_lock(&browser, "The lock of “the first” was broken.").await;
+    set(&browser, "user", "43").await;
+    shows(&browser, "#lock", "The lock is free.").await;
+    let silent = "return document.querySelector('#lock .answer').textContent === '' || null";
+    browser.until("nothing is said", silent).await;
+    set(&browser, "user", "42").await;
+    take(&app, 42, "the next").await.assert_success();
+    break_lock(&browser, "The lock of “the next” was broken.").await;
+    browser.until("it is said for a while", silent).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_is_refused_asks_no_more_until_the_token_changes() {
+    let app = guarded().start().await;
+    let browser = open(&app).await;
+    shows(&browser, "#lock", "Authorization").await;
+    let asked = "return performance.getEntriesByType('resource') \
+        .filter((entry) => entry.name.endsWith('/lock')).length";
+    let looks = async || {
+        browser
+            .until("it is counted", asked)
+            .await
+            .as_u64()
+            .unwrap()
+    };
+    let (before, began) = (looks().await, Instant::now());
+    assert!(before <= 2, "{before}");
+    // Six looks would fit into this.
+    tokio::time::sleep_until((began + Duration::from_secs(3)).into()).await;
+    assert_eq!(looks().await, before);
+    set(&browser, "token", API).await;
+    shows(&browser, "#lock", "The lock is free.").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_owner_fits_into_a_narrow_page() {
+    let app = guarded().start().await;
+    let owner = "w".repeat(128);
+    take(&app, 42, &owner).await.assert_success();
+    let browser = open(&app).await;
+    set(&browser, "token", API).await;
+    shows(&browser, "#lock", &owner).await;
+    let right = "document.body.style.width = '380px'; \
+        return document.querySelector('#lock .state').getBoundingClientRect().right";
+    let right = browser.until("it is laid out", right).await;
+    assert!(right.as_f64().unwrap() <= 380.0, "{right}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
