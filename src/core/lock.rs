@@ -122,7 +122,7 @@ pub struct HeldBy {
     pub remaining: Option<Duration>,
     /// What the holder said of itself; `None` where it said nothing, or a stranger set the key.
     pub owner: Option<OwnerName>,
-    /// How many others wait and live, counted up to 1000.
+    /// How many others wait and live, counted up to 1000. Where more wait, the dead count too.
     pub waiting: u32,
 }
 
@@ -142,7 +142,7 @@ pub struct Holder {
 pub struct LockStatus {
     /// Who holds it; `None` if nobody does.
     pub holder: Option<Holder>,
-    /// How many wait and live, counted up to 1000.
+    /// How many wait and live, counted up to 1000. Where more wait, the dead count too.
     pub waiting: u32,
 }
 

@@ -134,7 +134,9 @@ fn release(lock: Lock) -> Described {
         "While a request with that token still waits for the lock, it waits no longer and is \
          answered 423; this is 204 then, too. With `force=true` and the `admin_token`, the lock is \
          taken from whoever holds it, and the longest waiter gets it. The holder's next renewal, \
-         release or commit is answered 409. No `Lock-Token` is needed then.",
+         release or commit is answered 409. No `Lock-Token` is needed then. The lock is taken from \
+         whoever holds it when the request is carried out: a repetition after a lost answer or a \
+         503 may take it from the next holder. Look first.",
     )
     .parameters(&["Force", "ReleaseToken"])
     .reply(

@@ -41,7 +41,7 @@ pub(crate) struct Members<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(not(target_family = "wasm"), schema(schema_with = schemas::owner))]
     owner: Option<Option<&'a str>>,
-    /// Of a held lock: how many others wait for it, counted up to 1000.
+    /// Of a held lock: how many live waiters it has; 1000 where more wait, the dead included.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(not(target_family = "wasm"), schema(minimum = 0, nullable = false))]
     waiting: Option<u32>,
