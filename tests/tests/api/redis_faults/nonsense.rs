@@ -1,5 +1,7 @@
 //! Something that answers where Redis should be, but is none.
 
+use std::time::Duration;
+
 use edgelatch_tests::{App, Behaviour, FakeRedis, RedisServer};
 
 use super::{MARGIN, READS, REDIS_TIMEOUT, WRITES, assert_fails, assert_recovers, call};
@@ -79,7 +81,6 @@ async fn it_answers_what_makes_no_sense() {
         b"-NOSCRIPT No matching script.\r\n".to_vec(),
         b"-MOVED 1 10.9.8.7:6379\r\n".to_vec(),
         b"-ASK 1 10.9.8.7:6379\r\n".to_vec(),
-        b"-TRYAGAIN later\r\n".to_vec(),
         deep,
         long,
     ] {
@@ -100,6 +101,19 @@ async fn it_answers_what_makes_no_sense() {
             assert_eq!(answer.header("retry-after"), Some("1"));
             assert!(!answer.text().contains("10.9.8.7"), "{}", answer.text());
         }
+    }
+    // In a cluster this says that the slot is being moved: who waits for a lock goes on waiting.
+    fake.behave(Behaviour::Answer(b"-TRYAGAIN later\r\n".to_vec()));
+    let waits = "/api/v1/users/perform-action?user_id=7&timeout=0.3";
+    for (method, path, wait) in [
+        (READS[1].0, READS[1].1, 0),
+        (WRITES[5].0, WRITES[5].1, 0),
+        ("POST", waits, 300),
+    ] {
+        let answer = call(&app, method, path).await;
+        let limit = Duration::from_millis(wait) + REDIS_TIMEOUT + MARGIN;
+        assert!(answer.took <= limit, "{answer:?}");
+        answer.assert_problem(503, "redis-unavailable");
     }
     fake.behave(Behaviour::Forward(app.redis.port()));
     assert_recovers(&app).await;
