@@ -83,7 +83,11 @@ impl Node {
     /// time, and where that takes longer than `open_limit`, or leaves no room for another one,
     /// nobody listens for a while.
     pub(super) async fn open_to_listen(&self, open_limit: Duration) -> Option<Connection> {
-        let _opening = self.opening_to_listen.try_lock()?;
+        // One at a time: each looks whether it leaves room.
+        let _opening = self.opening_to_listen.lock().await;
+        if !self.may_listen(Instant::now()) {
+            return None;
+        }
         let began = Instant::now();
         match within(open_limit, Connection::open(&self.address)).await {
             Some(Ok(connection)) if self.room.is_there().await => {

@@ -153,6 +153,35 @@ async fn what_is_absent_is_404() {
 }
 
 #[tokio::test]
+async fn an_entry_that_was_long_is_served_as_it_is_now() {
+    let app = App::patient().await;
+    let long = |letter: &str| format!("\"{}\"", letter.repeat(100_000));
+    for json in [long("a"), long("b"), "1".to_owned(), long("c")] {
+        let stored = app.put(ENTRY).json(&json).await;
+        assert!(stored.status < 300);
+        let tag = tag_of(&stored);
+        // By the same instance, which knows by now how long it was.
+        for _ in 0..3 {
+            let answer = app.get(ENTRY).await;
+            assert!(answer.status == 200 && answer.body == json.as_bytes());
+            assert_eq!(tag_of(&answer), tag);
+            assert!(freshness(&answer).0 > 0);
+        }
+    }
+    app.delete(ENTRY).await;
+    app.get(ENTRY).await.assert_problem(404, "not-found");
+    store(&app, &long("d")).await;
+    app.get(ENTRY).await;
+    app.redis.run::<()>(&["DEL", KEY]).await;
+    app.redis.run::<()>(&["RPUSH", KEY, "x"]).await;
+    app.get(ENTRY).await.assert_problem(404, "not-found");
+    app.redis.run::<()>(&["DEL", KEY]).await;
+    let foreign = long("e");
+    app.redis.run::<()>(&["SET", KEY, &foreign]).await;
+    assert!(app.get(ENTRY).await.body == foreign.as_bytes());
+}
+
+#[tokio::test]
 async fn head_is_as_get_without_the_body() {
     let app = App::patient().await;
     let tag = store(&app, r#"{"a":1}"#).await;

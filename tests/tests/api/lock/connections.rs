@@ -251,3 +251,23 @@ async fn long_actions_leave_connections_to_others() {
         }
     }
 }
+
+/// Each opens a connection first, one after the other. One that slept instead would keep a lock that
+/// it is handed from all others.
+#[tokio::test]
+async fn waiters_that_come_together_listen_at_once() {
+    const WAITERS: u64 = 8;
+    let app = App::patient().await;
+    app.post(&format!("{PATH}?expire=600")).await;
+    let before = app.redis.calls("evalsha").await;
+    let path = format!("{PATH}?timeout=30");
+    let waiters: Vec<_> = (0..WAITERS).map(|_| app.post(&path).spawn()).collect();
+    until("all listen", async || {
+        let info: String = app.redis.run(&["INFO", "clients"]).await;
+        info.contains(&format!("blocked_clients:{WAITERS}\r"))
+    })
+    .await;
+    let looks = app.redis.calls("evalsha").await - before;
+    assert!(looks < WAITERS + WAITERS / 2, "{looks} looks");
+    drop(waiters);
+}
