@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
+use super::response::Undelivered;
 use crate::core::lock::{COULD_NOT_ACQUIRE, HeldBy};
 
 #[cfg(not(target_family = "wasm"))]
@@ -35,8 +36,15 @@ pub struct Problem {
     pub(crate) origin: Option<Box<OriginAnswer>>,
     /// For the log alone.
     pub(crate) cause: Option<Box<str>>,
+    more: Option<Box<More>>,
+}
+
+/// What few problems have. It is apart, since a problem is small.
+#[derive(Debug, Clone, Default)]
+struct More {
     /// Further headers of the answer.
-    headers: Option<Box<HeaderMap>>,
+    headers: HeaderMap,
+    undelivered: Option<Undelivered>,
 }
 
 /// One fault of a request, in the shape that FastAPI gives them.
@@ -71,15 +79,23 @@ impl Problem {
             held_by: None,
             origin: None,
             cause: None,
-            headers: None,
+            more: None,
         }
     }
 
     /// Adds a header to the answer.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        let headers = self.headers.get_or_insert_default();
-        headers.insert(name, value);
+        let more = self.more.get_or_insert_default();
+        more.headers.insert(name, value);
+        self
+    }
+
+    /// Says what to do if the answer can't be delivered.
+    #[must_use]
+    pub(crate) fn or_undo(mut self, undelivered: Undelivered) -> Self {
+        let more = self.more.get_or_insert_default();
+        more.undelivered = Some(undelivered);
         self
     }
 

@@ -1,5 +1,6 @@
 //! Answers as they are handed over and sent.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -51,17 +52,23 @@ impl From<Response> for Answer {
 /// What to do where an answer can't be delivered, because its client has hung up. An extension of a
 /// [`Response`] that has a body.
 #[derive(Clone)]
-pub(super) struct Undelivered(Arc<dyn Fn() + Send + Sync>);
+pub(crate) struct Undelivered(Arc<dyn Fn() + Send + Sync>);
 
 impl Undelivered {
     /// Notes what to do.
-    pub(super) fn new(undo: impl Fn() + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(undo: impl Fn() + Send + Sync + 'static) -> Self {
         Self(Arc::new(undo))
     }
 
     /// Does it.
     pub(super) fn undo(&self) {
         (self.0)();
+    }
+}
+
+impl fmt::Debug for Undelivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Undelivered")
     }
 }
 

@@ -156,6 +156,19 @@ impl JsonCache {
         let lock = self.keys.compute_lock(user, name);
         locks.release(&lock, token).await
     }
+
+    /// The same in the background, for a caller that never learnt of its task, and could have taken
+    /// `compute` for it. That time is the backstop.
+    pub(crate) fn give_up_later(
+        &self,
+        locks: &Locks,
+        user: UserId,
+        name: &Name,
+        token: &OwnerToken,
+        compute: Ttl,
+    ) {
+        locks.release_later(&self.keys.compute_lock(user, name), token, compute);
+    }
 }
 
 impl ComputeRequest {

@@ -11,7 +11,7 @@ use crate::http::replies;
 use crate::http::request::headers::{self, COMPUTE_TOKEN};
 use crate::http::request::query::{self, Query};
 use crate::http::request::{Request, body, conditions};
-use crate::http::response::{Answer, Response, empty};
+use crate::http::response::{Answer, Response, Undelivered, empty};
 use crate::types::etag::{Conditions, ETag};
 use crate::types::name::{LAST_ACTION, Name};
 use crate::types::user_id::UserId;
@@ -50,6 +50,10 @@ pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
     let computed = cache.get_or_compute(&locks, user, &name, &asked, &conditions);
     let computed = computed.await;
     context.telemetry.stopwatches.add_wait(began.elapsed());
+    // Nobody else knows the token, and others wait for who has it.
+    let undelivered = |token: OwnerToken| {
+        Undelivered::new(move || cache.give_up_later(&locks, user, &name, &token, compute))
+    };
     match computed? {
         Computed::Entry(entry) => Ok(shown(entry, &conditions)?.into()),
         Computed::Expiring(entry, token) => {
@@ -57,11 +61,13 @@ pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
             let headers = response.headers_mut();
             headers.insert(COMPUTE_TOKEN, secret(&token)?);
             headers.insert(header::CACHE_CONTROL, NO_STORE);
+            response.extensions_mut().insert(undelivered(token));
             Ok(response.into())
         }
         Computed::Granted(token) => Err(Problem::compute_granted()
             .with_header(COMPUTE_TOKEN, secret(&token)?)
-            .with_header(header::CACHE_CONTROL, NO_STORE)),
+            .with_header(header::CACHE_CONTROL, NO_STORE)
+            .or_undo(undelivered(token))),
     }
 }
 

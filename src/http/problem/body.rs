@@ -68,7 +68,12 @@ impl Problem {
             Some(OriginAnswer::Verbatim { headers: told, .. }) => headers.extend(told.drain()),
             _ => headers.extend(self.own_headers()),
         }
-        headers.extend(self.headers.map(|more| *more).into_iter().flatten());
+        if let Some(more) = self.more {
+            headers.extend(more.headers);
+            if let Some(undelivered) = more.undelivered {
+                response.extensions_mut().insert(undelivered);
+            }
+        }
         (response, self.cause)
     }
 

@@ -128,6 +128,24 @@ async fn the_task_goes_on_when_its_computer_is_cut_off_half_way() {
 }
 
 #[tokio::test]
+async fn a_task_whose_client_has_hung_up_goes_to_the_next() {
+    let app = App::start().await;
+    let token = granted(&ask(&app, "compute=30").await);
+    for waiting in 1..=3 {
+        let gone = ask(&app, "compute=30&timeout=30").spawn();
+        until_waiting(&app, waiting).await;
+        gone.abort();
+        let _ = gone.await;
+    }
+    let next = ask(&app, "compute=30&timeout=30").spawn();
+    until_waiting(&app, 4).await;
+    give_up(&app, &token).await.assert_body(204, "");
+    let began = Instant::now();
+    granted(&next.await.unwrap());
+    assert!(began.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
 async fn giving_up_hands_the_task_to_the_next_and_leaves_the_entry() {
     let app = App::patient().await;
     let first = granted(&ask(&app, "compute=30&timeout=0").await);
