@@ -154,7 +154,6 @@ pub(super) async fn acquire(
 
 /// Blocks until there may be a signal, or it is time to look.
 async fn listen(listener: &mut Listener, held: &LockHeld, deadline: Instant) {
-    let left = deadline.saturating_duration_since(Instant::now());
-    let interval = poll_interval::interval(held, random::bits64()).min(left);
-    listener.wait(interval).await;
+    let interval = poll_interval::interval(held, random::bits64());
+    listener.wait(interval, deadline).await;
 }

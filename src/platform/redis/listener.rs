@@ -17,12 +17,18 @@ use super::{Code, Node, Redis, RedisError, RedisErrorKind, binary};
 use crate::platform::time_limit::within;
 use crate::types::random;
 
-/// How long one `BLPOP` blocks, in seconds. Some clients of Redis give up on an answer after 500
+/// How long one `BLPOP` blocks at the most. Some clients of Redis give up on an answer after 500
 /// ms.
-const BLOCK: (Duration, &str) = (Duration::from_millis(450), "0.45");
+const BLOCK: Duration = Duration::from_millis(450);
 
-/// The same where Redis knows no decimals: Redis 5.
-const BLOCK_WHOLE: (Duration, &str) = (Duration::from_secs(1), "1");
+/// How long one blocks where Redis knows no decimals: Redis 5.
+const BLOCK_WHOLE: Duration = Duration::from_secs(1);
+
+/// How long one blocks at least: nobody listens that late, and 0 is for ever.
+const LEAST_BLOCK: Duration = Duration::from_millis(10);
+
+/// Nobody opens a connection for what is left of a wait, if that is less.
+const WORTH_OPENING: Duration = Duration::from_millis(50);
 
 /// How long to pause where there is no listening: at least and at most, in milliseconds. With a
 /// look after each that is under five commands a second.
@@ -77,12 +83,13 @@ enum Answer {
 
 impl Listener {
     /// Returns when there may be a signal, or after `limit`; a signal that was sent before counts.
-    /// Where there is no listening it returns after 235 ms at the latest.
+    /// Where there is no listening it returns after 235 ms at the latest. Nobody waits any more
+    /// after `deadline`.
     ///
     /// # Cancellation
     /// Dropping the future loses nothing: the next wait takes up the call under way.
-    pub(crate) async fn wait(&mut self, limit: Duration) {
-        let until = Instant::now() + limit;
+    pub(crate) async fn wait(&mut self, limit: Duration, deadline: Instant) {
+        let until = (Instant::now() + limit).min(deadline);
         loop {
             let now = Instant::now();
             if now >= until {
@@ -97,7 +104,11 @@ impl Listener {
             let call = match &mut self.call {
                 Some(call) => call,
                 None => {
-                    let call = self.block(now);
+                    let left = deadline - now;
+                    if left < WORTH_OPENING && self.connection.is_none() && !self.node.has_idle(1) {
+                        return self.pause(until).await;
+                    }
+                    let call = self.block(now, left);
                     self.call.insert(call)
                 }
             };
@@ -128,7 +139,7 @@ impl Listener {
         spin_sdk::time::sleep(left.min(pause)).await;
     }
 
-    fn block(&mut self, now: Instant) -> Call {
+    fn block(&mut self, now: Instant, left: Duration) -> Call {
         let node = self.link.node_for(Some(self.key.as_bytes()));
         if !Arc::ptr_eq(&node, &self.node) {
             self.connection = None;
@@ -139,20 +150,23 @@ impl Listener {
             Arc::clone(&self.node),
             self.connection.take(),
             self.key.clone(),
+            left.clamp(LEAST_BLOCK, BLOCK),
             open_limit,
         );
         Call {
             answer: Box::pin(answer),
-            given_up_at: now + open_limit + BLOCK_WHOLE.0 + self.timeout,
+            given_up_at: now + open_limit + BLOCK_WHOLE + self.timeout,
         }
     }
 }
 
-/// Blocks once, over `used`, an idle connection, or a new one.
+/// Blocks once, for `limit` where Redis knows decimals, over `used`, an idle connection, or a new
+/// one.
 async fn block(
     node: Arc<Node>,
     used: Option<Connection>,
     key: String,
+    limit: Duration,
     open_limit: Duration,
 ) -> Answer {
     let mut used = used.or_else(|| node.idle_connection());
@@ -165,9 +179,10 @@ async fn block(
                 None => return Answer::Failed,
             },
         };
-        let (_, seconds) = match node.blocking() {
-            Blocking::Decimals => BLOCK,
-            Blocking::WholeSeconds => BLOCK_WHOLE,
+        let seconds = match node.blocking() {
+            // Less than a second.
+            Blocking::Decimals => format!("0.{:03}", limit.as_millis()),
+            Blocking::WholeSeconds => BLOCK_WHOLE.as_secs().to_string(),
         };
         let arguments = [binary(key.as_bytes()), binary(seconds.as_bytes())];
         let error = match connection.execute("BLPOP", arguments).await {

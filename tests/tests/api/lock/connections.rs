@@ -1,6 +1,6 @@
 //! A waiter keeps one connection to Redis, and looks where it can't listen.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use edgelatch_tests::{
     Answer, App, AppBuilder, Behaviour, Call, FakeRedis, Network, Origin, Proxy, RedisServer,
@@ -82,6 +82,41 @@ fn behind(port: u16) -> AppBuilder {
 async fn a_waiter_keeps_one_connection() {
     let app = App::builder().patient().start().await;
     assert_costs(&app, 1).await;
+}
+
+#[tokio::test]
+async fn short_waits_leave_no_connections_behind() {
+    const CALLERS: i64 = 10;
+    for timeout in ["0.02", "0.1"] {
+        let app = App::builder().patient().reusing_instances().start().await;
+        app.post(&format!("{PATH}?expire=600")).await;
+        let mut redis = app.redis.connection().await;
+        let end = Instant::now() + Duration::from_secs(2);
+        let callers = (0..CALLERS).map(|_| async {
+            while Instant::now() < end {
+                let call = app.perform(&format!("user_id=42&timeout={timeout}"));
+                call.await.assert_problem(423, "lock-held");
+            }
+        });
+        let most = async {
+            let mut most = 0;
+            while Instant::now() < end {
+                let info = redis::cmd("INFO").arg("clients").to_owned();
+                let info: String = info.query_async(&mut redis).await.unwrap();
+                let connected = info
+                    .lines()
+                    .find_map(|line| line.strip_prefix("connected_clients:"));
+                most = most.max(connected.unwrap().parse::<i64>().unwrap());
+            }
+            most
+        };
+        let (_, most) = tokio::join!(futures::future::join_all(callers), most);
+        // Each has one in use, and one that Redis has not let go of: it looks every 100 ms.
+        assert!(
+            most <= 3 * CALLERS,
+            "timeout={timeout}: {most} connections for {CALLERS} callers"
+        );
+    }
 }
 
 #[tokio::test]
