@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use heck::ToSnakeCase as _;
-use regex::Regex;
+use regex_lite::Regex;
 
 use crate::{build, service, step};
 
