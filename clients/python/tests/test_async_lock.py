@@ -4,13 +4,15 @@ import asyncio
 import time
 
 import anyio
+import httpx
 import pytest
-from conftest import ADMIN_TOKEN, Redis, Service
+from conftest import ADMIN_TOKEN, API_TOKEN, Redis, Service
 
 from edgelatch import (
     AsyncClient,
     LockHeld,
     LockLost,
+    Problem,
     RedisUnavailable,
     TransportError,
 )
@@ -95,6 +97,44 @@ async def test_a_forced_release_stops_the_body(async_client: AsyncClient, user_i
         async with lock:
             await lock.force_release(ADMIN_TOKEN)
             await anyio.sleep(60)
+
+
+class Once(httpx.AsyncHTTPTransport):
+    """Passes requests on. Their answers are lost, or another one takes their place."""
+
+    def __init__(self, instead: httpx.Response | None) -> None:
+        super().__init__()
+        self.sent: list[str] = []
+        self._instead = instead
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await (await super().handle_async_request(request)).aread()
+        self.sent.append(request.method)
+        if self._instead is None:
+            raise httpx.ReadError("the connection broke", request=request)
+        return self._instead
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(None, TransportError), (503, Problem)], ids=["lost", "refused"]
+)
+async def test_a_forced_release_is_sent_once(
+    service: Service,
+    async_client: AsyncClient,
+    user_id: int,
+    status: int | None,
+    error: type[Exception],
+) -> None:
+    lock = async_client.user(user_id).lock(expire=30)
+    await lock.acquire()
+    instead = None if status is None else httpx.Response(status, headers={"Retry-After": "0"})
+    transport = Once(instead)
+    async with httpx.AsyncClient(transport=transport) as http:
+        operator = AsyncClient(service.url, token=API_TOKEN, http=http)
+        with pytest.raises(error):
+            await operator.user(user_id).lock().force_release(ADMIN_TOKEN)
+    assert transport.sent == ["DELETE"]
+    assert not (await lock.status()).held
 
 
 async def test_a_paused_redis_stops_the_body_when_the_lock_has_expired(

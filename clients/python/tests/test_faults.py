@@ -371,27 +371,3 @@ def test_every_exception_is_one_of_the_package() -> None:
     assert len(raised) > 10
     assert all(issubclass(it, EdgelatchError) for it in raised)
     assert issubclass(Unauthorized, Problem)
-
-
-@pytest.mark.anyio
-async def test_an_answer_that_trickles_in_is_bounded_as_a_whole(anyio_backend: str) -> None:
-    """Each byte comes in time, but not all of them."""
-
-    async def trickle(stream: anyio.abc.SocketStream) -> None:
-        with contextlib.suppress(anyio.BrokenResourceError):
-            async with stream:
-                await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-                while True:
-                    await stream.send(b" ")
-                    await anyio.sleep(0.1)
-
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.listeners[0].extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610
-    async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, trickle)
-        url = f"http://127.0.0.1:{port}"
-        async with AsyncClient(url, answer_limit=0.5, retry_limit=0) as client:
-            with anyio.fail_after(10), pytest.raises(TransportError) as slow:
-                await client.user(1).lock().status()
-            assert slow.value.timed_out
-        tasks.cancel_scope.cancel()

@@ -15,7 +15,7 @@ from edgelatch import _locking, _users
 from edgelatch._flow import Flow, Limits, Pause, Step
 from edgelatch._locking import Held, Wanted
 from edgelatch._scope import BodyScope, body_scope
-from edgelatch._sync import transport_error
+from edgelatch._sync import no_answer, transport_error
 from edgelatch._wire import Reply, authorization, base_url
 from edgelatch.errors import TransportError
 from edgelatch.results import ActionResult, Entry, LockStatus, NotModified, Stored
@@ -95,10 +95,8 @@ class AsyncClient:
                 )
             except httpx.RequestError as error:
                 return transport_error(call.method, call.path, error)
-            return Reply.of(response, sent)
-        return TransportError(
-            f"{call.method} {call.path}: no answer in {step.limit:.3g} s", timed_out=True
-        )
+            return Reply.of(response, response.content, sent)
+        return no_answer(step)
 
     async def _last_call(self, flow: Flow[None]) -> None:
         """What has to be sent although the task is cancelled. The flow bounds it."""

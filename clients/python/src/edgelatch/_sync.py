@@ -1,5 +1,6 @@
 """The sync client."""
 
+import queue
 import threading
 import time
 import uuid
@@ -10,7 +11,7 @@ from typing import Any, Self, TypeVar, overload
 import httpx
 
 from edgelatch import _locking, _users
-from edgelatch._flow import Flow, Limits, Pause, Step
+from edgelatch._flow import Flow, Limits, Pause, Send, Step
 from edgelatch._locking import Held, Wanted
 from edgelatch._wire import Reply, authorization, base_url
 from edgelatch.errors import LockLost, TransportError
@@ -62,7 +63,16 @@ class Client:
         """A user of the application. Sends nothing."""
         return User(self, user_id)
 
-    def _run(self, flow: Flow[T], pause: Callable[[float], None] = time.sleep) -> T:
+    def _run(self, flow: Flow[T]) -> T:
+        return self._drive(flow, lambda step: self._carry_out(step, time.sleep))
+
+    def _run_in_time(self, flow: Flow[T], pause: Callable[[float], None]) -> T:
+        """For what is late if an answer trickles in. It costs a thread for each request."""
+        return self._drive(flow, lambda step: self._carry_out_in_time(step, pause))
+
+    def _drive(
+        self, flow: Flow[T], carry_out: Callable[[Step], Reply | TransportError | None]
+    ) -> T:
         answer: Reply | TransportError | None = None
         while True:
             try:
@@ -70,7 +80,7 @@ class Client:
             except StopIteration as end:
                 result: T = end.value
                 return result
-            answer = self._carry_out(step, pause)
+            answer = carry_out(step)
 
     def _carry_out(
         self, step: Step, pause: Callable[[float], None]
@@ -80,20 +90,56 @@ class Client:
             return None
         call = step.call
         sent = time.monotonic()
-        # httpx bounds each phase, not their sum. Connecting and reading are the two that may hang.
-        limit = httpx.Timeout(step.limit, connect=step.limit / 2)
         try:
-            response = self._http.request(
+            with self._http.stream(
                 call.method,
                 self._url + call.path,
                 params=call.params,
                 headers=self._authorization | call.headers,
                 content=call.body,
-                timeout=limit,
-            )
+                # httpx bounds each phase and each read, not their sum. Connecting and waiting for
+                # the head are the two that may hang.
+                timeout=httpx.Timeout(step.limit, connect=step.limit / 2),
+            ) as response:
+                body = bytearray()
+                for piece in response.iter_bytes():
+                    if body and time.monotonic() - sent > step.limit:
+                        return no_answer(step)
+                    body += piece
+                return Reply.of(response, bytes(body), sent)
         except httpx.RequestError as error:
             return transport_error(call.method, call.path, error)
-        return Reply.of(response, sent)
+
+    def _carry_out_in_time(
+        self, step: Step, pause: Callable[[float], None]
+    ) -> Reply | TransportError | None:
+        """The same, but an answer that is not there in time is waited for no longer, whatever
+        arrives of it. Its thread ends by itself."""
+        if isinstance(step, Pause):
+            return self._carry_out(step, pause)
+        answers: queue.SimpleQueue[Reply | TransportError | Exception | None] = queue.SimpleQueue()
+
+        def send() -> None:
+            try:
+                answers.put(self._carry_out(step, pause))
+            except Exception as error:
+                answers.put(error)
+
+        threading.Thread(target=send, name="edgelatch-request", daemon=True).start()
+        try:
+            answer = answers.get(timeout=step.limit)
+        except queue.Empty:
+            return no_answer(step)
+        if isinstance(answer, Exception) and not isinstance(answer, TransportError):
+            raise answer
+        return answer
+
+
+def no_answer(step: Send) -> TransportError:
+    """Says that the answer took too long."""
+    call = step.call
+    what = f"{call.method} {call.path}: no answer in {step.limit:.3g} s"
+    return TransportError(what, timed_out=True)
 
 
 def transport_error(method: str, path: str, error: httpx.RequestError) -> TransportError:
@@ -321,7 +367,7 @@ class Lease:
                 raise _EndedError
 
         try:
-            self._client._run(_locking.keep(self._held), pause)
+            self._client._run_in_time(_locking.keep(self._held), pause)
         except _EndedError:
             return
         except Exception as error:

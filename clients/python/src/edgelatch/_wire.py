@@ -41,8 +41,8 @@ class Reply:
     sent: float
 
     @classmethod
-    def of(cls, response: httpx.Response, sent: float) -> "Reply":
-        return cls(response.status_code, response.headers, response.content, sent)
+    def of(cls, response: httpx.Response, body: bytes, sent: float) -> "Reply":
+        return cls(response.status_code, response.headers, body, sent)
 
     def json(self) -> Any:
         """Its JSON. Raises `Problem` if it is not JSON: a proxy answered, say."""
