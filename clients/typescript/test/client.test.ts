@@ -6,11 +6,12 @@ import {
   ConnectionFailed,
   Edgelatch,
   EdgelatchError,
+  LockLost,
   Problem,
   Unauthorized,
   UnexpectedAnswer,
 } from "edgelatch";
-import { recorder, rejection, Service } from "./harness.js";
+import { aborted, recorder, rejection, Service, trickling } from "./harness.js";
 
 const TOKEN = "secret-token-of-the-tests";
 
@@ -123,5 +124,34 @@ describe("the client", () => {
     service.continue();
     assert.ok(late instanceof ConnectionFailed);
     assert.match(late.message, /no answer within 300 ms/);
+  });
+
+  it("waits no longer for one of which each byte comes in time, but not all", async () => {
+    for (const part of ["head", "body"] as const) {
+      const server = await trickling(part);
+      const client = new Edgelatch({ url: server.url, requestTimeout: 0.3, retries: 0 });
+      const late = await rejection(client.user(6).lock().status());
+      server.close();
+      assert.ok(late instanceof ConnectionFailed, part);
+      assert.match(late.message, /no answer within 300 ms/);
+    }
+  });
+
+  it("knows that a lock is lost while the answer to its renewal trickles in", async () => {
+    for (const part of ["head", "body"] as const) {
+      const server = await trickling(part);
+      const client = new Edgelatch({ url: server.url, requestTimeout: 60 });
+      const began = performance.now();
+      const lost = await rejection(
+        client.user(6).lock("slow", { expire: 1 }, async (_, signal) => {
+          await aborted(signal);
+          signal.throwIfAborted();
+        }),
+      );
+      const took = performance.now() - began;
+      server.close();
+      assert.ok(lost instanceof LockLost, part);
+      assert.ok(took > 900 && took < 2000, `${part}: ${took} ms`);
+    }
   });
 });

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -134,6 +134,48 @@ export class Redis {
     await this.kill();
     await rm(this.#folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * A server that grants every lock for a second, and whose other answers do not end: a byte of the
+ * head or of the body comes now and then.
+ */
+export async function trickling(part: "head" | "body"): Promise<{ url: string; close(): void }> {
+  const granted = `{"token":"0123456789abcdef","fencing_token":7,"expires_in":1}`;
+  const length = `Content-Length: ${granted.length}`;
+  const begun = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n";
+  const open = new Set<Socket>();
+  const server = createServer((socket) => {
+    open.add(socket);
+    let timer: NodeJS.Timeout | undefined;
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      clearInterval(timer);
+      open.delete(socket);
+    });
+    socket.on("data", (data) => {
+      const method = data.toString().split(" ")[0];
+      if (method === "POST") {
+        socket.write(`HTTP/1.1 201 Created\r\n${length}\r\n\r\n${granted}`);
+      } else if (method === "DELETE") {
+        socket.write("HTTP/1.1 204 No Content\r\n\r\n");
+      } else {
+        socket.write(`${begun}${part === "head" ? "X-Long: " : "\r\n"}`);
+        timer = setInterval(() => socket.write(" "), 50);
+      }
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" ? address?.port : undefined;
+  const close = () => {
+    server.close();
+    for (const socket of open) {
+      socket.destroy();
+    }
+  };
+  return { url: `http://127.0.0.1:${port}`, close };
 }
 
 /** The service, with a Redis of its own. */
