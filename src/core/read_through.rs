@@ -10,8 +10,10 @@
 //! nobody had the user's lock then, and nobody has had it since: the number is still the same, and
 //! the lock is free. So nothing has to invalidate readings.
 
+mod ended_fetch;
 mod fetch;
 mod lookup;
+mod meta_and_body;
 mod reading;
 
 use std::time::{Duration, Instant};
@@ -24,10 +26,10 @@ use crate::types::keys::Keys;
 use crate::types::random;
 use crate::types::ttl::Ttl;
 use crate::types::user_id::UserId;
+use ended_fetch::{EndedFetch, FetchOutcome};
 pub(crate) use lookup::holders_may_go_on;
 use lookup::{Claim, Lookup, When};
 pub(crate) use reading::Reading;
-use reading::{EndedFetch, FetchOutcome};
 
 /// Who has waited for another request's fetch for longer than this gives way to those who need a
 /// connection.

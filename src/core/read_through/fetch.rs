@@ -3,8 +3,9 @@
 use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::ended_fetch::{EndedFetch, FetchOutcome};
 use super::lookup::{Lookup, USERS_LOCK};
-use super::reading::{EndedFetch, FetchOutcome, FetchStart, Reading};
+use super::reading::{FetchStart, Reading};
 use super::{FetchReason, ReadError, ReadThrough, Source, UserRead, answered};
 use crate::core::lock::{
     COMMITTING, CommitScript, FENCE, FORMATS, GIVE_BACK, Lease, QUEUE, Record,

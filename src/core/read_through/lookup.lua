@@ -44,7 +44,7 @@ if RUNS_ON then
   number = free_under(KEYS[5], KEYS[6], RUNS_ON)
 end
 
--- As reading.rs writes them.
+-- As reading.rs and ended_fetch.rs write them.
 local fence, grace, fetch = string.match(reading, '^{"fence":(%d+),"grace":(%d+),"number":(%d+),')
 local failed_fetch, failed_fence = string.match(outcome, '^{"number":(%d+),"fence":(%d+),')
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use spin_sdk::redis::RedisResult;
 
 use super::ReadThrough;
-use super::reading::{EndedFetch, FetchOutcome, FetchStart, Reading};
+use super::ended_fetch::{EndedFetch, FetchOutcome};
+use super::reading::{FetchStart, Reading};
 use crate::core::lock::{FORMATS, Lease, Locks, OwnerToken};
 use crate::platform::redis::{Argument, RedisError, Repeat, Script, lua};
 use crate::types::ttl::{FETCH_LOCK_TTL_MS, Ttl};

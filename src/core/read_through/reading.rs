@@ -1,5 +1,4 @@
-//! What is kept in Redis of a reading: a line of JSON that says what it is, and the origin's bytes
-//! after it.
+//! What is kept in Redis of a reading.
 //!
 //! Freshness is not a date but what is left of the key's own time to live, so that no two clocks
 //! are compared.
@@ -9,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::platform::origin::{Answer, Failure, FailureKind, Freshness, KeptHeaders};
+use super::meta_and_body::{join, split};
+use crate::platform::origin::{Answer, Failure, Freshness, KeptHeaders};
 use crate::types::etag::ETag;
 use crate::types::ttl::{MAX_TTL_MS, Ttl};
 
@@ -60,71 +60,6 @@ struct ReadingMeta {
     overdue: u64,
     while_revalidate: u64,
     if_error: u64,
-}
-
-/// A fetch that left no reading.
-#[derive(Debug, Clone)]
-pub(super) struct EndedFetch {
-    /// The fencing token of the fetch.
-    pub(super) number: i64,
-    /// As in [`ReadingMeta`].
-    fence: i64,
-    pub(super) outcome: FetchOutcome,
-}
-
-/// How a fetch ended that left no reading.
-#[derive(Debug, Clone)]
-pub(super) enum FetchOutcome {
-    /// The origin's answer is for its caller alone: each caller fetches for itself.
-    Uncacheable,
-    /// It failed.
-    Failed(Failure),
-}
-
-impl EndedFetch {
-    pub(super) fn new(start: FetchStart, outcome: FetchOutcome) -> Self {
-        Self {
-            number: start.number,
-            fence: start.fence.unwrap_or(0),
-            outcome,
-        }
-    }
-
-    /// Whether it began under this fencing number of the user, with the user's lock free.
-    pub(super) fn began_under(&self, fence: i64) -> bool {
-        fence > 0 && fence == self.fence
-    }
-}
-
-/// `lookup.lua` reads number and fence, which come first.
-#[derive(Serialize, Deserialize)]
-struct OutcomeMeta {
-    /// The fencing token of the fetch.
-    number: i64,
-    /// As in [`ReadingMeta`].
-    #[serde(default)]
-    fence: i64,
-    kind: OutcomeKind,
-    #[serde(default)]
-    status: u16,
-    #[serde(default)]
-    detail: String,
-    #[serde(skip_serializing_if = "KeptHeaders::is_empty", default)]
-    headers: KeptHeaders,
-    /// Whether the body is not all of the origin's.
-    #[serde(default)]
-    cut: bool,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum OutcomeKind {
-    #[serde(rename = "pass")]
-    Uncacheable,
-    Down,
-    TimedOut,
-    Refused,
-    Unusable,
 }
 
 impl Reading {
@@ -186,7 +121,7 @@ impl Reading {
     /// `fence` is the user's fencing number now, as in [`FetchStart`].
     pub(super) fn read(value: impl Into<Bytes>, left: i64, fence: Option<i64>) -> Option<Self> {
         let value = value.into();
-        let (meta, body) = parts::<ReadingMeta>(&value)?;
+        let (meta, body) = split::<ReadingMeta>(&value)?;
         let total = Duration::from_millis(meta.total());
         let left = Duration::from_millis(u64::try_from(left).ok()?);
         Some(Self {
@@ -202,7 +137,7 @@ impl Reading {
     /// As it is kept, and for how long.
     pub(super) fn write(&self) -> (Vec<u8>, Ttl) {
         let ttl = Ttl::of_millis(self.meta.total());
-        (joined(&self.meta, &self.body), ttl)
+        (join(&self.meta, &self.body), ttl)
     }
 
     /// Whether its fetch began under this fencing number of the user, with the user's lock free.
@@ -281,76 +216,6 @@ impl ReadingMeta {
     fn total(&self) -> u64 {
         self.lifetime.saturating_add(self.grace)
     }
-}
-
-impl EndedFetch {
-    /// Reads what is in Redis; `None` for what is no outcome.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let (meta, body) = parts::<OutcomeMeta>(bytes)?;
-        let ended = |outcome| Self {
-            number: meta.number,
-            fence: meta.fence,
-            outcome,
-        };
-        let kind = match meta.kind {
-            OutcomeKind::Uncacheable => return Some(ended(FetchOutcome::Uncacheable)),
-            OutcomeKind::Down => FailureKind::Down,
-            OutcomeKind::TimedOut => FailureKind::TimedOut,
-            OutcomeKind::Refused => FailureKind::Refused(meta.status),
-            OutcomeKind::Unusable => FailureKind::Unusable,
-        };
-        let body = Bytes::copy_from_slice(body);
-        let failure = Failure::new(kind, meta.detail);
-        let mut failure = failure.with_body(&meta.headers, body);
-        failure.is_whole = !meta.cut;
-        Some(Self {
-            number: meta.number,
-            fence: meta.fence,
-            outcome: FetchOutcome::Failed(failure),
-        })
-    }
-
-    /// As it is kept.
-    pub(super) fn write(&self) -> Vec<u8> {
-        let (kind, failure) = match &self.outcome {
-            FetchOutcome::Uncacheable => (OutcomeKind::Uncacheable, None),
-            FetchOutcome::Failed(failure) => {
-                let kind = match failure.kind {
-                    FailureKind::Down => OutcomeKind::Down,
-                    FailureKind::TimedOut => OutcomeKind::TimedOut,
-                    FailureKind::Refused(_) => OutcomeKind::Refused,
-                    FailureKind::Unusable => OutcomeKind::Unusable,
-                };
-                (kind, Some(failure))
-            }
-        };
-        let status = failure.and_then(Failure::status);
-        let meta = OutcomeMeta {
-            number: self.number,
-            fence: self.fence,
-            kind,
-            status: status.unwrap_or_default(),
-            detail: failure.map_or_else(String::new, |failure| failure.detail.clone()),
-            headers: failure.map_or_else(KeptHeaders::default, Failure::kept_headers),
-            cut: failure.is_some_and(|failure| !failure.is_whole),
-        };
-        joined(&meta, failure.map_or(&[], |failure| &failure.body))
-    }
-}
-
-fn parts<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Option<(T, &'a [u8])> {
-    let end = value.iter().position(|byte| *byte == b'\n')?;
-    let meta = serde_json::from_slice(&value[..end]).ok()?;
-    Some((meta, &value[end + 1..]))
-}
-
-fn joined(meta: &impl Serialize, body: &[u8]) -> Vec<u8> {
-    // Numbers and strings under string keys always serialize, and JSON in one line holds no line
-    // break.
-    let mut bytes = serde_json::to_vec(meta).unwrap_or_default();
-    bytes.push(b'\n');
-    bytes.extend_from_slice(body);
-    bytes
 }
 
 fn ms(duration: Duration) -> u64 {
@@ -432,35 +297,6 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_the_same_after_it_was_kept() {
-        let body = Bytes::from_static(b"<p>\n</p>");
-        let headers = KeptHeaders::of(&[
-            ("content-type", "text/html"),
-            ("link", "</a>"),
-            ("link", "</b>"),
-        ]);
-        let failure = Failure::refused_with(409, &headers, Ok(body));
-        let again = |outcome| {
-            let ended = EndedFetch::read(&EndedFetch::new(START, outcome).write())?;
-            assert_eq!(ended.number, START.number);
-            assert!(ended.began_under(5) && !ended.began_under(6));
-            Some(ended.outcome)
-        };
-        let Some(FetchOutcome::Failed(read)) = again(FetchOutcome::Failed(failure.clone())) else {
-            unreachable!("it was a failure");
-        };
-        assert_eq!((read.kind, &read.detail), (failure.kind, &failure.detail));
-        assert_eq!(read.kept_headers(), headers);
-        assert!(read.is_whole);
-        assert_eq!(read.body, failure.body);
-        let cut = Failure::refused_with(500, &KeptHeaders::default(), Err("broke off".to_owned()));
-        let cut = again(FetchOutcome::Failed(cut));
-        assert!(matches!(cut, Some(FetchOutcome::Failed(cut)) if !cut.is_whole));
-        let uncacheable = again(FetchOutcome::Uncacheable);
-        assert!(matches!(uncacheable, Some(FetchOutcome::Uncacheable)));
-    }
-
-    #[test]
     fn without_a_window_nothing_stale_stands_in_for_an_origin_that_is_down() {
         let freshness = Freshness {
             stale_if_error: Duration::ZERO,
@@ -476,7 +312,6 @@ mod tests {
     proptest! {
         #[test]
         fn no_value_makes_it_panic(value in prop::collection::vec(any::<u8>(), 0..80), left in any::<i64>()) {
-            let _ = EndedFetch::read(&value);
             let _ = Reading::read([&value[..], b"\n"].concat(), left, None);
             let _ = Reading::read(value, left, Some(1));
         }
