@@ -12,12 +12,14 @@
 //! that alone would be correct.
 
 mod acquire;
+mod cleanup;
 mod lease;
 mod owner_name;
 mod poll_interval;
 mod scripts;
 mod token;
 mod watch;
+mod without_token;
 
 use std::fmt;
 use std::future::Future;
@@ -352,7 +354,7 @@ impl Locks {
     /// # Errors
     /// If Redis fails.
     pub async fn inspect(&self, key: &LockKey) -> Result<LockStatus, RedisError> {
-        scripts::inspect(&self.redis, key).await
+        without_token::inspect(&self.redis, key).await
     }
 
     /// Takes the lock from whoever holds it, a stranger too, and hands it to the longest waiter.
@@ -365,7 +367,7 @@ impl Locks {
     /// # Cancellation
     /// A future dropped half-way may have broken the lock.
     pub async fn break_lock(&self, key: &LockKey) -> Result<Option<Broken>, RedisError> {
-        scripts::break_lock(&self.redis, key).await
+        without_token::break_lock(&self.redis, key).await
     }
 
     /// The lease of a lock that a script outside of this module has taken for `token`, by a call

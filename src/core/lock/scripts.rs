@@ -1,11 +1,11 @@
-//! The lock's scripts, called with types and answered with types.
+//! The scripts of a lock's owner, called with types and answered with types.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spin_sdk::redis::RedisResult;
 
-use super::{Broken, FencingToken, HeldBy, Holder, LockStatus, OwnerName, OwnerToken, Record};
+use super::{FencingToken, HeldBy, OwnerName, OwnerToken, Record};
 use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, lua};
 use crate::types::keys::LockKey;
 use crate::types::random;
@@ -37,9 +37,6 @@ static COMMIT: Script = Script::new(&[
     COMMITTING,
     b"return commit(6, 5)",
 ]);
-static BREAK: Script = Script::new(&[FORMATS, FENCE, QUEUE, GIVE_BACK, lua!("break.lua")]);
-static INSPECT: Script = Script::new(&[FORMATS, FENCE, QUEUE, lua!("inspect.lua")]);
-
 /// How long a cancellation waits for its call. TCP gives up on a segment after 15 minutes.
 const CANCELLATION_TTL: Duration = Duration::from_secs(20 * 60);
 
@@ -47,18 +44,8 @@ const CANCELLATION_TTL: Duration = Duration::from_secs(20 * 60);
 /// token. Each of them looks at once, or within two seconds where the signal is lost.
 const WITHDRAWAL_TTL: Duration = Duration::from_secs(90);
 
-/// How long a cleanup in the background is tried, at least and at most: as long as the lock lives.
-const CLEANUP_LIMITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
-
-/// The pauses between two tries of a cleanup, at least and at most.
-const CLEANUP_PAUSES: (Duration, Duration) =
-    (Duration::from_millis(50), Duration::from_millis(1000));
-
 /// What the call of a release begins with if the holder's work has ended: see `formats.lua`.
 const ENDED: &str = "ended:";
-
-/// What the call of a break begins with.
-const BROKEN: &str = "broken:";
 
 /// What is known of a holder's work when it gives the lock back.
 #[derive(Debug, Clone, Copy)]
@@ -259,7 +246,7 @@ impl OwnedLock {
 
     /// Cancels an acquisition whose answer was lost: it waits no longer, takes nothing should it
     /// yet arrive, and gives the lock back if it has taken it, unless a client brought the token.
-    async fn cancel(&self, call: &str) -> Result<(), RedisError> {
+    pub(super) async fn cancel(&self, call: &str) -> Result<(), RedisError> {
         let cancelled = self.key.cancelled(call);
         let keys = self.keys_with_queue(&cancelled);
         let arguments = [
@@ -320,36 +307,6 @@ impl OwnedLock {
         reply.await
     }
 
-    /// Cancels an acquisition in the background: see [`OwnedLock::cancel`]. The task outlives the
-    /// request's answer and tries again until Redis answers. Nobody learns whether it succeeds: the
-    /// lock's expiry is the backstop.
-    pub(super) fn cancel_later(mut self, call: String) {
-        self.redis = self.redis.in_background();
-        wit_bindgen::spawn(async move {
-            until_done(self.cleanup_limit(), async || {
-                self.cancel(&call).await.is_ok()
-            })
-            .await;
-        });
-    }
-
-    /// Gives the lock back in the background, as [`OwnedLock::cancel_later`] does. The holder's
-    /// work may go on.
-    pub(super) fn release_later(mut self) {
-        self.redis = self.redis.in_background();
-        wit_bindgen::spawn(async move {
-            until_done(self.cleanup_limit(), async || {
-                self.release(HoldersWork::MayGoOn).await.is_ok()
-            })
-            .await;
-        });
-    }
-
-    fn cleanup_limit(&self) -> Duration {
-        let (least, most) = CLEANUP_LIMITS;
-        self.ttl.as_duration().clamp(least, most)
-    }
-
     /// The lock, its fence, its queue and the last looks of its waiters, and one more.
     fn keys_with_queue<'a>(&'a self, more: &'a str) -> Vec<&'a str> {
         let key = &self.key;
@@ -374,77 +331,19 @@ impl OwnedLock {
     }
 }
 
-/// Looks at a lock.
-pub(super) async fn inspect(redis: &Redis, key: &LockKey) -> Result<LockStatus, RedisError> {
-    let keys = [key.lock(), key.fence(), key.queue(), key.seen()];
-    let reply = redis.script(&INSPECT, &keys, &[], Repeat::Safe).await?;
-    match reply.as_slice() {
-        [RedisResult::Int64(waiting)] => Ok(LockStatus {
-            holder: None,
-            waiting: count(*waiting),
-        }),
-        [
-            RedisResult::Int64(waiting),
-            RedisResult::Int64(ms),
-            RedisResult::Int64(number),
-            RedisResult::Binary(name),
-        ] => Ok(LockStatus {
-            holder: Some(Holder {
-                remaining: remaining(*ms),
-                fencing_token: (*number > 0).then_some(FencingToken(*number)),
-                owner: OwnerName::stored(name),
-            }),
-            waiting: count(*waiting),
-        }),
-        _ => Err(RedisError::unexpected("not a reply of inspect.lua")),
-    }
-}
-
-/// Takes the lock from whoever holds it; `None` if nobody did.
-pub(super) async fn break_lock(redis: &Redis, key: &LockKey) -> Result<Option<Broken>, RedisError> {
-    let call = format!("{BROKEN}{}", random::hex128());
-    let proof = key.ended(&call);
-    let keys = [key.lock(), key.fence(), key.queue(), key.seen(), &proof];
-    let arguments = [
-        Argument::Bytes(call.as_bytes()),
-        Argument::Bytes(key.wake_prefix().as_bytes()),
-        proof_ttl(redis),
-    ];
-    let reply = redis.script(&BREAK, &keys, &arguments, Repeat::Safe);
-    match reply.await?.as_slice() {
-        [RedisResult::Int64(-1), _] => Ok(None),
-        [RedisResult::Int64(number), RedisResult::Binary(name)] => Ok(Some(Broken {
-            fencing_token: (*number > 0).then_some(FencingToken(*number)),
-            owner: OwnerName::stored(name),
-        })),
-        _ => Err(RedisError::unexpected("not a reply of break.lua")),
-    }
-}
-
 /// How long the proof of a script is kept. A repetition is sent within the time limit of the call,
 /// and its answer is not waited for beyond that.
-fn proof_ttl(redis: &Redis) -> Argument<'static> {
+pub(super) fn proof_ttl(redis: &Redis) -> Argument<'static> {
     Argument::millis(redis.timeout() + Duration::from_secs(1))
 }
 
-/// Tries with growing pauses until it is done, or `limit` has passed. Each try goes over a
-/// connection that works, as far as is known: one that was not answered in time is used no more.
-async fn until_done(limit: Duration, try_once: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + limit;
-    let (mut pause, longest) = CLEANUP_PAUSES;
-    while !try_once().await && Instant::now() < deadline {
-        spin_sdk::time::sleep(pause).await;
-        pause = (2 * pause).min(longest);
-    }
-}
-
 /// PTTL is -1 for a key without expiry.
-fn remaining(ms: i64) -> Option<Duration> {
+pub(super) fn remaining(ms: i64) -> Option<Duration> {
     u64::try_from(ms).ok().map(Duration::from_millis)
 }
 
 /// How many wait.
-fn count(waiting: i64) -> u32 {
+pub(super) fn count(waiting: i64) -> u32 {
     u32::try_from(waiting).unwrap_or(u32::MAX)
 }
 
