@@ -8,6 +8,7 @@
 //! | [`steps`] | what may happen next: a client's step, a script that runs, time, a fault |
 //! | [`witness`] | what an observer of all steps records; no step depends on it |
 //! | [`properties`] | the promises |
+//! | [`scenario`] | how many clients and faults are checked together, and the check |
 //! | [`scenarios`] | which numbers of clients and faults are checked together |
 //!
 //! Every session has its own connections. Scripts of different sessions run in any order, those of
@@ -31,6 +32,7 @@
 
 pub mod properties;
 pub mod redis;
+pub mod scenario;
 pub mod scenarios;
 pub mod session;
 pub mod steps;

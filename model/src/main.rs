@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use edgelatch_model::properties;
-use edgelatch_model::scenarios::{ALL, CheckResult, MUTATIONS};
+use edgelatch_model::scenario::CheckResult;
+use edgelatch_model::scenarios::{ALL, MUTATIONS};
 use edgelatch_model::steps::Step;
 
 fn main() -> ExitCode {
