@@ -14,13 +14,23 @@ use sha2::Sha256;
 use zip::ZipArchive;
 
 /// Path, media type, and where the bytes are.
-const FILES: [(&str, &str, Source); 10] = [
+const FILES: [(&str, &str, Source); 12] = [
     ("/docs", HTML, Source::Own("static/docs.html")),
     ("/docs/docs.css", CSS, Source::Own("static/docs.css")),
     ("/docs/docs.js", JAVASCRIPT, Source::Own("static/docs.js")),
     ("/docs/live", HTML, Source::Own("static/live.html")),
     ("/docs/live.css", CSS, Source::Own("static/live.css")),
     ("/docs/live.js", JAVASCRIPT, Source::Own("static/live.js")),
+    (
+        "/docs/live-pane.js",
+        JAVASCRIPT,
+        Source::Own("static/live-pane.js"),
+    ),
+    (
+        "/docs/live-watcher.js",
+        JAVASCRIPT,
+        Source::Own("static/live-watcher.js"),
+    ),
     (
         "/docs/swagger-ui.css",
         CSS,
