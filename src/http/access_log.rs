@@ -5,8 +5,8 @@
 //! anybody could try them all on a hash without one.
 //!
 //! A refused caller (401, 403) has a line too, so that guesses at a token can be seen, but few of
-//! them have: nobody fills a disk by being refused. The same holds for other failures that a caller
-//! without a token brings about: of a service that is misconfigured, and of `/readyz`.
+//! them have: nobody fills a disk by being refused. The same holds for other failures of requests
+//! that need no token: those of `/readyz`, and of a service that is misconfigured.
 
 mod broken_lock;
 
@@ -44,16 +44,19 @@ pub struct AccessLog<'a> {
     pub(super) user_ids: UserIds,
     /// `{user_id}` of the path, where the route has it.
     pub(super) user_in_path: Option<&'a str>,
+    /// Whether callers need no token: then few of their failures have a line.
+    pub(super) is_open: bool,
 }
 
 impl AccessLog<'_> {
-    /// Causes alone, of requests whose routes are not known.
+    /// Causes alone, of requests whose routes are not known, and which need no token.
     pub const CAUSES: Self = Self {
         requests: false,
         key: None,
         route: None,
         user_ids: UserIds::Integer,
         user_in_path: None,
+        is_open: true,
     };
 
     /// The user that a request for `uri` is about, hashed; `None` without a key.
@@ -106,8 +109,7 @@ impl AccessLog<'_> {
     /// Writes the line of a request, if it has one.
     pub(super) fn write(&self, request: &Answered<'_>) {
         let refused = matches!(request.status, 401 | 403);
-        let for_anybody = request.outcome == "misconfigured" || self.route == Some("/readyz");
-        let wanted = if refused || for_anybody && request.cause.is_some() {
+        let wanted = if refused || self.is_open && request.cause.is_some() {
             self.requests || may_log_refusal(Instant::now())
         } else {
             self.requests || request.cause.is_some()

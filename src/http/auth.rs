@@ -14,11 +14,10 @@ use crate::platform::config::Config;
 /// # Errors
 /// 401.
 pub(super) fn authorize(config: &Config, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
-    let guarded = path == "/api" || path.starts_with("/api/");
     let Some(token) = config.api_token.as_deref() else {
         return Ok(());
     };
-    if !guarded {
+    if !is_guarded(path) {
         return Ok(());
     }
     let tokens = [
@@ -36,6 +35,11 @@ pub(super) fn authorize(config: &Config, path: &str, headers: &HeaderMap) -> Res
     } else {
         Err(Problem::unauthorized())
     }
+}
+
+/// Whether a normalized path is one that needs a token, where there is one.
+pub(super) fn is_guarded(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/")
 }
 
 /// Whether a request carries the `admin_token`. Without one set, none does.

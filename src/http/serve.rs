@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::access_log::AccessLog;
-use super::auth::{authorize, refuse_cross_site};
+use super::auth::{authorize, is_guarded, refuse_cross_site};
 use super::handlers::health;
 use super::problem::Problem;
 use super::request::{PathParameters, Request, RequestContext};
@@ -44,6 +44,7 @@ pub(crate) async fn serve(request: wasi::Request, action: Rc<dyn AnyAction>) -> 
         route: route.map(|route| route.template),
         user_ids: config.user_ids,
         user_in_path: path.user_id.as_deref(),
+        is_open: !is_guarded(&normalized),
     };
     head.finish(result, context.timings(), log, Some(span))
 }
