@@ -70,7 +70,7 @@ pub struct CacheEntry {
 
 /// How long a written entry lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expiry {
+pub(crate) enum Expiry {
     /// For so long from now on.
     In(Ttl),
     /// For as long as the entry that it replaces had left; where that had no expiry, for so long.
@@ -145,7 +145,7 @@ impl JsonCache {
     ///
     /// # Cancellation
     /// A future dropped half-way may have stored the value.
-    pub async fn set(
+    pub(crate) async fn set(
         &self,
         user: UserId,
         name: &Name,

@@ -54,11 +54,11 @@ struct More {
 pub struct InputFault {
     /// Where it is: `["query", "user_id"]`.
     #[cfg_attr(not(target_family = "wasm"), schema(min_items = 2, max_items = 2))]
-    pub loc: [String; 2],
+    pub(crate) loc: [String; 2],
     /// What is wrong, for a person.
-    pub msg: String,
+    pub(crate) msg: String,
     /// What is wrong, for a program.
-    pub r#type: &'static str,
+    pub(crate) r#type: &'static str,
 }
 
 impl Problem {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 /// The body of an answer: whole, since its length is told before it.
-pub type Body = Bytes;
+pub(crate) type Body = Bytes;
 
 /// An answer as it is sent.
 pub type Response = http::Response<Body>;

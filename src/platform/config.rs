@@ -23,9 +23,9 @@ pub(crate) const NO_ORIGIN: &str = "http://origin.invalid";
 #[derive(Clone)]
 pub struct Config {
     /// Where Redis is and how to log in. Holds the password.
-    pub redis_address: String,
+    pub(crate) redis_address: String,
     /// How long one call to Redis may take, connecting included.
-    pub redis_timeout: Duration,
+    pub(crate) redis_timeout: Duration,
     /// Put before every key.
     pub key_prefix: String,
     /// What names users.
@@ -39,58 +39,58 @@ pub struct Config {
     /// How long a cache entry lives where nothing else is said.
     pub cache_expire: Ttl,
     /// The greatest request body, in bytes; also the greatest answer of the origin.
-    pub max_body_bytes: usize,
+    pub(crate) max_body_bytes: usize,
     /// How long a request may take, if there is a limit: more than two calls to Redis.
-    pub request_limit: Option<Duration>,
+    pub(crate) request_limit: Option<Duration>,
     /// How long the answer to an idempotent request is kept.
-    pub idempotency_expire: Ttl,
+    pub(crate) idempotency_expire: Ttl,
     /// What callers must present as bearer token, if anything.
-    pub api_token: Option<String>,
+    pub(crate) api_token: Option<String>,
     /// What they may present instead, while `api_token` is being changed.
-    pub api_token_previous: Option<String>,
+    pub(crate) api_token_previous: Option<String>,
     /// What they may present instead, and must for what is an administrator's.
-    pub admin_token: Option<String>,
+    pub(crate) admin_token: Option<String>,
     /// The backend that actions are forwarded to and that users are read from, if any.
-    pub origin: Option<Arc<Origin>>,
+    pub(crate) origin: Option<Arc<Origin>>,
     /// Whether each request has a line in the log.
-    pub log_requests: bool,
+    pub(crate) log_requests: bool,
     /// What users are hashed with in the log; without it they are left out.
-    pub log_key: Option<String>,
+    pub(crate) log_key: Option<String>,
 }
 
 /// The backend behind this service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// `scheme://host[:port]`, without a slash at the end.
-    pub base: String,
+    pub(crate) base: String,
     /// The path of an action, with `{user_id}` and `{action}` still in it.
-    pub action_path: String,
+    pub(crate) action_path: String,
     /// The path of a user, with `{user_id}` still in it.
-    pub user_path: String,
+    pub(crate) user_path: String,
     /// How long the origin may take for its whole answer.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Whether its failures (4xx and 5xx) are answered as they are, and not as problems of this
     /// service.
-    pub passthrough: bool,
+    pub(crate) passthrough: bool,
     /// Whether an action makes what was read of its user stale.
-    pub invalidate: bool,
+    pub(crate) invalidate: bool,
     /// How long what was read is served after its expiry while it is fetched anew, where the origin
     /// does not say.
-    pub stale_while_revalidate: Duration,
+    pub(crate) stale_while_revalidate: Duration,
     /// How long it is served after its expiry while the origin is down, where the origin does not
     /// say.
-    pub stale_if_error: Duration,
+    pub(crate) stale_if_error: Duration,
     /// How long it is remembered that the origin knows no such user, or failed.
-    pub negative_expire: Ttl,
+    pub(crate) negative_expire: Ttl,
 }
 
 /// One variable that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     /// The variable.
-    pub variable: &'static str,
+    pub(crate) variable: &'static str,
     /// What it accepts.
-    pub accepts: String,
+    pub(crate) accepts: String,
 }
 
 impl fmt::Display for Fault {

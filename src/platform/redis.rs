@@ -79,7 +79,7 @@ impl Redis {
     }
 
     /// When the request of this handle has to be over.
-    pub fn deadline(&self) -> RequestDeadline {
+    pub(crate) fn deadline(&self) -> RequestDeadline {
         self.deadline
     }
 

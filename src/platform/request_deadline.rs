@@ -30,11 +30,11 @@ struct Ends {
 
 impl RequestDeadline {
     /// A request that may take any time.
-    pub const NONE: Self = Self(None);
+    pub(crate) const NONE: Self = Self(None);
 
     /// A request that began at `began` and has to be over after `limit`, if there is one. Each call
     /// to Redis takes `redis_timeout` at most.
-    pub fn new(began: Instant, limit: Option<Duration>, redis_timeout: Duration) -> Self {
+    pub(crate) fn new(began: Instant, limit: Option<Duration>, redis_timeout: Duration) -> Self {
         let ends = |limit: Duration| {
             let waits = limit.saturating_sub(kept_free(redis_timeout));
             let calls = limit.saturating_sub(SPARE_AFTER_CALLS);
@@ -56,7 +56,7 @@ impl RequestDeadline {
     }
 
     /// The same, where it begins at `began`.
-    pub fn clamp_since(&self, began: Instant, wanted: Duration) -> Duration {
+    pub(crate) fn clamp_since(&self, began: Instant, wanted: Duration) -> Duration {
         self.0.map_or(wanted, |ends| {
             wanted.min(ends.of_waits.saturating_duration_since(began))
         })

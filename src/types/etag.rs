@@ -37,7 +37,7 @@ impl ETag {
     }
 
     /// As a header's value, in quotes.
-    pub fn header(&self) -> HeaderValue {
+    pub(crate) fn header(&self) -> HeaderValue {
         // Hexadecimal digits in quotes are always a header's value.
         HeaderValue::try_from(self.to_string()).unwrap_or(HeaderValue::from_static("\"\""))
     }
@@ -56,7 +56,7 @@ impl fmt::Display for ETag {
 
 /// One of `If-Match` and `If-None-Match`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Tags {
+pub(crate) enum Tags {
     /// The header is absent.
     #[default]
     Absent,
@@ -92,9 +92,9 @@ impl Tags {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Conditions {
     /// Only if what is there is named.
-    pub if_match: Tags,
+    pub(crate) if_match: Tags,
     /// Only if what is there is not named.
-    pub if_none_match: Tags,
+    pub(crate) if_none_match: Tags,
 }
 
 impl Conditions {
@@ -105,7 +105,7 @@ impl Conditions {
     };
 
     /// Only if what is there has this tag; `None`: only if nothing is there.
-    pub(crate) fn expecting(current: Option<&ETag>) -> Self {
+    pub fn expecting(current: Option<&ETag>) -> Self {
         match current {
             Some(tag) => Self {
                 if_match: Tags::OneOf(vec![tag.clone()]),

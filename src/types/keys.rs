@@ -25,7 +25,7 @@
 //!
 //! `{lock}` stands for the lock's key in braces. What the values look like is said where they are
 //! written: `core/lock/formats.lua` and `queue.lua`, `core/cache/format.rs`, `core/idempotency.rs`
-//! and `core/read_through/reading.rs`.
+//! and the files of `core/read_through/`.
 
 use super::name::{LAST_ACTION, Name};
 use super::user_id::UserId;
@@ -134,7 +134,7 @@ impl Keys {
     }
 
     /// An entry of the user's cache.
-    pub fn cache(&self, user: UserId, name: &Name) -> String {
+    pub(crate) fn cache(&self, user: UserId, name: &Name) -> String {
         format!("{{{}}}:cache:{name}", self.user_lock_key(user))
     }
 

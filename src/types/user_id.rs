@@ -31,15 +31,15 @@ pub enum UserIds {
 
 impl UserIds {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Integer, Self::Uuid, Self::Name];
+    pub(crate) const ALL: [Self; 3] = [Self::Integer, Self::Uuid, Self::Name];
 
     /// The kind with this name in the configuration.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
     /// Its name in the configuration.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Integer => "integer",
             Self::Uuid => "uuid",

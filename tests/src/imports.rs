@@ -15,7 +15,7 @@
 //! unit, so an import between them is never part of a circle. The crate's root file (`main.rs`,
 //! `lib.rs`) is the exception: it is a unit of its own beside the modules it declares.
 
-mod paths;
+pub(crate) mod paths;
 #[cfg(test)]
 mod tests;
 
@@ -133,7 +133,7 @@ pub fn assert_layers(src: &Path, layers: &[&str]) {
 }
 
 /// The `.rs` files under `src`, relative to it.
-fn rust_files(src: &Path) -> Vec<PathBuf> {
+pub(crate) fn rust_files(src: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![src.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -150,7 +150,7 @@ fn rust_files(src: &Path) -> Vec<PathBuf> {
 }
 
 /// The names on the way to the module of a file: none for the crate's root.
-fn module_path(file: &Path) -> Vec<String> {
+pub(crate) fn module_path(file: &Path) -> Vec<String> {
     let stem = file.with_extension("");
     let mut names: Vec<String> = stem
         .iter()

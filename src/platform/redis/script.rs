@@ -75,7 +75,7 @@ pub enum Argument<'a> {
 
 impl Argument<'static> {
     /// A time in whole milliseconds.
-    pub fn millis(time: Duration) -> Self {
+    pub(crate) fn millis(time: Duration) -> Self {
         Self::Integer(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
     }
 }

@@ -3,14 +3,14 @@
 use std::future::{pending, ready};
 use std::time::Duration;
 
-use edgelatch::core::lock::{FencingToken, LockError, Locks};
-use edgelatch::platform::redis::Redis;
+use edgelatch::core::lock::{FencingToken, LockError, Locks, Record};
+use edgelatch::platform::redis::{Redis, Repeat};
 use edgelatch::platform::time_limit::within;
+use edgelatch::spin_sdk::redis::RedisParameter;
 use edgelatch::types::keys::LockKey;
 use edgelatch::types::ttl::Ttl;
 
-/// A lease lives for so long: no test waits for its expiry.
-const LONG: Ttl = Ttl::of_millis(600_000);
+use crate::LONG;
 
 /// After so long, a scope is dropped.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -88,6 +88,49 @@ pub(crate) async fn acquire(redis: Redis, key: &LockKey, timeout: Duration) -> S
     let waited = lease.waited().as_millis();
     match lease.release().await {
         Ok(()) => format!("waited {waited}"),
+        Err(error) => name(&error).to_owned(),
+    }
+}
+
+/// Writes a text and the fencing token to `{lock}:text`, and removes `{lock}:draft`, with the lock.
+pub(crate) async fn commit(redis: Redis, key: &LockKey, text: &str) -> String {
+    committed(redis, key, text, async |_| ()).await
+}
+
+/// The same, after the lock was given to another.
+pub(crate) async fn commit_late(redis: Redis, key: &LockKey, text: &str) -> String {
+    let lose = async |redis: Redis| {
+        let arguments = [key.lock(), "another"].map(|text| RedisParameter::Binary(text.into()));
+        // That it did shows in what the commit comes to.
+        let _ = redis.command("SET", &arguments, Repeat::Unsafe).await;
+    };
+    committed(redis, key, text, lose).await
+}
+
+async fn committed(
+    redis: Redis,
+    key: &LockKey,
+    text: &str,
+    before: impl AsyncFnOnce(Redis),
+) -> String {
+    let lease = match Locks::new(redis.clone(), LONG.as_duration())
+        .try_acquire(key, LONG)
+        .await
+    {
+        Ok(lease) => lease,
+        Err(error) => return name(&error).to_owned(),
+    };
+    before(redis).await;
+    let [written, draft] = ["text", "draft"].map(|name| format!("{{{}}}:{name}", key.lock()));
+    // The number makes the bytes those of this commit alone.
+    let value = format!("{text} {}", lease.fencing_token());
+    let record = Record {
+        key: &written,
+        value: value.as_bytes(),
+        ttl: LONG,
+    };
+    match lease.commit(&[record], &[&draft]).await {
+        Ok(()) => value,
         Err(error) => name(&error).to_owned(),
     }
 }

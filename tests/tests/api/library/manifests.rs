@@ -23,6 +23,7 @@ fn each_manifest_has_every_variable() {
     let given = variables(&own, "[component.edgelatch.variables]");
     for (file, component) in [
         ("examples/orders/spin.toml", "orders"),
+        ("tests/library/spin.toml", "caller"),
         ("target/template/WithoutOrigin/spin.toml", "without-origin"),
         ("target/template/with-origin/spin.toml", "with-origin"),
     ] {

@@ -1,7 +1,10 @@
 //! What is built on the library: the examples, and every call that a component of one's own makes.
 
+mod action;
+mod commands;
 mod counter;
 mod entries;
+mod leases;
 mod manifests;
 mod orders;
 mod scope;

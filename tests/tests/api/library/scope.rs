@@ -129,3 +129,27 @@ async fn a_waiter_gets_the_lock_when_it_expires() {
     assert!((200..20_000).contains(&waited), "{waited} ms");
     assert!(is_free(&app).await);
 }
+
+#[tokio::test]
+async fn a_commit_writes_and_removes_and_releases() {
+    let app = library().await;
+    let draft = ["SET", "{user:42:lock}:draft", "hell"];
+    app.redis.run::<String>(&draft).await;
+    let committed = told(&app, "/commit/hello").await;
+    assert!(committed.starts_with("hello "), "{committed}");
+    let written = app.redis.get("{user:42:lock}:text").await;
+    assert_eq!(written, Some(committed));
+    assert!(!app.redis.exists("{user:42:lock}:draft").await);
+    assert!(is_free(&app).await);
+}
+
+#[tokio::test]
+async fn a_commit_that_comes_too_late_changes_nothing() {
+    let app = library().await;
+    let draft = ["SET", "{user:42:lock}:draft", "hell"];
+    app.redis.run::<String>(&draft).await;
+    assert_eq!(told(&app, "/commit-late/hello").await, "lost");
+    assert!(!app.redis.exists("{user:42:lock}:text").await);
+    assert!(app.redis.exists("{user:42:lock}:draft").await);
+    assert_eq!(app.redis.get(LOCK).await.as_deref(), Some("another"));
+}
