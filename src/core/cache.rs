@@ -163,10 +163,14 @@ impl JsonCache {
     }
 
     /// Stores JSON for `ttl`, only if what is there has the tag `current`, or if nothing is there
-    /// where that is `None`. Returns whether it did.
+    /// where that is `None`. Returns whether it did. That `json` is JSON is the caller's to see to.
     ///
     /// # Errors
-    /// As [`JsonCache::set`], but for the conditions.
+    /// [`CacheError::Redis`] if Redis fails: where it did not answer, the value may have been
+    /// stored. A write is never repeated on its own.
+    ///
+    /// # Cancellation
+    /// A future dropped half-way may have stored the value.
     pub async fn compare_and_set(
         &self,
         user: UserId,
@@ -235,7 +239,10 @@ impl JsonCache {
     /// Stores a value of a type of yours for `ttl`, whatever was there before.
     ///
     /// # Errors
-    /// [`CacheError::Json`] if it can't be written as JSON; else as [`JsonCache::set`].
+    /// [`CacheError::Json`] if it can't be written as JSON; else as [`JsonCache::compare_and_set`].
+    ///
+    /// # Cancellation
+    /// As [`JsonCache::compare_and_set`].
     pub async fn set_as<T: Serialize>(
         &self,
         user: UserId,

@@ -1,7 +1,7 @@
 //! An action of one's own, beside routes of one's own.
 
 use edgelatch_tests::{App, AppBuilder, root};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::told;
 
@@ -41,7 +41,7 @@ async fn an_action_is_told_of_its_request_and_the_settings() {
 
     let entry = "{p-user:7:lock}:cache:note";
     let stored = app.redis.entry(entry).await.unwrap();
-    assert_eq!(stored, note.to_string());
+    assert_eq!(serde_json::from_str::<Value>(&stored).unwrap(), note);
     let left: i64 = app.redis.run(&["PTTL", entry]).await;
     assert!((60_000..=90_000).contains(&left), "{left} ms");
 }
