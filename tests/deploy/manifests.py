@@ -22,6 +22,11 @@ ROOT = Path(__file__).parents[2]
 KUBERNETES = "1.34"
 # In tenths, from 0 to 100. `systemd-analyze security` calls less than 50 OK.
 EXPOSURE = 15
+# The images that have no digest in the files, and why.
+WITHOUT_DIGEST = {
+    "ghcr.io/spinframework/spin": "no public source beside its registry tells the digest",
+    "registry.example/edgelatch": "it has no digest before the user pushes it",
+}
 
 
 def read(path):
@@ -120,6 +125,18 @@ def labels_chosen(node):
                 yield from value.items()
             else:
                 yield from labels_chosen(value)
+
+
+def of_images(text):
+    """Of the images that a file names: each has an exact version, and a digest."""
+    faults = []
+    for image in re.findall(r"(?m)^[ -]*image: *(\S+)", text):
+        name, tag, digest = re.fullmatch(r"([^@]+?)(:[^/@]+)?(@.+)?", image).groups()
+        if not re.fullmatch(r":v?\d+\.\d+\.\d+", tag or ""):
+            faults.append(f"{image} has no exact version")
+        if not re.fullmatch("@sha256:[0-9a-f]{64}", digest or "") and name not in WITHOUT_DIGEST:
+            faults.append(f"{image} has no digest")
+    return faults
 
 
 def of_compose(text):

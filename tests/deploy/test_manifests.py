@@ -1,6 +1,7 @@
 """The files in deploy/ are in order, and each check finds a fault that is put into them."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -18,6 +19,7 @@ DASHBOARD = manifests.read("deploy/observability/dashboard.json")
 HAPROXY = manifests.read("deploy/sentinel/haproxy.cfg")
 SENTINEL = manifests.read("deploy/sentinel/sentinel.env")
 MTAIL = manifests.read("deploy/observability/edgelatch.mtail")
+VALKEY_DIGEST = re.search("@sha256:[0-9a-f]{64}", VALKEY)[0]
 
 systemd = pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the tools are installed on Linux")
@@ -43,6 +45,28 @@ def test_the_environment_file_has_every_variable():
 
 def test_the_compose_file_is_what_compose_reads():
     assert manifests.of_compose(COMPOSE) == []
+
+
+def test_every_image_has_a_version_and_a_digest():
+    folders = [manifests.ROOT / "deploy", manifests.ROOT / "docs"]
+    texts = [file.read_text() for folder in folders for kind in ("yaml", "yml", "md") for file in folder.rglob(f"*.{kind}")]
+    assert [fault for text in texts for fault in manifests.of_images(text)] == []
+    assert all(any(name in text for text in texts) for name in manifests.WITHOUT_DIGEST)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (VALKEY_DIGEST, "", "valkey:8.1.10 has no digest"),
+        (VALKEY_DIGEST, VALKEY_DIGEST[:-1], f"{VALKEY_DIGEST[:-1]} has no digest"),
+        (f":8.1.10{VALKEY_DIGEST}", f":8.1{VALKEY_DIGEST}", "has no exact version"),
+        (f":8.1.10{VALKEY_DIGEST}", VALKEY_DIGEST, "has no exact version"),
+        ("spin:v4.1.0", "spin:latest", "spin:latest has no exact version"),
+    ],
+)
+def test_an_image_without_a_version_or_a_digest_is_found(before, after, said):
+    faults = manifests.of_images(broken(COMPOSE, before, after))
+    assert len(faults) == 1 and said in faults[0], faults
 
 
 @systemd

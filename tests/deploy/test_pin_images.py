@@ -1,5 +1,6 @@
 """deploy/pin-images writes digests into the files, and the files stay what their readers take."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -22,10 +23,17 @@ Manifests:
   Name:      $4@sha256:{'a' * 64}" """
 
 
+def by_tags(path):
+    return re.sub("@sha256:[0-9a-f]{64}", "", manifests.read(path))
+
+
 @pytest.fixture
 def pin_images(tmp_path):
-    """Runs a copy of the script on copies of the files. A program stands in for the registries."""
+    """Runs a copy of the script on copies of the files, without their digests. A program stands in
+    for the registries."""
     shutil.copytree(manifests.ROOT / "deploy", tmp_path / "deploy")
+    for path in [COMPOSE, VALKEY]:
+        (tmp_path / path).write_text(by_tags(path))
     (tmp_path / "bin").mkdir()
     # The stand-ins alone: what this machine has would ask a registry.
     for name in ["sh", "sed", "sort", "grep", "cat", "dirname"]:
@@ -51,8 +59,8 @@ def test_every_image_gets_its_digest_and_the_files_are_still_read(pin_images, pr
     compose, valkey = pin_images.read(COMPOSE), pin_images.read(VALKEY)
     for text in [compose, valkey]:
         assert text.count("image: ") == text.count(f"@{DIGEST}\n") > 0
-    assert compose.replace(f"@{DIGEST}", "") == manifests.read(COMPOSE)
-    assert valkey.replace(f"@{DIGEST}", "") == manifests.read(VALKEY)
+    assert compose.replace(f"@{DIGEST}", "") == by_tags(COMPOSE)
+    assert valkey.replace(f"@{DIGEST}", "") == by_tags(VALKEY)
     assert manifests.of_compose(compose) == []
     assert manifests.of_kubernetes(valkey) == []
 
@@ -78,7 +86,7 @@ def test_the_check_finds_an_image_without_a_digest(pin_images):
 @pytest.mark.parametrize("script", ["exit 1", "echo latest", "true"])
 def test_without_an_answer_of_the_registry_no_file_changes(pin_images, script):
     assert pin_images(script=script).returncode == 1
-    assert pin_images.read(COMPOSE) == manifests.read(COMPOSE)
+    assert pin_images.read(COMPOSE) == by_tags(COMPOSE)
 
 
 def test_an_image_of_ones_own_is_pinned_too(pin_images):
