@@ -1,6 +1,7 @@
 """HAProxy leads to the primary that the Sentinels name, also after a failover."""
 
 import contextlib
+import re
 import shutil
 import socket
 import subprocess
@@ -32,12 +33,15 @@ def free_ports(count):
         return [each.getsockname()[1] for each in sockets]
 
 
-def ask(port, command):
+def ask(port, command, password=None):
     """The reply to a command whose reply is one text. Empty where nobody answers."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-            connection.sendall(f"{command}\r\n".encode())
+            login = f"AUTH {password}\r\n" if password else ""
+            connection.sendall(f"{login}{command}\r\n".encode())
             with connection.makefile("rb") as replies:
+                if password and replies.readline() != b"+OK\r\n":
+                    return ""
                 length = replies.readline()
                 return replies.read(int(length[1:])).decode() if length.startswith(b"$") else ""
     except OSError:
@@ -51,12 +55,19 @@ def until(what, condition):
         time.sleep(0.05)
 
 
-def is_primary(port):
-    return "role:master" in ask(port, "INFO replication")
+def configuration(password):
+    """haproxy.cfg, with the lines that are for a password."""
+    text = manifests.read("deploy/sentinel/haproxy.cfg")
+    if not password:
+        return text
+    text, count = re.subn(r"(?m)^    # (tcp-check .*)$", r"    \1", text)
+    assert count == 6
+    return text
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="HAProxy is installed on Linux")
-def test_haproxy_leads_to_the_new_primary_after_a_failover(tmp_path):
+@pytest.mark.parametrize("password", [None, "s3cret"], ids=["open", "password"])
+def test_haproxy_leads_to_the_new_primary_after_a_failover(tmp_path, password):
     redis = shutil.which("redis-server") or shutil.which("valkey-server")
     haproxy = shutil.which("haproxy")
     assert redis and haproxy, "no Redis or no haproxy on PATH: `cargo xtask test` installs both"
@@ -67,6 +78,8 @@ def test_haproxy_leads_to_the_new_primary_after_a_failover(tmp_path):
         folder = tmp_path / f"node-{port}"
         folder.mkdir(exist_ok=True)
         fixed = ["--bind", "127.0.0.1", "--save", "", "--repl-diskless-sync-delay", "0"]
+        if password:
+            fixed += ["--requirepass", password, "--masterauth", password]
         return running([redis, "--port", str(port), *fixed, *more], cwd=folder)
 
     def start_sentinel(port):
@@ -77,25 +90,34 @@ def test_haproxy_leads_to_the_new_primary_after_a_failover(tmp_path):
             f"port {port}\nbind 127.0.0.1\nsentinel monitor edgelatch 127.0.0.1 {nodes[0]} 2\n"
             "sentinel down-after-milliseconds edgelatch 1000\n"
             "sentinel failover-timeout edgelatch 3000\n"
+            + (f"sentinel auth-pass edgelatch {password}\n" if password else "")
         )
         return running([redis, str(config), "--sentinel"], cwd=folder)
 
+    def info(port, section):
+        return ask(port, f"INFO {section}", password)
+
+    def is_primary(port):
+        return "role:master" in info(port, "replication")
+
     def led_to():
         """The port of the node behind HAProxy."""
-        lines = ask(listen, "INFO server").splitlines()
+        lines = info(listen, "server").splitlines()
         return next((int(line[9:]) for line in lines if line.startswith("tcp_port:")), None)
 
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(start_node(nodes[0]))
         for port in nodes[1:]:
             stack.enter_context(start_node(port, "--replicaof", f"127.0.0.1 {nodes[0]}"))
-        until("the replicas are there", lambda: ask(nodes[0], "INFO replication").count("state=online") == 2)
+        until("the replicas are there", lambda: info(nodes[0], "replication").count("state=online") == 2)
         for port in sentinels:
             stack.enter_context(start_sentinel(port))
         for port in sentinels:
             until("the Sentinels know all", lambda: "slaves=2,sentinels=3" in ask(port, "INFO sentinel"))
-        (tmp_path / "haproxy.cfg").write_text(manifests.read("deploy/sentinel/haproxy.cfg"))
+        (tmp_path / "haproxy.cfg").write_text(configuration(password))
         variables = {"LISTEN": f"127.0.0.1:{listen}", "PRIMARY_NAME": "edgelatch"}
+        if password:
+            variables["REDIS_PASSWORD"] = password
         for index, (node, sentinel) in enumerate(zip(nodes, sentinels, strict=True), start=1):
             variables[f"NODE_{index}"] = "127.0.0.1"
             variables[f"REDIS_PORT_{index}"] = str(node)
@@ -114,7 +136,7 @@ def test_haproxy_leads_to_the_new_primary_after_a_failover(tmp_path):
 
         def has_become_a_replica():
             assert led_to() != nodes[0]
-            return "role:slave" in ask(nodes[0], "INFO replication")
+            return "role:slave" in info(nodes[0], "replication")
 
         until("the old primary is a replica", has_become_a_replica)
         assert led_to() in nodes[1:]
