@@ -20,8 +20,14 @@ pub(crate) fn trace_id(headers: &HeaderMap) -> Option<&str> {
     valid.then_some(trace)
 }
 
+/// The most members that a `tracestate` may have.
+const MOST_MEMBERS: usize = 32;
+
+/// The longest key and the longest value of a member, in characters.
+const LONGEST_PART: usize = 256;
+
 /// What continues the caller's trace in a request to somebody else: nothing where `traceparent` is
-/// malformed, and no `tracestate` that is longer than 512 characters.
+/// malformed, and no `tracestate` that is malformed or longer than 512 characters.
 pub(crate) fn continued_trace(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     let mut parents = headers.get_all(TRACEPARENT).iter();
     let (Some(parent), None) = (parents.next(), parents.next()) else {
@@ -34,7 +40,7 @@ pub(crate) fn continued_trace(headers: &HeaderMap) -> Vec<(HeaderName, HeaderVal
     let states: Vec<_> = headers.get_all(TRACESTATE).iter().collect();
     // Several lines are one list, with a comma between.
     let length = states.iter().map(|state| state.len() + 1).sum::<usize>();
-    if length <= LONGEST_STATE + 1 {
+    if length <= LONGEST_STATE + 1 && is_state(&states) {
         passed.extend(states.into_iter().map(|state| (TRACESTATE, state.clone())));
     }
     passed
@@ -53,6 +59,30 @@ fn is_whole(traceparent: &HeaderValue) -> bool {
         && is_hex(flags, 2)
         && (rest.is_empty() || *version != "00")
         && text.len() <= LONGEST_STATE
+}
+
+/// Whether these lines are a list of members (section 3.3.1). Members may be empty.
+fn is_state(lines: &[&HeaderValue]) -> bool {
+    let members = |line| str::split(line, ',').map(|member| member.trim_matches([' ', '\t']));
+    let texts: Option<Vec<_>> = lines.iter().map(|line| line.to_str().ok()).collect();
+    let members = texts.iter().flatten().copied().flat_map(members);
+    let members: Vec<_> = members.filter(|member| !member.is_empty()).collect();
+    texts.is_some() && members.len() <= MOST_MEMBERS && members.into_iter().all(is_member)
+}
+
+/// Whether a text is `key=value`.
+fn is_member(text: &str) -> bool {
+    let Some((key, value)) = text.split_once('=') else {
+        return false;
+    };
+    let first = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let later = |byte: u8| first(byte) || b"_-*/@".contains(&byte);
+    let in_value = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'=';
+    key.len() <= LONGEST_PART
+        && key.bytes().next().is_some_and(first)
+        && key.bytes().all(later)
+        && (1..=LONGEST_PART).contains(&value.len())
+        && value.bytes().all(in_value)
 }
 
 /// Whether a text is so many hexadecimal digits in lower case.
@@ -100,9 +130,21 @@ mod tests {
             continued_trace(&headers).len()
         };
         assert_eq!(passed(valid, &["a=1", "b=2"]), 3);
-        assert_eq!(passed(valid, &["x".repeat(512).as_str()]), 2);
-        assert_eq!(passed(valid, &["x".repeat(513).as_str()]), 1);
-        assert_eq!(passed(valid, &["x".repeat(256).as_str(); 2]), 1);
+        let long = format!("a={}", "x".repeat(253));
+        assert_eq!(passed(valid, &[&long, &long]), 3);
+        assert_eq!(passed(valid, &[&format!("{long},{long},")]), 2);
+        assert_eq!(passed(valid, &[&format!("{long},{long},,")]), 1);
+        assert_eq!(passed(valid, &[&long, &format!("{long},,")]), 1);
+        for state in ["", ",", "a=1, b@c=2\t,", "0/*-_=~ !", &"a=1,".repeat(32)] {
+            assert_eq!(passed(valid, &[state]), 2, "{state}");
+        }
+        let long = format!("a={}", "x".repeat(257));
+        for state in [
+            ",,,===", "a", "a=", "=1", "A=1", "a b=1", "a=1=2", "a=\u{e4}", &long,
+        ] {
+            assert_eq!(passed(valid, &["b=2", state]), 1, "{state}");
+        }
+        assert_eq!(passed(valid, &[&"a=1,".repeat(33)]), 1);
         for wrong in [
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",

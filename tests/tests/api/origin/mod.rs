@@ -109,6 +109,7 @@ async fn a_malformed_trace_and_a_long_state_are_not_passed_on() {
     for (parent, state, passes) in [
         (trace, long.as_str(), (true, false)),
         (trace, "a=1", (true, true)),
+        (trace, ",,,===", (true, false)),
         ("00-x-y-01", "a=1", (false, false)),
         (
             "00-0af7651916cd43dd8448eb211c80319c-0-01",
