@@ -24,6 +24,10 @@ impl From<RedisError> for Problem {
                 "Redis too slow",
                 "Redis did not answer in time; what was asked for may or may not have been done",
             ),
+            _ if error.slot_is_moving() => (
+                "Redis unavailable",
+                "Redis Cluster is moving the user's keys to another node, which took too long",
+            ),
             RedisErrorKind::Unreachable
             | RedisErrorKind::Refused(_)
             | RedisErrorKind::Unexpected => (

@@ -239,6 +239,8 @@ async fn a_move_that_outlasts_redis_timeout_is_503_for_all_but_waiters() {
     for answer in [action.await, read.await] {
         answer.assert_problem(503, "redis-unavailable");
         assert_eq!(answer.header("retry-after"), Some("1"));
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("is moving the user's keys"), "{detail}");
     }
     assert!(!patient.is_finished());
     cluster.give_up_move(&lock).await;
