@@ -61,6 +61,7 @@ impl JsonCache {
             self.keys.compute_lock(user, name),
         );
         let token = OwnerToken::random();
+        let mut may_break = true;
         loop {
             let result = match self.get(user, name).await? {
                 Stored::Entry(entry) if request.is_due(&entry, conditions) => {
@@ -76,10 +77,17 @@ impl JsonCache {
             let left = deadline.saturating_duration_since(began);
             let ttl = request.compute;
             let granted = locks.grant_unless_done(began, &lock, &token, left, ttl, result);
-            if let GrantUnlessDone::Granted(_) = granted.await? {
-                return Ok(Computed::Granted(token));
+            match granted.await {
+                Ok(GrantUnlessDone::Granted(_)) => return Ok(Computed::Granted(token)),
+                // It was stored meanwhile: read it with the time that it has left.
+                Ok(GrantUnlessDone::ResultExists) => {}
+                // A stranger's, since ours expires. Nobody else would ever remove it.
+                Err(LockError::Held(by)) if by.remaining.is_none() && may_break => {
+                    may_break = false;
+                    locks.break_lock(&lock).await?;
+                }
+                Err(error) => return Err(error),
             }
-            // It was stored meanwhile: read it with the time that it has left.
         }
     }
 

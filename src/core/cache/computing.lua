@@ -9,11 +9,13 @@ local function end_computing(lock, fence, queue, wake_prefix)
     return
   end
   local members = open_queue()
-  for _, member in ipairs(redis.call('ZRANGE', queue, 0, -1)) do
-    local signal = wake_prefix .. members.parse_member(member)
-    -- A signal only makes the waiter look sooner, so it may be refused.
-    redis.pcall('RPUSH', signal, '1')
-    redis.pcall('PEXPIRE', signal, SIGNAL_TTL)
+  for _, member in ipairs(members.call('ZRANGE', queue, 0, -1)) do
+    local call = members.parse_member(member)
+    if call then
+      -- A signal only makes the waiter look sooner, so it may be refused.
+      redis.pcall('RPUSH', wake_prefix .. call, '1')
+      redis.pcall('PEXPIRE', wake_prefix .. call, SIGNAL_TTL)
+    end
   end
   redis.call('DEL', lock, fence, queue)
 end

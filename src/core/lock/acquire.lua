@@ -18,7 +18,8 @@
 --                       somebody else has it, and the call goes on waiting
 --   {5, PTTL, how many others wait, the holder's name or an empty string}
 --                       somebody else has it, and this was the last try
---   {3, result}         the result exists already: the lock is left to others
+--   {3, result}         the result exists already: the lock is left to others. It is an empty
+--                       string where it is a stranger's value of another type
 --   {4, PTTL, how many others wait, the holder's name or an empty string}
 --                       the call was cancelled: it waits no longer and takes nothing
 --
@@ -35,7 +36,11 @@ if redis.call('EXISTS', KEYS[5]) == 1 then
   queue.leave(member)
   return {4, redis.call('PTTL', KEYS[1]), queue.count(), fence.holder_name or ''}
 end
-local result = KEYS[6] and redis.call('GET', KEYS[6])
+local result = KEYS[6] and redis.pcall('GET', KEYS[6])
+if type(result) == 'table' then
+  -- A stranger's value of another type is there, and is no result.
+  result = string.find(result.err, '^WRONGTYPE') and '' or redis.call('GET', KEYS[6])
+end
 if result then
   queue.leave(member)
   if own and fence.own_call == ARGV[3] then
@@ -49,11 +54,11 @@ local held = redis.call('EXISTS', KEYS[1]) == 1
 local arrived_at = tonumber(ARGV[4])
 if not own and (arrived_at or ARGV[4] == 'wait') then
   local time = now()
-  arrived_at = arrived_at or tonumber(redis.call('ZSCORE', KEYS[3], member))
+  arrived_at = arrived_at or tonumber(queue.call('ZSCORE', KEYS[3], member))
   if not arrived_at then
     -- Behind the last one, also when the clock was set back. The fence is as late as the last one
     -- that was handed the lock.
-    local latest = tonumber(redis.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2])
+    local latest = tonumber(queue.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2])
     arrived_at = math.max(time, (latest or 0) + 1, fence.number + 1)
   end
   queue.join(member, arrived_at)
@@ -76,7 +81,7 @@ if held and not own then
     end
     return {5, redis.call('PTTL', KEYS[1]), queue.count(), fence.holder_name or ''}
   end
-  local position = redis.call('ZRANK', KEYS[3], member) or 0
+  local position = queue.call('ZRANK', KEYS[3], member) or 0
   return {0, redis.call('PTTL', KEYS[1]), position, fence.holder and 0 or 1, arrived_at}
 end
 -- It may have waited.

@@ -10,8 +10,7 @@
 local function look()
   local values = redis.call('MGET', KEYS[1], KEYS[2])
   local token = values[1]
-  -- MGET passes over values of another type; GET refuses them.
-  local fence = values[2] and parse_fence(values[2]) or read_fence(KEYS[2])
+  local fence = parse_fence(values[2] or '')
   fence.holder = token == fence.owner
   fence.holder_name = fence.holder and fence.name or nil
   if fence.owner == ARGV[1] then

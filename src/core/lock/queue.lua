@@ -20,12 +20,25 @@ local QUEUE_TTL = 90000
 local function open_queue()
   local queue = {}
 
+  -- As redis.call. A stranger's value of another type that is in the way of the queue is removed.
+  function queue.call(command, key, ...)
+    local reply = redis.pcall(command, key, ...)
+    if type(reply) ~= 'table' or not reply.err then
+      return reply
+    end
+    if string.find(reply.err, '^WRONGTYPE') then
+      redis.call('DEL', key)
+    end
+    return redis.call(command, key, ...)
+  end
+
   -- A member of the queue is "call token": the waiter's call and its token. A field of the last
   -- looks is the same.
   function queue.member(call, token)
     return call .. ' ' .. token
   end
 
+  -- Nil for what a stranger has put there.
   function queue.parse_member(member)
     return string.match(member, '^(%S+) (.*)$')
   end
@@ -44,19 +57,19 @@ local function open_queue()
   -- Queues a waiter that arrived at this time, if it is not queued. One that was passed over, or
   -- claimed the lock too late, gets its old position back.
   function queue.join(member, arrived_at)
-    redis.call('ZADD', KEYS[3], 'NX', string.format('%.0f', arrived_at), member)
+    queue.call('ZADD', KEYS[3], 'NX', string.format('%.0f', arrived_at), member)
     redis.call('PEXPIRE', KEYS[3], QUEUE_TTL)
   end
 
   -- Notes that a waiter is alive.
   function queue.note_look(member, time, name)
-    redis.call('HSET', KEYS[4], member, last_look(time, name))
+    queue.call('HSET', KEYS[4], member, last_look(time, name))
     redis.call('PEXPIRE', KEYS[4], QUEUE_TTL)
   end
 
   function queue.leave(member)
-    redis.call('ZREM', KEYS[3], member)
-    redis.call('HDEL', KEYS[4], member)
+    queue.call('ZREM', KEYS[3], member)
+    queue.call('HDEL', KEYS[4], member)
   end
 
   -- How long a waiter has to claim the lock, in milliseconds: up to when its next look is due, so a
@@ -76,15 +89,15 @@ local function open_queue()
   -- to claim and its name; nil where nobody is left.
   function queue.next_waiter()
     for _ = 1, MOST_WAITERS do
-      local member = redis.call('ZPOPMIN', KEYS[3])[1]
+      local member = queue.call('ZPOPMIN', KEYS[3])[1]
       if not member then
         return nil
       end
-      local seen, name = parse_last_look(redis.call('HGET', KEYS[4], member))
-      redis.call('HDEL', KEYS[4], member)
+      local seen, name = parse_last_look(queue.call('HGET', KEYS[4], member))
+      queue.call('HDEL', KEYS[4], member)
+      local call, token = queue.parse_member(member)
       local claim = time_to_claim(seen)
-      if claim then
-        local call, token = queue.parse_member(member)
+      if claim and call then
         return call, token, claim, name
       end
     end
@@ -93,13 +106,13 @@ local function open_queue()
 
   -- How many waiters live, MOST_WAITERS at most: where more wait, the dead are not told apart.
   function queue.count()
-    local waiting = redis.call('ZCARD', KEYS[3])
+    local waiting = queue.call('ZCARD', KEYS[3])
     if waiting == 0 or waiting > MOST_WAITERS then
       return math.min(waiting, MOST_WAITERS)
     end
     local time, longest = now(), SILENCE * 1000
     local living = 0
-    for _, look in ipairs(redis.call('HVALS', KEYS[4])) do
+    for _, look in ipairs(queue.call('HVALS', KEYS[4])) do
       local seen = tonumber(look) or parse_last_look(look)
       if seen and math.abs(time - seen) <= longest then
         living = living + 1

@@ -30,7 +30,7 @@ if ARGV[5] then
     cancel(call)
   end
   local queue = open_queue()
-  for _, member in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
+  for _, member in ipairs(queue.call('ZRANGE', KEYS[3], 0, -1)) do
     local waiter, token = queue.parse_member(member)
     if token == ARGV[1] then
       queue.leave(member)

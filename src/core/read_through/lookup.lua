@@ -75,9 +75,14 @@ local function is_wanted()
 end
 
 local fetching, taken = 0, 0
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  local is_string, fence = pcall(read_fence, KEYS[2])
-  fetching = is_string and fence.owner == fetcher and fence.number or 1
+local lock_left = redis.call('PTTL', KEYS[1])
+if lock_left == -1 then
+  -- A stranger's, since ours expires. Nobody else would ever remove it.
+  redis.call('DEL', KEYS[1])
+end
+if lock_left >= 0 then
+  local fence = read_fence(KEYS[2])
+  fetching = fence.owner == fetcher and fence.number or 1
   taken = fetcher == ARGV[1] and 1 or 0
 elseif is_wanted() then
   if RUNS_ON then

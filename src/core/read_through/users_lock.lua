@@ -7,10 +7,7 @@ local function free_under(lock, fence, runs_on)
   if redis.call('EXISTS', lock) == 1 then
     return 0
   end
-  local is_string, last = pcall(read_fence, fence)
-  if not is_string then
-    return 0
-  end
+  local last = read_fence(fence)
   local number, lost, has_ended = last.number, last.lost, has_ended(last.call or '')
   if number == 0 then
     return nil

@@ -96,7 +96,7 @@ impl From<ReplayError> for Problem {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::OtherRequest => Self::idempotency_key_reused(),
-            ReplayError::Malformed => RedisError::unexpected("not a stored answer").into(),
+            ReplayError::Malformed => Self::strange_answer(),
         }
     }
 }

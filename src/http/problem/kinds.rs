@@ -276,6 +276,21 @@ impl Problem {
         )
     }
 
+    /// 503: somebody else has written at the key of the stored answer.
+    pub(crate) fn strange_answer() -> Self {
+        let problem = Self {
+            retry_after: Some(1),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "redis-unavailable",
+                "Redis unavailable",
+                "Another program has written over the answer stored for this Idempotency-Key: \
+                 whether the action ran is not known, and it did not run now",
+            )
+        };
+        problem.caused_by("what is stored for an Idempotency-Key is no answer of this service")
+    }
+
     /// 500: the settings are wrong. Which ones, the log says.
     pub(crate) fn misconfigured() -> Self {
         Self::new(

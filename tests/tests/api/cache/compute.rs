@@ -368,3 +368,35 @@ async fn its_parameters_have_bounds_and_need_compute() {
     let reserved = app.get("/api/v1/users/42/cache/last-action?compute=1");
     reserved.await.assert_problem(409, "reserved-key");
 }
+
+#[tokio::test]
+async fn a_strangers_value_without_expiry_is_no_computing() {
+    let app = App::patient().await;
+    for stranger in [
+        ["SET", LOCK, "stranger"].as_slice(),
+        &["RPUSH", LOCK, "x"],
+        &["RPUSH", "{user:42:lock}:compute:profile/:fence", "x"],
+        &["RPUSH", "{user:42:lock}:compute:profile/:queue", "x"],
+        &["ZADD", "{user:42:lock}:compute:profile/:queue", "1", "x"],
+    ] {
+        app.redis.run::<()>(&["FLUSHALL"]).await;
+        app.redis.run::<redis::Value>(stranger).await;
+        let token = granted(&ask(&app, "compute=10&timeout=0.1").await);
+        app.redis.run::<i64>(&["DEL", stranger[1]]).await;
+        app.redis.run::<redis::Value>(stranger).await;
+        if stranger[1] == LOCK {
+            let lost = put_with(&app, &token, "1").await;
+            lost.assert_problem(409, "not-lock-owner");
+            assert_eq!(app.put(ENTRY).json("1").await.status, 201);
+        } else {
+            assert_eq!(put_with(&app, &token, "1").await.status, 201);
+        }
+    }
+    // One with an expiry is waited for.
+    app.redis.run::<()>(&["FLUSHALL"]).await;
+    app.redis
+        .run::<()>(&["SET", LOCK, "stranger", "PX", "60000"])
+        .await;
+    let answer = ask(&app, "compute=10&timeout=0.1").await;
+    answer.assert_problem(423, "lock-held");
+}

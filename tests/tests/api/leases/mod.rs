@@ -10,6 +10,7 @@ mod inspect;
 mod own_token;
 mod owner;
 mod renew_release;
+mod strangers;
 mod watch;
 
 use edgelatch_tests::{Answer, App, until};

@@ -196,6 +196,28 @@ async fn a_strangers_value_is_no_entry() {
 }
 
 #[tokio::test]
+async fn a_strangers_value_without_expiry_is_no_fetch_under_way() {
+    let (app, origin) = before(Reply::json("{}")).await;
+    let mut fetched = 0;
+    for lock in [
+        ["SET", LOCK, "stranger"].as_slice(),
+        &["RPUSH", LOCK, "x"],
+        &["RPUSH", "{user:42:lock}:origin:fence", "x"],
+        &["RPUSH", "{user:42:lock}:fence", "x"],
+        &["SET", "{user:42:lock}:fence", "1/99999999999999999999 x y"],
+    ] {
+        app.redis.run::<()>(&["FLUSHALL"]).await;
+        app.redis.run::<redis::Value>(lock).await;
+        let answer = app.get(USER).await;
+        answer.assert_body(200, "{}");
+        assert!(answer.took < Duration::from_secs(1), "{:?}", answer.took);
+        app.get(USER).await.assert_body(200, "{}");
+        fetched += 1;
+        assert_eq!(origin.seen().len(), fetched, "{lock:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_redis_that_fails_is_503() {
     let (app, _origin) = before(Reply::json("{}")).await;
     app.redis.pause();
