@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use edgelatch_tests::{App, until};
+use edgelatch_tests::{App, Call, until};
 
 use super::force::{API, by, guarded};
 use super::{Lease, OTHER_TOKEN, PLACES, Place, TOKEN};
@@ -22,13 +22,6 @@ const VALUES: [&[&str]; 9] = [
     &["SET", "KEY", "1/99999999999999999999 x y"],
 ];
 
-impl Place {
-    /// The keys beside the lock itself.
-    fn other_keys(self) -> [String; 3] {
-        ["fence", "queue", "seen"].map(|name| format!("{{{}}}:{name}", self.key))
-    }
-}
-
 /// Puts a value at a key, whatever is there.
 async fn put(app: &App, value: &[&str], key: &str) {
     app.redis.run::<i64>(&["DEL", key]).await;
@@ -39,21 +32,20 @@ async fn put(app: &App, value: &[&str], key: &str) {
     app.redis.run::<redis::Value>(&command).await;
 }
 
-/// Runs `test` for each place, each key beside the lock's and each value.
+/// Runs `test` for each key and each value, at one place and the other by turns.
 async fn for_each(test: impl AsyncFn(&App, Place, &str, &[&str])) {
     let app = guarded().start().await;
-    for place in PLACES {
-        for key in place.other_keys() {
-            for value in VALUES {
-                app.redis.run::<()>(&["FLUSHALL"]).await;
-                eprintln!("{key}: {value:?}");
-                test(&app, place, &key, value).await;
-            }
+    for name in ["fence", "queue", "seen"] {
+        for (value, place) in VALUES.into_iter().zip(PLACES.into_iter().cycle()) {
+            let key = format!("{{{}}}:{name}", place.key);
+            app.redis.run::<()>(&["FLUSHALL"]).await;
+            eprintln!("{key}: {value:?}");
+            test(&app, place, &key, value).await;
         }
     }
 }
 
-fn own(app: &App, method: &str, place: Place) -> edgelatch_tests::Call {
+fn own(app: &App, method: &str, place: Place) -> Call {
     by(app.call(method, place.path), API).header("lock-token", TOKEN)
 }
 
@@ -123,15 +115,8 @@ async fn it_is_waited_for_and_handed_on() {
         let lease = Lease::of(&place.post(app, "expire=60", TOKEN).await, 201);
         put(app, value, key).await;
         let waiter = place.post(app, "timeout=30&expire=60", OTHER_TOKEN).spawn();
-        let queue = format!("{{{}}}:queue", place.key);
-        until("it waits", || async {
-            let scores = app.redis.run::<Vec<String>>(&["ZRANGE", &queue, "0", "-1"]);
-            scores
-                .await
-                .iter()
-                .any(|member| member.ends_with(OTHER_TOKEN))
-        })
-        .await;
+        let waits = async || by(app.get(place.path), API).await.json()["waiting"] == 1;
+        until("it waits", waits).await;
         put(app, value, key).await;
         own(app, "DELETE", place).await.assert_body(204, "");
         let waiter = waiter.await.unwrap();

@@ -200,8 +200,8 @@ async fn a_strangers_value_without_expiry_is_no_fetch_under_way() {
     let (app, origin) = before(Reply::json("{}")).await;
     let mut fetched = 0;
     for lock in [
-        ["SET", LOCK, "stranger"].as_slice(),
-        &["RPUSH", LOCK, "x"],
+        ["SET", "{user:42:lock}:origin:lock", "x"].as_slice(),
+        &["RPUSH", "{user:42:lock}:origin:lock", "x"],
         &["RPUSH", "{user:42:lock}:origin:fence", "x"],
         &["RPUSH", "{user:42:lock}:fence", "x"],
         &["SET", "{user:42:lock}:fence", "1/99999999999999999999 x y"],
