@@ -104,8 +104,8 @@ impl Config {
     ///
     /// # Errors
     /// All faults at once, so that a deployment is put right in one go.
-    pub(crate) fn from_variables(
-        lookup: impl Fn(&'static str) -> Option<String>,
+    pub(crate) fn from_variables<'a>(
+        lookup: impl Fn(&'static str) -> Option<&'a str>,
     ) -> Result<Self, Vec<Fault>> {
         let mut reader = Reader::new(lookup);
         let tokens = reader.tokens();
@@ -139,8 +139,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn default_of(variable: &str) -> Option<String> {
-        let value = match variable {
+    fn default_of(variable: &str) -> Option<&'static str> {
+        Some(match variable {
             "redis_host" => "127.0.0.1",
             "redis_port" => "6379",
             "redis_user" | "redis_pwd" | "key_prefix" | "log_key" => "",
@@ -166,15 +166,14 @@ mod tests {
             "stale_if_error" => "300",
             "negative_expire" => "5",
             _ => return None,
-        };
-        Some(value.to_owned())
+        })
     }
 
     fn with(changes: &[(&str, &str)]) -> Result<Config, Vec<Fault>> {
         Config::from_variables(|name| {
             let changed = changes.iter().find(|(variable, _)| *variable == name);
             changed
-                .map(|(_, value)| (*value).to_owned())
+                .map(|(_, value)| *value)
                 .or_else(|| default_of(name))
         })
     }

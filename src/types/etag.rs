@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::HeaderValue;
 
-use super::digest::{sha1_hex, xxh3_hex};
+use super::digest::{Xxh3, sha1_hex, xxh3_hex};
 
 /// How many digits the tag of an entry of this service has.
 pub(crate) const TAG_LENGTH: usize = 32;
@@ -22,6 +22,11 @@ impl ETag {
     /// The tag of these bytes.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Self(xxh3_hex(bytes))
+    }
+
+    /// The same of bytes that come in pieces.
+    pub(crate) fn of_pieces(digest: &Xxh3) -> Self {
+        Self(digest.finish_hex())
     }
 
     /// The tag of these bytes where a stranger stored them, or an earlier version of this service.

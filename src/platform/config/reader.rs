@@ -37,7 +37,7 @@ pub(super) struct Reader<F> {
     faults: Vec<Fault>,
 }
 
-impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
+impl<'a, F: Fn(&'static str) -> Option<&'a str>> Reader<F> {
     pub(super) fn new(lookup: F) -> Self {
         Self {
             lookup,
@@ -58,23 +58,23 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
     }
 
     pub(super) fn key_prefix(&mut self) -> String {
-        self.checked("key_prefix", PREFIX, is_prefix)
+        self.checked("key_prefix", PREFIX, is_prefix).to_owned()
     }
 
     pub(super) fn user_ids(&mut self) -> UserIds {
         let text = self.text("user_ids");
-        UserIds::named(&text).unwrap_or_else(|| {
+        UserIds::named(text).unwrap_or_else(|| {
             self.refuse("user_ids", "`integer`, `uuid` or `name`");
             UserIds::default()
         })
     }
 
-    fn text(&mut self, variable: &'static str) -> String {
+    fn text(&mut self, variable: &'static str) -> &'a str {
         match (self.lookup)(variable) {
             Some(text) => text,
             None => {
                 self.refuse(variable, "declared in spin.toml");
-                String::new()
+                ""
             }
         }
     }
@@ -95,9 +95,9 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
         variable: &'static str,
         accepts: &str,
         holds: fn(&str) -> bool,
-    ) -> String {
+    ) -> &'a str {
         let text = self.text(variable);
-        if !holds(&text) {
+        if !holds(text) {
             self.refuse(variable, accepts);
         }
         text
@@ -105,7 +105,7 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
 
     pub(super) fn seconds(&mut self, variable: &'static str, min_ms: u64, max_ms: u64) -> Duration {
         let text = self.text(variable);
-        parse_seconds(&text, min_ms, max_ms).unwrap_or_else(|_| {
+        parse_seconds(text, min_ms, max_ms).unwrap_or_else(|_| {
             let (min, max) = (display_seconds(min_ms), display_seconds(max_ms));
             self.refuse(variable, format!("seconds from {min} to {max}"));
             Duration::from_millis(max_ms)
@@ -117,7 +117,7 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
     pub(super) fn request_limit(&mut self, redis_timeout: Duration) -> Option<Duration> {
         let text = self.text("request_limit");
         let least = kept_free(redis_timeout) + SPARE;
-        let limit = parse_seconds(&text, 0, LONGEST_REQUEST_MS);
+        let limit = parse_seconds(text, 0, LONGEST_REQUEST_MS);
         match limit
             .ok()
             .filter(|limit| limit.is_zero() || *limit >= least)
@@ -154,7 +154,7 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
     }
 
     pub(super) fn boolean(&mut self, variable: &'static str) -> bool {
-        match self.text(variable).as_str() {
+        match self.text(variable) {
             "true" => true,
             "false" => false,
             _ => {
@@ -175,8 +175,8 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
         let host = self.checked("redis_host", HOST, is_host);
         let port = self.integer("redis_port", 1, 65_535);
         let db = self.integer("redis_db", 0, i64::MAX as u64);
-        let user = percent_encode(&self.text("redis_user"));
-        let password = percent_encode(&self.text("redis_pwd"));
+        let user = percent_encode(self.text("redis_user"));
+        let password = percent_encode(self.text("redis_pwd"));
         let login = match (user.as_str(), password.as_str()) {
             ("", "") => String::new(),
             // A user without a password is one that ACL calls `nopass`: Redis takes any. With an
@@ -191,7 +191,7 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
         let key = self.checked("log_key", LOG_KEY, |text| {
             text.len() <= 1024 && is_visible(text)
         });
-        (!key.is_empty()).then_some(key)
+        (!key.is_empty()).then(|| key.to_owned())
     }
 
     /// The tokens, no two of them equal, and none without the first.
@@ -224,17 +224,19 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
         let token = self.checked(variable, TOKEN, |text| {
             text.is_empty() || (16..=1024).contains(&text.len()) && is_visible(text)
         });
-        (!token.is_empty()).then_some(token)
+        (!token.is_empty()).then(|| token.to_owned())
     }
 
     pub(super) fn origin(&mut self) -> Option<Origin> {
         let base = self.text("origin");
         // Scheme and host are the same in either case (RFC 3986, section 6.2.2.1).
-        let base = base.strip_suffix('/').unwrap_or(&base).to_ascii_lowercase();
+        let base = base.strip_suffix('/').unwrap_or(base);
+        let action_path = self.checked("origin_action_path", ACTION_PATH, is_action_path);
+        let user_path = self.checked("origin_user_path", USER_PATH, is_user_path);
         let origin = Origin {
-            base: base.clone(),
-            action_path: self.checked("origin_action_path", ACTION_PATH, is_action_path),
-            user_path: self.checked("origin_user_path", USER_PATH, is_user_path),
+            base: base.to_ascii_lowercase(),
+            action_path: action_path.to_owned(),
+            user_path: user_path.to_owned(),
             timeout: self.seconds("origin_timeout", 1, 3_600_000),
             passthrough: self.boolean("origin_passthrough"),
             invalidate: self.boolean("origin_invalidate"),
@@ -242,10 +244,10 @@ impl<F: Fn(&'static str) -> Option<String>> Reader<F> {
             stale_if_error: self.seconds("stale_if_error", 0, MAX_TTL_MS),
             negative_expire: self.ttl("negative_expire"),
         };
-        if base == NO_ORIGIN {
+        if origin.base == NO_ORIGIN {
             return None;
         }
-        if !is_origin(&base) {
+        if !is_origin(&origin.base) {
             self.refuse("origin", ORIGIN);
         }
         Some(origin)

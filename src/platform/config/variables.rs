@@ -11,39 +11,39 @@ mod bindings {
     wit_bindgen::generate!({ path: "wit", world: "configuration", generate_all });
 }
 
-/// Every variable that the component reads, as `spin.toml` names them.
+/// Every variable that the component reads, as `spin.toml` names them, in alphabetical order.
 pub(crate) const VARIABLES: &[&str] = &[
-    "redis_host",
-    "redis_port",
-    "redis_user",
-    "redis_pwd",
-    "redis_db",
-    "redis_tls",
-    "redis_timeout",
-    "key_prefix",
-    "user_ids",
-    "lock_timeout",
-    "lock_expire",
-    "max_hold",
-    "cache_expire",
-    "max_body_bytes",
-    "request_limit",
-    "idempotency_expire",
+    "admin_token",
     "api_token",
     "api_token_previous",
-    "admin_token",
-    "require_token",
+    "cache_expire",
+    "idempotency_expire",
+    "key_prefix",
+    "lock_expire",
+    "lock_timeout",
+    "log_key",
+    "log_requests",
+    "max_body_bytes",
+    "max_hold",
+    "negative_expire",
     "origin",
     "origin_action_path",
-    "origin_user_path",
-    "origin_timeout",
-    "origin_passthrough",
     "origin_invalidate",
-    "stale_while_revalidate",
+    "origin_passthrough",
+    "origin_timeout",
+    "origin_user_path",
+    "redis_db",
+    "redis_host",
+    "redis_port",
+    "redis_pwd",
+    "redis_timeout",
+    "redis_tls",
+    "redis_user",
+    "request_limit",
+    "require_token",
     "stale_if_error",
-    "negative_expire",
-    "log_requests",
-    "log_key",
+    "stale_while_revalidate",
+    "user_ids",
 ];
 
 /// All variables in the order of [`VARIABLES`]; `None` for one that `spin.toml` does not give to
@@ -61,8 +61,7 @@ impl Variables {
         let all = get_all().map_err(|error| format!("the variables could not be read: {error}"))?;
         let mut variables = vec![None; VARIABLES.len()];
         for (name, value) in all {
-            let index = VARIABLES.iter().position(|variable| *variable == name);
-            if let Some(variable) = index.and_then(|index| variables.get_mut(index)) {
+            if let Some(variable) = index_of(&name).and_then(|index| variables.get_mut(index)) {
                 *variable = Some(value);
             }
         }
@@ -90,8 +89,21 @@ impl Variables {
     }
 
     /// The variable of this name.
-    pub(crate) fn get(&self, name: &str) -> Option<String> {
-        let index = VARIABLES.iter().position(|variable| *variable == name)?;
-        self.0.get(index).cloned().flatten()
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(index_of(name)?)?.as_deref()
+    }
+}
+
+fn index_of(name: &str) -> Option<usize> {
+    VARIABLES.binary_search(&name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_in_order() {
+        assert!(VARIABLES.is_sorted());
     }
 }

@@ -1,19 +1,19 @@
 //! Lua scripts, as the component has them and as they are sent.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use spin_sdk::redis::RedisParameter;
 
 use super::binary;
-use crate::types::digest::sha1_hex;
+use crate::types::digest::sha1_hex_of_parts;
 
 /// A Lua script and its digest.
 pub struct Script {
     /// The text, in parts that scripts may share.
     parts: &'static [&'static [u8]],
-    /// The SHA-1 of the text, in hexadecimal digits, from the first time that it is needed.
-    digest: OnceLock<String>,
+    /// The SHA-1 of the text, in hexadecimal digits. Those of statics are computed when the
+    /// component is built: to hash them would be work for each new instance.
+    digest: [u8; 40],
 }
 
 impl Script {
@@ -21,12 +21,8 @@ impl Script {
     pub const fn new(parts: &'static [&'static [u8]]) -> Self {
         Self {
             parts,
-            digest: OnceLock::new(),
+            digest: sha1_hex_of_parts(parts),
         }
-    }
-
-    fn digest(&self) -> &str {
-        self.digest.get_or_init(|| sha1_hex(&self.text()))
     }
 
     fn text(&self) -> Vec<u8> {
@@ -39,7 +35,7 @@ impl Script {
         keys: &[&str],
         arguments: &[Argument<'_>],
     ) -> Vec<RedisParameter> {
-        parameters(self.digest().as_bytes(), keys, arguments)
+        parameters(&self.digest, keys, arguments)
     }
 
     /// What follows `EVAL`.
@@ -146,7 +142,7 @@ mod tests {
     fn a_script_has_the_digest_that_redis_gives_it() {
         // As `SCRIPT LOAD` answers.
         let script = Script::new(&[b"return ", b"1"]);
-        assert_eq!(script.digest(), "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
+        assert_eq!(&script.digest, b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
     }
 
     #[test]
