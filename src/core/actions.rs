@@ -185,11 +185,12 @@ impl Actions {
     ) -> Result<(), LockError> {
         let fencing_token = lease.fencing_token().get();
         let last_action_key = self.keys.last_action(request.user);
-        let stored_action = format::stored(last_action);
+        let ttl = Ttl::of_millis(LAST_ACTION_TTL_MS);
+        let stored_action = format::stored(last_action, ttl);
         let mut records = vec![Record {
             key: &last_action_key,
             value: &stored_action,
-            ttl: Ttl::of_millis(LAST_ACTION_TTL_MS),
+            ttl,
         }];
         let stored = request.idempotency.as_ref().map(|idempotency| {
             let body = answer.to_vec();

@@ -7,7 +7,6 @@
 
 mod compute;
 pub(crate) mod format;
-mod long_entries;
 pub(crate) mod merge_patch;
 mod patch;
 mod read;

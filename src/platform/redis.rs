@@ -19,6 +19,7 @@ mod node;
 mod retryable_errors;
 mod room;
 pub(crate) mod script;
+mod value;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +38,7 @@ pub use retryable_errors::Repeat;
 use retryable_errors::{Remedy, remedy};
 pub(crate) use script::lua;
 pub use script::{Argument, Script};
+pub(crate) use value::ValueAndTtl;
 
 /// How often one call follows a `MOVED`.
 const MOST_REDIRECTIONS: usize = 3;
@@ -191,12 +193,12 @@ impl Redis {
 
     /// Races a call that begins now, at `began`, against the time limit and keeps the account of
     /// the time spent. Returns when the reply came, too.
-    async fn limited(
+    async fn limited<T>(
         &self,
         began: Instant,
         sent: &Sent,
-        call: impl Future<Output = Result<Vec<RedisResult>, RedisError>>,
-    ) -> Result<(Vec<RedisResult>, Instant), RedisError> {
+        call: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<(T, Instant), RedisError> {
         let limit = self.deadline.clamp_call(began, self.timeout);
         if limit.is_zero() {
             return Err(RedisError::timed_out(limit, false));

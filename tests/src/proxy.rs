@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use crate::server::LocalServer;
 
@@ -22,6 +23,8 @@ pub struct Network {
     pub delay: Duration,
     /// Each piece passes in two halves.
     pub halves: bool,
+    /// Commands pass one by one, each so much later than the one before over its connection.
+    pub apart: Duration,
     /// A connection over which a reply comes becomes a black hole: neither that reply nor anything
     /// else passes any more. It stays open.
     pub swallow: bool,
@@ -53,6 +56,23 @@ enum OneShot {
     /// The client's side is cut as soon as a command that contains these bytes arrives. The
     /// command passes when the sender says so.
     Hold(Vec<u8>, oneshot::Receiver<()>),
+}
+
+impl OneShot {
+    /// Whether it happens to this piece of what clients send.
+    fn fits(&mut self, piece: &[u8]) -> bool {
+        match self {
+            Self::CutCommand => true,
+            Self::CutReply => false,
+            Self::Hold(bytes, _) => contains(piece, bytes),
+            Self::LoseReply(bytes, _, passes) => {
+                let fits = contains(piece, bytes);
+                let passes_on = fits && *passes > 0;
+                *passes -= usize::from(passes_on);
+                fits && !passes_on
+            }
+        }
+    }
 }
 
 /// A proxy on 127.0.0.1 in front of another port.
@@ -239,6 +259,7 @@ async fn commands(
 ) -> io::Result<End> {
     let mut buffer = vec![0; 64 * 1024];
     let mut let_go = shared.let_go.subscribe();
+    let mut last = Instant::now();
     while let read @ 1.. = from.read(&mut buffer).await? {
         if let Some(observer) = &shared.observer {
             observer(number, &buffer[..read]);
@@ -246,38 +267,50 @@ async fn commands(
         if *loss.borrow() == Some(Loss::BlackHole) {
             continue;
         }
-        let piece = &buffer[..read];
-        let_go.mark_unchanged();
-        match shared.take(|one_shot| match one_shot {
-            OneShot::CutCommand => true,
-            OneShot::CutReply => false,
-            OneShot::Hold(bytes, _) => contains(piece, bytes),
-            OneShot::LoseReply(bytes, _, passes) => {
-                let fits = contains(piece, bytes);
-                let passes_on = fits && *passes > 0;
-                *passes -= usize::from(passes_on);
-                fits && !passes_on
+        let apart = shared.network.borrow().apart;
+        let pieces = if apart.is_zero() {
+            vec![&buffer[..read]]
+        } else {
+            one_by_one(&buffer[..read])
+        };
+        for piece in pieces {
+            tokio::time::sleep_until(last + apart).await;
+            let_go.mark_unchanged();
+            match shared.take(|one_shot| one_shot.fits(piece)) {
+                Some(OneShot::Hold(_, released)) => {
+                    return Ok(End::Held(piece.to_vec(), released));
+                }
+                Some(OneShot::LoseReply(_, Loss::Hold, _)) => {
+                    // An error means that the proxy was dropped.
+                    let _ = let_go.changed().await;
+                }
+                Some(OneShot::LoseReply(_, how, _)) => {
+                    loss.send_replace(Some(how));
+                }
+                Some(_) => {
+                    to.write_all(&piece[..piece.len() / 2]).await?;
+                    return Ok(End::Closed);
+                }
+                None => {}
             }
-        }) {
-            Some(OneShot::Hold(_, released)) => {
-                return Ok(End::Held(piece.to_vec(), released));
-            }
-            Some(OneShot::LoseReply(_, Loss::Hold, _)) => {
-                // An error means that the proxy was dropped.
-                let _ = let_go.changed().await;
-            }
-            Some(OneShot::LoseReply(_, how, _)) => {
-                loss.send_replace(Some(how));
-            }
-            Some(_) => {
-                to.write_all(&piece[..read / 2]).await?;
-                return Ok(End::Closed);
-            }
-            None => {}
+            shared.write(to, piece).await?;
+            last = Instant::now();
         }
-        shared.write(to, piece).await?;
     }
     Ok(End::Closed)
+}
+
+/// The commands in a piece. None of their arguments may have a line that begins with `*`.
+fn one_by_one(piece: &[u8]) -> Vec<&[u8]> {
+    let mut commands = Vec::new();
+    let mut rest = piece;
+    while let Some(end) = rest.windows(3).position(|bytes| bytes == b"\r\n*") {
+        let (command, others) = rest.split_at(end + 2);
+        commands.push(command);
+        rest = others;
+    }
+    commands.push(rest);
+    commands
 }
 
 async fn replies(

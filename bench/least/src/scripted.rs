@@ -79,9 +79,9 @@ impl Scripts {
             [RedisResult::Int64(1), RedisResult::Int64(number)] => *number,
             _ => return Err(StatusCode::LOCKED),
         };
-        // As long as the service's value: a line with format and tag, then the JSON.
+        // As long as the service's value: a line with format, tag and time to live, then the JSON.
         let last_action = format!(
-            "edgelatch1 {}\n{}",
+            "edgelatch1 {} 0003600000\n{}",
             crate::token(),
             format_args!(
                 r#"{{"status":"success","fencing_token":{number},"finished_at":"2026-01-01T00:00:00.000Z"}}"#

@@ -1,12 +1,13 @@
 -- What is stored under an entry's key.
 
--- The first line of an entry is "edgelatch1 tag", 44 bytes with its end; its JSON follows.
-local LINE = 44
+-- The first line of an entry is "edgelatch1 tag ttl", 55 bytes with its end; its JSON follows.
+local LINE = 55
 
--- The tag in the first line of an entry; nil in what is none.
-local function tag_in(line)
-  return string.match(line, '^edgelatch1 (%x+)\n$')
-end
+-- How many digits its tag has.
+local TAG_LENGTH = 32
+
+-- Where the time to live stands in it.
+local TTL_OFFSET = 44
 
 -- The tag of what is stored; nil if nothing is.
 local function tag_of(key)
@@ -18,5 +19,15 @@ local function tag_of(key)
     return 'other'
   end
   local line = redis.call('GETRANGE', key, 0, LINE - 1)
-  return tag_in(line) or redis.sha1hex(redis.call('GET', key))
+  local tag = string.match(line, '^edgelatch1 (%x+) %d+\n$')
+  if tag and #tag == TAG_LENGTH then
+    return tag
+  end
+  return redis.sha1hex(redis.call('GET', key))
+end
+
+-- Notes in an entry how long it was given to live. What is longer than ten digits can say is zero.
+local function note_ttl(key, ttl)
+  local digits = string.format('%010d', ttl < 1e10 and ttl or 0)
+  redis.call('SETRANGE', key, TTL_OFFSET, digits)
 end

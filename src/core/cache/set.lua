@@ -31,7 +31,8 @@ if not hold(KEYS[1], ARGV[1], ARGV[2]) then
 end
 local left = redis.call('PTTL', KEYS[1])
 local ttl = ARGV[4]
-if ARGV[5] == '1' and left >= 0 then
+local keeps = ARGV[5] == '1' and left >= 0
+if keeps then
   -- 0 is the last millisecond, and no time to live that SET would take.
   ttl = math.min(math.max(left, 1), LONGEST_TTL)
 end
@@ -42,6 +43,9 @@ elseif redis.call('EXISTS', KEYS[5]) == 1 then
   redis.call('PEXPIRE', KEYS[1], ttl)
 else
   return 4
+end
+if keeps then
+  note_ttl(KEYS[1], ttl)
 end
 end_computing(KEYS[2], KEYS[3], KEYS[4], ARGV[6])
 return left == -2 and 1 or 2

@@ -8,8 +8,9 @@ use super::{
     CONDITIONS, CacheError, ENTRY, Expiry, JsonCache, LONGEST_IN_SCRIPT, Written, arguments, format,
 };
 use crate::core::lock::{OwnerToken, QUEUE};
+use crate::platform::long_work::tag_of;
 use crate::platform::redis::{Argument, RedisError, Repeat, Script, binary, lua};
-use crate::types::etag::{Conditions, ETag};
+use crate::types::etag::Conditions;
 use crate::types::name::Name;
 use crate::types::random;
 use crate::types::ttl::Ttl;
@@ -42,13 +43,13 @@ impl JsonCache {
     ) -> Result<Written, CacheError> {
         let key = self.keys.cache(user, name);
         let lock = self.keys.compute_lock(user, name);
-        let etag = ETag::of(write.json);
-        let line = format::line(&etag);
+        let etag = tag_of(write.json).await;
         let (if_match, if_none_match) = arguments(write.conditions);
         let (ttl, keep): (Ttl, &[u8]) = match write.expiry {
             Expiry::In(ttl) => (ttl, b"0"),
             Expiry::KeepOr(ttl) => (ttl, b"1"),
         };
+        let line = format::line(&etag, ttl);
         let mut keys = vec![key.as_str(), lock.lock(), lock.fence(), lock.queue()];
         let staged = if write.json.len() > LONGEST_IN_SCRIPT {
             Some(self.stage(user, &line, write.json).await?)

@@ -5,6 +5,7 @@ mod concurrency;
 mod conditions;
 mod delete;
 mod get;
+mod lifetime;
 mod names;
 mod patch;
 mod put;

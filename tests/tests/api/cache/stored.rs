@@ -15,10 +15,10 @@ async fn an_entry_is_a_line_with_its_tag_and_the_json_as_it_came() {
     let tag = tag.trim_matches('"');
     assert_eq!(tag.len(), 32);
     let stored = app.redis.get(KEY).await;
-    assert_eq!(stored, Some(format!("edgelatch1 {tag}\n{json}")));
+    assert_eq!(stored, Some(format!("edgelatch1 {tag} 0003600000\n{json}")));
     app.get(ENTRY).await.assert_body(200, json);
     // What is read is neither checked nor hashed.
-    let line = "edgelatch1 000102030405060708090a0b0c0d0e0f";
+    let line = "edgelatch1 000102030405060708090a0b0c0d0e0f 0000000001";
     let forged = format!("{line}\nanything");
     app.redis.run::<String>(&["SET", KEY, &forged]).await;
     let answer = app.get(ENTRY).await;
@@ -37,7 +37,7 @@ async fn last_action_is_read_byte_for_byte() {
     let answer = app.get(LAST_ACTION).await;
     let stored = app.redis.get(LAST_ACTION_KEY).await.unwrap();
     let tag = tag_of(&answer);
-    let line = format!("edgelatch1 {}\n", tag.trim_matches('"'));
+    let line = format!("edgelatch1 {} 0003600000\n", tag.trim_matches('"'));
     assert_eq!(stored.strip_prefix(&line), Some(answer.text().as_str()));
     app.get(LAST_ACTION)
         .header("if-none-match", &tag)
@@ -84,11 +84,15 @@ async fn a_value_that_looks_nearly_like_an_entry_is_a_strangers() {
     for value in [
         "edgelatch1 ".to_owned(),
         format!("edgelatch1 {digits}"),
-        format!("edgelatch1 {}\n1", &digits[1..]),
-        format!("edgelatch1 {digits}0\n1"),
-        format!("edgelatch1 {}g\n1", &digits[1..]),
-        format!("edgelatch2 {digits}\n1"),
-        format!(" edgelatch1 {digits}\n1"),
+        format!("edgelatch1 {digits}\n1"),
+        format!("edgelatch1 {digits} 0003600000"),
+        format!("edgelatch1 {} 0003600000\n1", &digits[1..]),
+        format!("edgelatch1 {digits}0 0003600000\n1"),
+        format!("edgelatch1 {}g 0003600000\n1", &digits[1..]),
+        format!("edgelatch1 {digits} 003600000\n1"),
+        format!("edgelatch1 {digits} 000360000g\n1"),
+        format!("edgelatch2 {digits} 0003600000\n1"),
+        format!(" edgelatch1 {digits} 0003600000\n1"),
     ] {
         app.redis.run::<String>(&["SET", KEY, &value]).await;
         app.get(ENTRY).await.assert_problem(404, "not-found");

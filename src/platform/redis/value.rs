@@ -1,0 +1,68 @@
+//! A value and how long it has left, without a script: `PTTL` and `GET`, sent one behind the other
+//! over the shared connection.
+//!
+//! Redis carries out what comes over one connection in its order, and the host sends calls in the
+//! order in which they are made: both are written to the connection when they are made, unless
+//! fifty others wait to be written. Others may write between the two, so the answers need not
+//! belong together: the caller has to tell.
+//!
+//! Neither command is repeated or redirected, since the other would not be. Whoever gets an error
+//! asks by a script.
+
+use std::time::Instant;
+
+use spin_sdk::redis::RedisResult;
+
+use super::{Code, Redis, RedisError, RedisErrorKind, Sent, binary};
+
+/// What is under a key.
+pub(crate) enum ValueAndTtl {
+    /// Nothing.
+    Absent,
+    /// Something that is no string.
+    OtherType,
+    /// A string.
+    Value {
+        bytes: Vec<u8>,
+        /// What `PTTL` said before: how many milliseconds the key had left, or a negative number.
+        ms_before: i64,
+    },
+}
+
+impl Redis {
+    /// Reads a key. The call counts as made at `began`.
+    ///
+    /// # Errors
+    /// As [`Redis::command`].
+    pub(crate) async fn value_and_ttl(
+        &self,
+        began: Instant,
+        key: &str,
+    ) -> Result<ValueAndTtl, RedisError> {
+        let sent = Sent::default();
+        let call = async {
+            let node = self.link.node_for(Some(key.as_bytes()));
+            let connection = node.connection(&sent).await?;
+            sent.over(&node, &connection);
+            let left = connection.execute("PTTL", [binary(key.as_bytes())]);
+            let (left, value) = futures::join!(left, connection.get(key));
+            let spin = |error| RedisError::from_spin(error, true);
+            match value.map_err(spin) {
+                Ok(None) => Ok(ValueAndTtl::Absent),
+                Err(error) if error.kind() == RedisErrorKind::Refused(Code::WrongType) => {
+                    Ok(ValueAndTtl::OtherType)
+                }
+                Ok(Some(bytes)) => match left.map_err(spin)?.as_slice() {
+                    [RedisResult::Int64(ms)] => Ok(ValueAndTtl::Value {
+                        bytes,
+                        ms_before: *ms,
+                    }),
+                    _ => Err(RedisError::unexpected("not a reply to PTTL")),
+                },
+                Err(error) => Err(error),
+            }
+        };
+        let (value, _) = self.limited(began, &sent, call).await?;
+        Ok(value)
+    }
+}
