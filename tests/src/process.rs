@@ -55,6 +55,22 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// SIGSTOP to it and to its children: it gets no processor.
+    pub(crate) fn freeze(&self) {
+        self.signal_all(Signal::SIGSTOP);
+    }
+
+    /// SIGCONT, after a freeze.
+    pub(crate) fn thaw(&self) {
+        self.signal_all(Signal::SIGCONT);
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        for process in self.family() {
+            kill(process.pid, signal).unwrap();
+        }
+    }
+
     /// The processor time that its threads have used; `None` where the system does not tell.
     pub(crate) fn processor_time(&self) -> Option<Duration> {
         let threads = std::fs::read_dir(format!("/proc/{}/task", pid_of(&self.child))).ok()?;

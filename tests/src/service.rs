@@ -144,6 +144,16 @@ impl Service {
         self.process.processor_time()
     }
 
+    /// SIGSTOP: the service gets no processor. Time passes for it all the same.
+    pub fn freeze(&self) {
+        self.process.freeze();
+    }
+
+    /// SIGCONT, after a freeze.
+    pub fn thaw(&self) {
+        self.process.thaw();
+    }
+
     /// SIGKILL: the service ends without cleaning up.
     pub fn kill(&mut self) {
         self.process.kill();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use edgelatch_tests::{Answer, App, Origin, Reply, until};
+use edgelatch_tests::{Answer, App, Loss, Origin, Proxy, RedisServer, Reply, until};
 
 use super::{
     READS, REDIS_TIMEOUT, WRITES, assert_503, assert_fails, assert_recovers, assert_works,
@@ -21,6 +21,33 @@ async fn stopped() {
     assert_eq!(app.get("/healthz").await.status, 200);
     app.redis.resume();
     assert_recovers(&app).await;
+}
+
+#[tokio::test]
+async fn a_reply_that_is_there_counts_however_late_the_service_looks() {
+    const TIMEOUT: Duration = Duration::from_millis(300);
+    let redis = RedisServer::start().await;
+    let link = Proxy::start(redis.port()).await;
+    let app = App::builder()
+        .redis(redis)
+        .var("redis_port", &link.port().to_string())
+        .var("redis_timeout", "0.3")
+        .start()
+        .await;
+    assert_works(&app).await;
+    for round in 0..5 {
+        link.lose_answer_to("EVALSHA", Loss::Hold);
+        let look = app.get("/api/v1/users/7/lock").spawn();
+        until("the command is on its way", || async { link.is_spent() }).await;
+        // Redis replies while the service has no processor, and the limit passes meanwhile.
+        app.freeze();
+        link.let_go();
+        tokio::time::sleep(2 * TIMEOUT).await;
+        app.thaw();
+        let answer = look.await.unwrap();
+        assert_eq!(answer.status, 200, "round {round}: {answer:?}");
+        assert!(answer.took > TIMEOUT, "{:?}", answer.took);
+    }
 }
 
 #[tokio::test]
