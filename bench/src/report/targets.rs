@@ -109,7 +109,7 @@ pub(crate) fn judge(findings: &Findings) -> Vec<Target> {
         ),
         Target::new(
             "GET 100 KB: requests/s, relative to the least component",
-            AtLeast(0.85),
+            AtLeast(0.72),
             rate(Case::Get100k, Peer::Least),
         ),
         Target::new(
@@ -124,7 +124,7 @@ pub(crate) fn judge(findings: &Findings) -> Vec<Target> {
         ),
         Target::new(
             "GET 1 KB: requests/s, relative to the least component",
-            AtLeast(0.87),
+            AtLeast(0.78),
             rate(Case::Get1k, Peer::Least),
         ),
         Target::new(
@@ -174,7 +174,7 @@ pub(crate) fn judge(findings: &Findings) -> Vec<Target> {
         ),
         Target::new(
             "a fresh instance's first request, relative to the least component",
-            AtMost(1.15),
+            AtMost(1.5),
             fresh(findings),
         ),
         Target::new(
