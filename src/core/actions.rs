@@ -110,8 +110,8 @@ impl Actions {
             Acquisition::ResultExists(stored) => return replay(request, &stored),
         };
         let (fencing_token, waited) = (lease.fencing_token(), lease.waited());
-        let result = match self.run(&mut lease, work).await {
-            Ok(result) => result,
+        let (result, ended) = match self.run(&mut lease, work).await {
+            Ok(done) => done,
             Err(error) => {
                 give_up(lease, &error).await;
                 return Err(error);
@@ -120,7 +120,8 @@ impl Actions {
         let answer = (request.answer)(result.as_deref()).map_err(PerformError::Json)?;
         let last_action = last_action(result.as_deref(), fencing_token);
         let last_action = last_action.map_err(PerformError::Json)?;
-        self.commit(request, lease, &last_action, &answer).await?;
+        self.commit(request, lease, ended, &last_action, &answer)
+            .await?;
         Ok(Performed {
             answer,
             fencing_token: fencing_token.get(),
@@ -153,33 +154,33 @@ impl Actions {
         acquisition
     }
 
-    /// Runs the work while the lock is renewed.
+    /// Runs the work while the lock is renewed. Returns when it ended, too.
     async fn run<E: ErrorCode>(
         &self,
         lease: &mut Lease,
         work: impl AsyncFnOnce(FencingToken, &Span) -> Result<Option<Box<RawValue>>, E>,
-    ) -> Result<Option<Box<RawValue>>, PerformError<E>> {
+    ) -> Result<(Option<Box<RawValue>>, Instant), PerformError<E>> {
         let fencing_token = lease.fencing_token();
         let span = self.telemetry.trace.span("action");
         let span = span.under(fencing_token.get());
         let result = lease.keep_during(work(fencing_token, &span)).await;
-        let running_since = lease.acquired_at();
-        self.telemetry
-            .stopwatches
-            .add_action(running_since.elapsed());
+        let ended = Instant::now();
+        let took = ended.saturating_duration_since(lease.acquired_at());
+        self.telemetry.stopwatches.add_action(took);
         let result = match result {
             Ok(result) => result.map_err(PerformError::Work),
             Err(lost) => Err(lost.into()),
         };
         span.ended(&result);
-        result
+        Ok((result?, ended))
     }
 
-    /// Writes the results and gives the lock back.
+    /// Writes the results and gives the lock back, at `began`, which is now.
     async fn commit(
         &self,
         request: &ActionRequest,
         lease: Lease,
+        began: Instant,
         last_action: &[u8],
         answer: &[u8],
     ) -> Result<(), LockError> {
@@ -206,7 +207,7 @@ impl Actions {
             ttl: self.idempotency_expire,
         }));
         let span = self.telemetry.trace.span("commit").under(fencing_token);
-        let committed = lease.commit(&records, &[]).await;
+        let committed = lease.commit_since(began, &records, &[]).await;
         span.ended(&committed);
         committed
     }

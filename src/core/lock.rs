@@ -23,7 +23,6 @@ mod without_token;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use lease::{Lease, Record};
@@ -39,7 +38,7 @@ use crate::types::error_code::ErrorCode;
 use crate::types::keys::LockKey;
 use crate::types::ttl::Ttl;
 use lease::AcquisitionTimes;
-pub(crate) use scripts::{COMMITTING, CommitScript, FENCE, FORMATS, GIVE_BACK, QUEUE};
+pub(crate) use scripts::{COMMITTING, CommitScript, FENCE, FORMATS, GIVE_BACK, HOLDER, QUEUE};
 use scripts::{HoldersWork, OwnedLock};
 
 /// The original service's words for a lock that was not acquired.
@@ -392,7 +391,7 @@ impl Locks {
     fn owned(&self, key: &LockKey, token: OwnerToken, ttl: Ttl) -> OwnedLock {
         OwnedLock {
             redis: self.redis.clone(),
-            key: Arc::new(key.clone()),
+            key: key.clone(),
             token,
             name: self.name.clone(),
             ttl,

@@ -27,84 +27,112 @@
 //! written: `core/lock/formats.lua` and `queue.lua`, `core/cache/format.rs`, `core/idempotency.rs`
 //! and the files of `core/read_through/`.
 
+use std::sync::Arc;
+
 use super::name::{LAST_ACTION, Name};
 use super::user_id::UserId;
 
-/// The keys of one lock.
+/// The keys of one lock. A clone is of the same text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LockKey {
-    lock: String,
-    fence: String,
-    queue: String,
-    seen: String,
-    cancelled_prefix: String,
-    wake_prefix: String,
-    ended_prefix: String,
+    /// All parts, one behind the other: one allocation.
+    text: Arc<str>,
+    /// Where each [`Part`] ends.
+    ends: [usize; PARTS],
 }
 
+/// A part of a [`LockKey`], and its place.
+#[derive(Clone, Copy)]
+enum Part {
+    Lock,
+    Fence,
+    Queue,
+    CancelledPrefix,
+    /// The second of the three lines that follow: see [`LockKey::waiters`].
+    WakePrefix = 5,
+}
+
+const PARTS: usize = 7;
+
+/// What follows the tag in each part behind the lock's own key.
+const AFTER_TAG: [&str; PARTS - 1] = [
+    ":fence",
+    ":queue",
+    ":cancelled:",
+    ":seen\n",
+    ":wake:\n",
+    ":ended:\n",
+];
+
 impl LockKey {
-    fn new(lock: String) -> Self {
-        let tag = format!("{{{lock}}}");
-        Self::under(lock, &tag)
+    fn new(lock: &str) -> Self {
+        Self::under(lock, &["{", lock, "}"].concat())
     }
 
     /// The lock at the key `lock`, with its other keys under `tag`.
-    fn under(lock: String, tag: &str) -> Self {
-        Self {
-            lock,
-            fence: format!("{tag}:fence"),
-            queue: format!("{tag}:queue"),
-            seen: format!("{tag}:seen"),
-            cancelled_prefix: format!("{tag}:cancelled:"),
-            wake_prefix: format!("{tag}:wake:"),
-            ended_prefix: format!("{tag}:ended:"),
+    fn under(lock: &str, tag: &str) -> Self {
+        let length: usize = AFTER_TAG.iter().map(|after| tag.len() + after.len()).sum();
+        let mut text = String::with_capacity(lock.len() + length);
+        let mut ends = [lock.len(); PARTS];
+        text.push_str(lock);
+        for (after, end) in AFTER_TAG.iter().zip(&mut ends[1..]) {
+            text.push_str(tag);
+            text.push_str(after);
+            *end = text.len();
         }
+        Self {
+            text: text.into(),
+            ends,
+        }
+    }
+
+    fn part(&self, part: Part) -> &str {
+        let part = part as usize;
+        let begin = part.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.text.get(begin..self.ends[part]).unwrap_or_default()
     }
 
     /// The key that holds the owner's token while the lock is held.
     pub fn lock(&self) -> &str {
-        &self.lock
+        self.part(Part::Lock)
     }
 
     /// The key that remembers the last fencing token.
     pub(crate) fn fence(&self) -> &str {
-        &self.fence
+        self.part(Part::Fence)
     }
 
     /// The key of the waiters, in order of arrival.
     pub(crate) fn queue(&self) -> &str {
-        &self.queue
-    }
-
-    /// The key of the times at which each waiter last looked.
-    pub(crate) fn seen(&self) -> &str {
-        &self.seen
+        self.part(Part::Queue)
     }
 
     /// What the key of every cancellation begins with; the cancelled call follows.
     pub(crate) fn cancelled_prefix(&self) -> &str {
-        &self.cancelled_prefix
+        self.part(Part::CancelledPrefix)
     }
 
     /// The key of the mark that this acquisition was cancelled.
     pub(crate) fn cancelled(&self, call: &str) -> String {
-        format!("{}{call}", self.cancelled_prefix)
+        [self.cancelled_prefix(), call].concat()
     }
 
-    /// What the key of every waiter's signal begins with; the waiter's call follows. Scripts get it
-    /// so, since they find out whom to wake.
+    /// What scripts need only where somebody waits, as lines: the key of the times at which each
+    /// waiter last looked, what the keys of signals begin with, and what those of proofs begin with.
+    /// A signal's key ends with its waiter's call, and a proof's with what ended.
+    pub(crate) fn waiters(&self) -> &str {
+        let begin = self.ends[Part::CancelledPrefix as usize];
+        self.text.get(begin..).unwrap_or_default()
+    }
+
+    /// What the key of every waiter's signal begins with.
     pub(crate) fn wake_prefix(&self) -> &str {
-        &self.wake_prefix
+        self.part(Part::WakePrefix).trim_end()
     }
 
     /// The key of the signal for the waiter with this call.
     pub(crate) fn wake(&self, call: &str) -> String {
-        format!("{}{call}", self.wake_prefix)
-    }
-
-    /// The key of the proof that the release or commit with this id happened.
-    pub(crate) fn ended(&self, id: &str) -> String {
-        format!("{}{id}", self.ended_prefix)
+        [self.wake_prefix(), call].concat()
     }
 }
 
@@ -116,7 +144,7 @@ pub struct Keys {
 
 impl Keys {
     /// Keys that all begin with `prefix` (inside the hash tag, where there is one). The prefix must
-    /// not hold `{` or `}`: the configuration refuses such a one.
+    /// not hold `{`, `}` or a line break: the configuration refuses such a one.
     pub fn new(prefix: impl Into<String>) -> Self {
         Self {
             prefix: prefix.into(),
@@ -125,12 +153,12 @@ impl Keys {
 
     /// The user's own lock: the one that actions take.
     pub fn user_lock(&self, user: UserId) -> LockKey {
-        LockKey::new(self.user_lock_key(user))
+        LockKey::new(&self.user_lock_key(user))
     }
 
     /// Another lock of the user, by name.
     pub fn named_lock(&self, user: UserId, name: &Name) -> LockKey {
-        LockKey::new(format!("{}:{name}", self.user_lock_key(user)))
+        LockKey::new(&format!("{}:{name}", self.user_lock_key(user)))
     }
 
     /// An entry of the user's cache.
@@ -148,7 +176,7 @@ impl Keys {
     pub(crate) fn compute_lock(&self, user: UserId, name: &Name) -> LockKey {
         let lock = format!("{{{}}}:compute:{name}", self.user_lock_key(user));
         let tag = format!("{lock}/");
-        LockKey::under(lock, &tag)
+        LockKey::under(&lock, &tag)
     }
 
     /// Where the result of the user's last action is kept: the cache entry `last-action`.
@@ -175,13 +203,13 @@ impl Keys {
     /// name.
     pub(crate) fn read_lock(&self, user: UserId) -> LockKey {
         let tag = format!("{{{}}}:origin", self.user_lock_key(user));
-        LockKey::under(format!("{tag}:lock"), &tag)
+        LockKey::under(&format!("{tag}:lock"), &tag)
     }
 
     /// The lock that is taken to see whether one can be. Its user has the empty id, which no
     /// request can name. `name` tells one from others, and may be empty.
     pub(crate) fn probe_lock(&self, name: &str) -> LockKey {
-        LockKey::new(self.probe_lock_key(name))
+        LockKey::new(&self.probe_lock_key(name))
     }
 
     /// The result that is written under [`Keys::probe_lock`].
@@ -195,7 +223,7 @@ impl Keys {
     }
 
     fn user_lock_key(&self, user: UserId) -> String {
-        format!("{}user:{user}:lock", self.prefix)
+        [&self.prefix, "user:", user.as_str(), ":lock"].concat()
     }
 }
 
@@ -213,6 +241,11 @@ mod tests {
         let lock = keys.user_lock(user);
         assert_eq!(lock.lock(), "p-user:42:lock");
         assert_eq!(lock.fence(), "{p-user:42:lock}:fence");
+        assert_eq!(lock.queue(), "{p-user:42:lock}:queue");
+        assert_eq!(lock.cancelled("x"), "{p-user:42:lock}:cancelled:x");
+        assert_eq!(lock.wake("x"), "{p-user:42:lock}:wake:x");
+        let waiters = "{p-user:42:lock}:seen\n{p-user:42:lock}:wake:\n{p-user:42:lock}:ended:\n";
+        assert_eq!(lock.waiters(), waiters);
         assert_eq!(keys.last_action(user), "{p-user:42:lock}:cache:last-action");
         assert_eq!(keys.probe_lock("").lock(), "p-user::lock");
         assert_eq!(keys.probe_lock("a").lock(), "p-user::lock:a");
@@ -242,14 +275,15 @@ mod tests {
                 "named" | "compute" => format!("{role} {name}"),
                 role => role.to_owned(),
             };
+            let mut waiters = lock.waiters().lines();
             let all = [
                 ("lock", lock.lock().to_owned()),
                 ("fence", lock.fence().to_owned()),
                 ("queue", lock.queue().to_owned()),
-                ("seen", lock.seen().to_owned()),
+                ("seen", waiters.next().unwrap_or_default().to_owned()),
                 ("cancelled", lock.cancelled(id)),
                 ("wake", lock.wake(id)),
-                ("ended", lock.ended(id)),
+                ("ended", [waiters.nth(1).unwrap_or_default(), id].concat()),
             ];
             all.map(|(part, key)| (format!("{owner} {part}"), key))
         });

@@ -18,13 +18,14 @@ const ACQUIRE: &str = lua!(
     "formats",
     "fence",
     "take_free",
+    "holder",
     "queue",
     "give_back",
     "acquire"
 );
 const COMMIT: &str = concat!(
-    lua!("formats", "fence", "queue", "give_back", "commit"),
-    "return commit(6, 5)"
+    lua!("formats", "fence", "holder", "queue", "give_back", "commit"),
+    "return commit(4, 4)"
 );
 
 /// The service's defaults, in milliseconds.
@@ -57,22 +58,19 @@ impl Scripts {
     ) -> Result<Response, StatusCode> {
         let lock = format!("user:{user}:lock");
         let (fence, queue) = (format!("{{{lock}}}:fence"), format!("{{{lock}}}:queue"));
-        let (seen, call) = (format!("{{{lock}}}:seen"), crate::token());
-        let wake_prefix = format!("{{{lock}}}:wake:");
-        let token = token();
+        let waiters = format!("{{{lock}}}:seen\n{{{lock}}}:wake:\n{{{lock}}}:ended:\n");
+        let (token, call) = (token(), crate::token());
         let values = [
             RedisParameter::Binary(self.acquire.clone()),
-            RedisParameter::Int64(5),
+            RedisParameter::Int64(4),
             text(&lock),
             text(&fence),
             text(&queue),
-            text(&seen),
             text(&format!("{{{lock}}}:cancelled:{call}")),
             text(&token),
             RedisParameter::Int64(EXPIRE_MS),
             text(&call),
-            text("wait"),
-            text(&wake_prefix),
+            text(&format!("{waiters}wait")),
         ];
         let acquired = redis.execute("EVALSHA", values).await;
         let number = match acquired.map_err(unavailable)?.as_slice() {
@@ -89,17 +87,14 @@ impl Scripts {
         );
         let values = [
             RedisParameter::Binary(self.commit.clone()),
-            RedisParameter::Int64(6),
+            RedisParameter::Int64(4),
             text(&lock),
             text(&fence),
             text(&queue),
-            text(&seen),
-            text(&format!("{{{lock}}}:ended:{number}")),
             text(&format!("{{{lock}}}:cache:last-action")),
             text(&token),
             RedisParameter::Int64(number),
-            text(&wake_prefix),
-            RedisParameter::Int64(PROOF_TTL_MS),
+            text(&format!("{waiters}{PROOF_TTL_MS}")),
             text(&last_action),
             RedisParameter::Int64(LAST_ACTION_TTL_MS),
         ];

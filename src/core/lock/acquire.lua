@@ -3,13 +3,14 @@
 -- KEYS[1] the lock              ARGV[1] the token
 -- KEYS[2] its fence             ARGV[2] time to live of the lock, in milliseconds
 -- KEYS[3] its queue             ARGV[3] the call: tells this acquisition from others of the token
--- KEYS[4] the last looks        ARGV[4] 'once': a single try
--- KEYS[5] the call's                    'wait': the first of several tries
---         cancellation                  'last': the last of several tries
--- KEYS[6] a result, optional            a number: another of several tries, and the time of
---                                       arrival that the first one returned
---                               ARGV[5] what the keys of signals begin with
---                               ARGV[6] the owner's name, optional
+-- KEYS[4] the call's            ARGV[4] `waiters` as in queue.lua, with which of its caller's
+--         cancellation                  tries this is:
+-- KEYS[5] a result, optional            once      a single one
+--                                       wait      the first of several
+--                                       a number  another of several, and the time of arrival
+--                                                 that the first one returned
+--                                       last      the last of several
+--                               ARGV[5] the owner's name, optional
 --
 -- Returns
 --   {1, fencing token}  the token has the lock now, and did not before this call
@@ -29,30 +30,31 @@
 -- take_free.lua goes before this, for the usual case. Here somebody has the lock, or waits, or
 -- there is a result or a cancellation.
 
-local own, fence = look()
-local queue = open_queue()
+local own, fence, own_number, own_call, known = look()
+local queue = open_queue(ARGV[4])
+local try = queue.last_line
 local member = queue.member(ARGV[3], ARGV[1])
-if redis.call('EXISTS', KEYS[5]) == 1 then
+if redis.call('EXISTS', KEYS[4]) == 1 then
   queue.leave(member)
-  return {4, redis.call('PTTL', KEYS[1]), queue.count(), fence.holder_name or ''}
+  return {4, redis.call('PTTL', KEYS[1]), queue.count(), known and fence.name or ''}
 end
-local result = KEYS[6] and redis.pcall('GET', KEYS[6])
+local result = KEYS[5] and redis.pcall('GET', KEYS[5])
 if type(result) == 'table' then
   -- A stranger's value of another type is there, and is no result.
-  result = string.find(result.err, '^WRONGTYPE') and '' or redis.call('GET', KEYS[6])
+  result = string.find(result.err, '^WRONGTYPE') and '' or redis.call('GET', KEYS[5])
 end
 if result then
   queue.leave(member)
-  if own and fence.own_call == ARGV[3] then
+  if own and own_call == ARGV[3] then
     -- It was handed the lock, and its work never began.
-    give_back(fence, ENDED .. ARGV[3], fence.own_number, ARGV[5])
+    give_back(ARGV[4], own_number, ENDED .. ARGV[3], fence)
   end
   return {3, result}
 end
 
 local held = redis.call('EXISTS', KEYS[1]) == 1
-local arrived_at = tonumber(ARGV[4])
-if not own and (arrived_at or ARGV[4] == 'wait') then
+local arrived_at = tonumber(try)
+if not own and (arrived_at or try == 'wait') then
   local time = now()
   arrived_at = arrived_at or tonumber(queue.call('ZSCORE', KEYS[3], member))
   if not arrived_at then
@@ -62,27 +64,27 @@ if not own and (arrived_at or ARGV[4] == 'wait') then
     arrived_at = math.max(time, (latest or 0) + 1, fence.number + 1)
   end
   queue.join(member, arrived_at)
-  queue.note_look(member, time, ARGV[6])
-elseif ARGV[4] == 'last' then
+  queue.note_look(member, time, ARGV[5])
+elseif try == 'last' then
   -- It is alive, should it be its turn just now.
-  queue.note_look(member, now(), ARGV[6])
+  queue.note_look(member, now(), ARGV[5])
 end
 if not held and redis.call('EXISTS', KEYS[3]) == 1 then
   -- The lock expired, or a stranger deleted it: it is the longest waiter's turn, which may be the
   -- caller, or another call with its token.
-  held = pass_on(ARGV[5])
-  own, fence = look()
+  held = give_back(ARGV[4]) ~= nil
+  own, fence, own_number, own_call, known = look()
 end
 
 if held and not own then
   if not arrived_at then
-    if ARGV[4] == 'last' then
+    if try == 'last' then
       queue.leave(member)
     end
-    return {5, redis.call('PTTL', KEYS[1]), queue.count(), fence.holder_name or ''}
+    return {5, redis.call('PTTL', KEYS[1]), queue.count(), known and fence.name or ''}
   end
   local position = queue.call('ZRANK', KEYS[3], member) or 0
-  return {0, redis.call('PTTL', KEYS[1]), position, fence.holder and 0 or 1, arrived_at}
+  return {0, redis.call('PTTL', KEYS[1]), position, known and 0 or 1, arrived_at}
 end
 -- It may have waited.
 queue.leave(member)
@@ -92,11 +94,11 @@ end
 
 -- The time to live goes first: a full Redis (OOM) takes nobody's lock.
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-local number, call = fence.own_number, fence.own_call
+local number, call = own_number, own_call
 local outcome = number and call ~= ARGV[3] and 2 or 1
 if not number then
   number, call = next_fencing_token(fence.number), ARGV[3]
 end
 -- A renewal that tells no name leaves the one that is there.
-pcall(set_fence, fence, number, call, ARGV[1], ARGV[2], ARGV[6] or fence.holder_name)
+pcall(set_fence, fence, number, call, ARGV[1], ARGV[2], ARGV[5] or known and fence.name or nil)
 return {outcome, number}

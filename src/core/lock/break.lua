@@ -2,9 +2,8 @@
 --
 -- KEYS[1] the lock          ARGV[1] the call: tells this break from others. It does not say that the
 -- KEYS[2] its fence                 holder's work has ended
--- KEYS[3] its queue         ARGV[2] what the keys of signals begin with
--- KEYS[4] the last looks    ARGV[3] time to live of the proof, in milliseconds
--- KEYS[5] the proof
+-- KEYS[3] its queue         ARGV[2] `waiters` as in queue.lua, with the time to live of the proof
+--                                   in milliseconds
 --
 -- Returns {fencing token, the holder's name or an empty string}: the fencing token is 0 where a
 -- stranger held the lock, and -1 where nobody did.
@@ -23,21 +22,22 @@ local function parse_broken(value)
   return tonumber(number), name
 end
 
-local proof = redis.call('MGET', KEYS[5])[1]
+local queue = open_queue(ARGV[2])
+local proof = redis.call('MGET', queue.proof_of(ARGV[1]))[1]
 if proof then
   return {parse_broken(proof)}
 end
 
 local number, holder = -1, nil
 if redis.call('EXISTS', KEYS[1]) == 1 then
-  local _, fence = look()
-  number, holder = fence.holder and fence.number or 0, fence.holder_name
+  local _, fence, _, _, known = look()
+  number, holder = known and fence.number or 0, known and fence.name or nil
   -- The fence says that somebody may still be at work: a holder that never learns of this, or a
   -- stranger, who gets a fencing token for that. A full Redis may refuse it.
-  local lost = fence.holder and fence.number or next_fencing_token(fence.number)
+  local lost = known and fence.number or next_fencing_token(fence.number)
   pcall(set_fence, fence, lost, ARGV[1], nil, 0)
 end
 -- A full Redis may refuse this too. Breaking the lock matters more.
-redis.pcall('SET', KEYS[5], broken_value(number, holder), 'PX', ARGV[3])
-pass_on(ARGV[2])
+queue.leave_proof(ARGV[1], broken_value(number, holder))
+give_back(ARGV[2])
 return {number, holder or ''}

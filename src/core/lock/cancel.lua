@@ -4,19 +4,19 @@
 -- KEYS[1] the lock              ARGV[1] the token
 -- KEYS[2] its fence             ARGV[2] the call
 -- KEYS[3] its queue             ARGV[3] time to live of the cancellation, in milliseconds
--- KEYS[4] the last looks        ARGV[4] what the keys of signals begin with
--- KEYS[5] the cancellation      ARGV[5] 1 if the token keeps a lock that it holds, else 0: a client
+-- KEYS[4] the cancellation      ARGV[4] `waiters` as in queue.lua
+--                               ARGV[5] 1 if the token keeps a lock that it holds, else 0: a client
 --                                       that brought it may be trying again
 --
 -- Returns 1.
 
 -- A full Redis may refuse this. Giving the lock back matters more.
-redis.pcall('SET', KEYS[5], '1', 'PX', ARGV[3])
-local queue = open_queue()
+redis.pcall('SET', KEYS[4], '1', 'PX', ARGV[3])
+local queue = open_queue(ARGV[4])
 queue.leave(queue.member(ARGV[2], ARGV[1]))
-local own, fence = look()
+local own, fence, number = look()
 if own and ARGV[5] == '0' then
   -- The caller was told of an error, so its work never began.
-  give_back(fence, ENDED .. ARGV[2], fence.own_number, ARGV[4])
+  give_back(ARGV[4], number, ENDED .. ARGV[2], fence)
 end
 return 1

@@ -195,13 +195,25 @@ impl Lease {
     ///
     /// # Cancellation
     /// A future dropped half-way may have written the records; the lock is given back in any case.
-    pub async fn commit(
+    pub async fn commit(self, records: &[Record<'_>], removed: &[&str]) -> Result<(), LockError> {
+        self.commit_since(Instant::now(), records, removed).await
+    }
+
+    /// Commits as [`Lease::commit`] does, at `began`, which is now.
+    ///
+    /// # Errors
+    /// As [`Lease::commit`].
+    ///
+    /// # Cancellation
+    /// As [`Lease::commit`].
+    pub(crate) async fn commit_since(
         mut self,
+        began: Instant,
         records: &[Record<'_>],
         removed: &[&str],
     ) -> Result<(), LockError> {
         let given = self.fencing_token;
-        let reply = self.owned.commit(given, records, removed).await;
+        let reply = self.owned.commit(began, given, records, removed).await;
         self.settle(reply)
     }
 
@@ -220,7 +232,8 @@ impl Lease {
         removed: &[&str],
     ) -> Result<i64, LockError> {
         let given = self.fencing_token;
-        let reply = self.owned.commit_by(by, given, records, removed).await;
+        let now = Instant::now();
+        let reply = self.owned.commit_by(now, by, given, records, removed).await;
         let reply = reply.and_then(|reply| match reply.as_slice() {
             [RedisResult::Int64(ours), RedisResult::Int64(more)] => Ok((*ours == 1, *more)),
             _ => Err(RedisError::unexpected("not a reply of a commit")),

@@ -1,24 +1,35 @@
--- The queue of a lock. KEYS[3] is the queue, KEYS[4] the last looks of its waiters.
-
--- How long a live waiter may be silent, in milliseconds. It is longer than the longest time between
--- two looks, with 80 ms to Redis and back. Who is silent for longer counts as dead, and is passed
--- over.
-local SILENCE = 1500
-
--- The shortest time that a waiter has to claim the lock, in milliseconds.
-local SHORTEST_CLAIM = 300
-
--- How many waiters one call passes over, or counts, at most. It bounds the time that a script
--- takes.
-local MOST_WAITERS = 1000
-
--- How long a queue outlives the last look of a waiter, in milliseconds: a wait is a minute at most.
-local QUEUE_TTL = 90000
+-- The queue of a lock. KEYS[3] is the queue.
+--
+-- What only matters where somebody waits is one argument, `waiters`, since each key and argument of
+-- a script takes Redis as long as a third of a command. It has four lines:
+--   the key of the waiters' last looks
+--   what the keys of signals begin with; the waiter's call follows
+--   what the keys of proofs begin with; what ended follows
+--   what the script says of it
 
 -- The functions of the queue. Redis makes each function of a script anew at every call, so a script
 -- makes these only where somebody waits.
-local function open_queue()
-  local queue = {}
+local function open_queue(waiters)
+  local seen_key, wake_prefix, proof_prefix, last_line =
+    string.match(waiters or '', '^(.*)\n(.*)\n(.*)\n(.*)$')
+
+  -- How long a live waiter may be silent, in milliseconds. It is longer than the longest time
+  -- between two looks, with 80 ms to Redis and back. Who is silent for longer counts as dead, and
+  -- is passed over.
+  local SILENCE = 1500
+
+  -- The shortest time that a waiter has to claim the lock, in milliseconds.
+  local SHORTEST_CLAIM = 300
+
+  -- How many waiters one call passes over, or counts, at most. It bounds the time that a script
+  -- takes.
+  local MOST_WAITERS = 1000
+
+  -- How long a queue outlives the last look of a waiter, in milliseconds: a wait is a minute at
+  -- most.
+  local QUEUE_TTL = 90000
+
+  local queue = {SILENCE = SILENCE, last_line = last_line}
 
   -- As redis.call. A stranger's value of another type that is in the way of the queue is removed.
   function queue.call(command, key, ...)
@@ -63,13 +74,13 @@ local function open_queue()
 
   -- Notes that a waiter is alive.
   function queue.note_look(member, time, name)
-    queue.call('HSET', KEYS[4], member, last_look(time, name))
-    redis.call('PEXPIRE', KEYS[4], QUEUE_TTL)
+    queue.call('HSET', seen_key, member, last_look(time, name))
+    redis.call('PEXPIRE', seen_key, QUEUE_TTL)
   end
 
   function queue.leave(member)
     queue.call('ZREM', KEYS[3], member)
-    queue.call('HDEL', KEYS[4], member)
+    queue.call('HDEL', seen_key, member)
   end
 
   -- How long a waiter has to claim the lock, in milliseconds: up to when its next look is due, so a
@@ -93,8 +104,8 @@ local function open_queue()
       if not member then
         return nil
       end
-      local seen, name = parse_last_look(queue.call('HGET', KEYS[4], member))
-      queue.call('HDEL', KEYS[4], member)
+      local seen, name = parse_last_look(queue.call('HGET', seen_key, member))
+      queue.call('HDEL', seen_key, member)
       local call, token = queue.parse_member(member)
       local claim = time_to_claim(seen)
       if claim and call then
@@ -112,13 +123,44 @@ local function open_queue()
     end
     local time, longest = now(), SILENCE * 1000
     local living = 0
-    for _, look in ipairs(queue.call('HVALS', KEYS[4])) do
+    for _, look in ipairs(queue.call('HVALS', seen_key)) do
       local seen = tonumber(look) or parse_last_look(look)
       if seen and math.abs(time - seen) <= longest then
         living = living + 1
       end
     end
     return math.min(living, waiting)
+  end
+
+  -- Makes the longest waiter the owner, and signals it. Returns whether there was one.
+  function queue.hand_over()
+    local call, token, claim, name = queue.next_waiter()
+    if not call then
+      return false
+    end
+    local before = parse_fence(redis.call('MGET', KEYS[2])[1])
+    set_fence(before, next_fencing_token(before.number), call, token, claim, name)
+    redis.call('SET', KEYS[1], token, 'PX', claim)
+    queue.signal(call)
+    return true
+  end
+
+  -- A signal only makes the waiter look sooner, so it may be refused.
+  function queue.signal(call)
+    local signal = wake_prefix .. call
+    redis.pcall('RPUSH', signal, '1')
+    redis.pcall('PEXPIRE', signal, SILENCE)
+  end
+
+  -- The fence of a lock that was handed on names the new owner, so the proof that the last one
+  -- ended is kept at a key of its own, for as long as a repetition of the call may come: that is
+  -- the last line of `waiters`, in milliseconds.
+  function queue.proof_of(call)
+    return proof_prefix .. call
+  end
+
+  function queue.leave_proof(call, value)
+    redis.pcall('SET', queue.proof_of(call), value, 'PX', last_line)
   end
 
   return queue

@@ -7,8 +7,7 @@
 -- Returns the fencing token, or 0 when the lock has expired or is somebody else's.
 
 local given = tonumber(ARGV[3])
-local own, fence = look()
-local number = fence.own_number
+local own, fence, number, call, known = look()
 -- With a greater number the lock was lost in between, and taken anew by a late repetition of
 -- acquire.lua.
 if not own or given and number and number ~= given then
@@ -19,5 +18,5 @@ end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 -- Where the fence was evicted, a new number is greater than the forgotten one.
 number = number or given or next_fencing_token(fence.number)
-pcall(set_fence, fence, number, fence.own_call or '-', ARGV[1], ARGV[2], fence.holder_name)
+pcall(set_fence, fence, number, call or '-', ARGV[1], ARGV[2], known and fence.name or nil)
 return number

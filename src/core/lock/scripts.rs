@@ -1,6 +1,6 @@
 //! The scripts of a lock's owner, called with types and answered with types.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use spin_sdk::redis::RedisResult;
@@ -13,30 +13,34 @@ use crate::types::ttl::Ttl;
 
 pub(crate) const FORMATS: &[u8] = lua!("formats.lua");
 pub(crate) const FENCE: &[u8] = lua!("fence.lua");
+pub(crate) const HOLDER: &[u8] = lua!("holder.lua");
 /// The function `open_queue`.
 pub(crate) const QUEUE: &[u8] = lua!("queue.lua");
 pub(crate) const GIVE_BACK: &[u8] = lua!("give_back.lua");
 /// The function `commit`, for scripts that do more in the same step.
 pub(crate) const COMMITTING: &[u8] = lua!("commit.lua");
+
+/// A script of these parts that may give a lock back.
+macro_rules! giving_back {
+    ($($part:expr),+) => {
+        Script::new(&[FORMATS, FENCE, HOLDER, QUEUE, GIVE_BACK, $($part),+])
+    };
+}
+
 static ACQUIRE: Script = Script::new(&[
     FORMATS,
     FENCE,
     lua!("take_free.lua"),
+    HOLDER,
     QUEUE,
     GIVE_BACK,
     lua!("acquire.lua"),
 ]);
-static CANCEL: Script = Script::new(&[FORMATS, FENCE, QUEUE, GIVE_BACK, lua!("cancel.lua")]);
-static RENEW: Script = Script::new(&[FORMATS, FENCE, lua!("renew.lua")]);
-static RELEASE: Script = Script::new(&[FORMATS, FENCE, QUEUE, GIVE_BACK, lua!("release.lua")]);
-static COMMIT: Script = Script::new(&[
-    FORMATS,
-    FENCE,
-    QUEUE,
-    GIVE_BACK,
-    COMMITTING,
-    b"return commit(6, 5)",
-]);
+static CANCEL: Script = giving_back!(lua!("cancel.lua"));
+static RENEW: Script = Script::new(&[FORMATS, FENCE, HOLDER, lua!("renew.lua")]);
+static RELEASE: Script = giving_back!(lua!("release.lua"));
+static COMMIT: Script = giving_back!(COMMITTING, b"return commit(4, 4)");
+
 /// How long a cancellation waits for its call. TCP gives up on a segment after 15 minutes.
 const CANCELLATION_TTL: Duration = Duration::from_secs(20 * 60);
 
@@ -98,8 +102,8 @@ pub(super) enum Try {
 /// lock, and before the records.
 #[derive(Clone, Copy)]
 pub(crate) struct CommitScript<'a> {
-    /// [`FORMATS`], [`FENCE`], [`QUEUE`], [`GIVE_BACK`], [`COMMITTING`] and a text that calls
-    /// `commit`.
+    /// [`FORMATS`], [`FENCE`], [`HOLDER`], [`QUEUE`], [`GIVE_BACK`], [`COMMITTING`] and a text that
+    /// calls `commit`.
     pub(crate) script: &'static Script,
     pub(crate) keys: &'a [&'a str],
     pub(crate) arguments: &'a [Argument<'a>],
@@ -109,7 +113,7 @@ pub(crate) struct CommitScript<'a> {
 #[derive(Clone)]
 pub(super) struct OwnedLock {
     pub(super) redis: Redis,
-    pub(super) key: Arc<LockKey>,
+    pub(super) key: LockKey,
     pub(super) token: OwnerToken,
     pub(super) name: Option<OwnerName>,
     pub(super) ttl: Ttl,
@@ -127,27 +131,27 @@ impl OwnedLock {
         result: Option<&str>,
     ) -> Result<(Attempt, Instant), RedisError> {
         let cancelled = self.key.cancelled(call);
-        let mut keys = self.keys_with_queue(&cancelled);
-        keys.extend(result);
+        let [lock, fence, queue] = self.keys();
+        let keys = [lock, fence, queue, &cancelled, result.unwrap_or_default()];
+        let keys = &keys[..keys.len() - usize::from(result.is_none())];
         let which = match which {
-            Try::Single => Argument::Bytes(b"once"),
-            Try::Waiting(None) => Argument::Bytes(b"wait"),
-            Try::Waiting(Some(arrived_at)) => Argument::Integer(arrived_at),
-            Try::Last => Argument::Bytes(b"last"),
+            Try::Single => Cow::Borrowed("once"),
+            Try::Waiting(None) => Cow::Borrowed("wait"),
+            Try::Waiting(Some(arrived_at)) => Cow::Owned(arrived_at.to_string()),
+            Try::Last => Cow::Borrowed("last"),
         };
         let arguments = [
             self.token_argument(),
             self.ttl_argument(),
             Argument::Bytes(call.as_bytes()),
-            which,
-            self.wake_prefix(),
+            self.waiters(&which),
             self.name_argument(),
         ];
         let told = arguments.len() - usize::from(self.name.is_none());
         let arguments = &arguments[..told];
         let (reply, answered) = self
             .redis
-            .script_since(began, &ACQUIRE, &keys, arguments, Repeat::Safe)
+            .script_since(began, &ACQUIRE, keys, arguments, Repeat::Safe)
             .await?;
         let attempt = match reply.as_slice() {
             [RedisResult::Int64(1), RedisResult::Int64(number)] => {
@@ -231,15 +235,14 @@ impl OwnedLock {
             HoldersWork::Ended => format!("{ENDED}{}", random::hex128()),
             HoldersWork::MayGoOn => random::hex128(),
         };
-        let proof = self.key.ended(&call);
-        let keys = self.keys_with_queue(&proof);
+        let proof_ttl = proof_ttl(&self.redis);
         let mut arguments = vec![
             self.token_argument(),
             Argument::Bytes(call.as_bytes()),
-            self.wake_prefix(),
-            proof_ttl(&self.redis),
+            self.waiters(&proof_ttl),
         ];
         arguments.extend_from_slice(more);
+        let keys = self.keys();
         let reply = self.redis.script(&RELEASE, &keys, &arguments, Repeat::Safe);
         yes_or_no(&reply.await?)
     }
@@ -248,12 +251,13 @@ impl OwnedLock {
     /// yet arrive, and gives the lock back if it has taken it, unless a client brought the token.
     pub(super) async fn cancel(&self, call: &str) -> Result<(), RedisError> {
         let cancelled = self.key.cancelled(call);
-        let keys = self.keys_with_queue(&cancelled);
+        let [lock, fence, queue] = self.keys();
+        let keys = [lock, fence, queue, &cancelled];
         let arguments = [
             self.token_argument(),
             Argument::Bytes(call.as_bytes()),
             Argument::millis(CANCELLATION_TTL),
-            self.wake_prefix(),
+            self.waiters(""),
             Argument::Integer(i64::from(self.token.is_brought())),
         ];
         let reply = self.redis.script(&CANCEL, &keys, &arguments, Repeat::Safe);
@@ -262,8 +266,10 @@ impl OwnedLock {
 
     /// Writes the records, removes other keys, and gives the lock back; `false` if it is not the
     /// token's, or no longer held under the fencing token `given`, and then nothing is changed.
+    /// `began` is now.
     pub(super) async fn commit(
         &self,
+        began: Instant,
         given: FencingToken,
         records: &[Record<'_>],
         removed: &[&str],
@@ -273,26 +279,27 @@ impl OwnedLock {
             keys: &[],
             arguments: &[],
         };
-        yes_or_no(&self.commit_by(plain, given, records, removed).await?)
+        let reply = self.commit_by(began, plain, given, records, removed);
+        yes_or_no(&reply.await?)
     }
 
     /// Commits as [`OwnedLock::commit`] does, by a script that does more in the same step. Returns
     /// its reply.
     pub(super) async fn commit_by(
         &self,
+        began: Instant,
         by: CommitScript<'_>,
         given: FencingToken,
         records: &[Record<'_>],
         removed: &[&str],
     ) -> Result<Vec<RedisResult>, RedisError> {
-        let proof = self.key.ended(&given.to_string());
-        let mut keys = self.keys_with_queue(&proof);
+        let proof_ttl = proof_ttl(&self.redis);
+        let mut keys = self.keys().to_vec();
         keys.extend(by.keys);
         let mut arguments = vec![
             self.token_argument(),
             Argument::Integer(given.get()),
-            self.wake_prefix(),
-            proof_ttl(&self.redis),
+            self.waiters(&proof_ttl),
         ];
         arguments.extend_from_slice(by.arguments);
         for record in records {
@@ -301,20 +308,21 @@ impl OwnedLock {
             arguments.push(Argument::millis(record.ttl.as_duration()));
         }
         keys.extend(removed);
-        let reply = self
+        let (reply, _) = self
             .redis
-            .script(by.script, &keys, &arguments, Repeat::Safe);
-        reply.await
+            .script_since(began, by.script, &keys, &arguments, Repeat::Safe)
+            .await?;
+        Ok(reply)
     }
 
-    /// The lock, its fence, its queue and the last looks of its waiters, and one more.
-    fn keys_with_queue<'a>(&'a self, more: &'a str) -> Vec<&'a str> {
-        let key = &self.key;
-        vec![key.lock(), key.fence(), key.queue(), key.seen(), more]
+    /// The lock, its fence and its queue.
+    fn keys(&self) -> [&str; 3] {
+        [self.key.lock(), self.key.fence(), self.key.queue()]
     }
 
-    fn wake_prefix(&self) -> Argument<'_> {
-        Argument::Bytes(self.key.wake_prefix().as_bytes())
+    /// `waiters` of `queue.lua`, with its last line.
+    fn waiters<'a>(&'a self, last: &'a str) -> Argument<'a> {
+        Argument::Joined(self.key.waiters().as_bytes(), last.as_bytes())
     }
 
     fn token_argument(&self) -> Argument<'_> {
@@ -331,10 +339,11 @@ impl OwnedLock {
     }
 }
 
-/// How long the proof of a script is kept. A repetition is sent within the time limit of the call,
-/// and its answer is not waited for beyond that.
-pub(super) fn proof_ttl(redis: &Redis) -> Argument<'static> {
-    Argument::millis(redis.timeout() + Duration::from_secs(1))
+/// How long the proof of a script is kept, in milliseconds. A repetition is sent within the time
+/// limit of the call, and its answer is not waited for beyond that.
+pub(super) fn proof_ttl(redis: &Redis) -> String {
+    let ttl = redis.timeout() + Duration::from_secs(1);
+    ttl.as_millis().to_string()
 }
 
 /// PTTL is -1 for a key without expiry.

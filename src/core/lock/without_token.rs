@@ -2,23 +2,31 @@
 
 use spin_sdk::redis::RedisResult;
 
-use super::scripts::{FENCE, FORMATS, GIVE_BACK, QUEUE, count, proof_ttl, remaining};
+use super::scripts::{FENCE, FORMATS, GIVE_BACK, HOLDER, QUEUE, count, proof_ttl, remaining};
 use super::{Broken, FencingToken, Holder, LockStatus, OwnerName};
 use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, lua};
 use crate::types::keys::LockKey;
 use crate::types::random;
 
-static BREAK: Script = Script::new(&[FORMATS, FENCE, QUEUE, GIVE_BACK, lua!("break.lua")]);
-static INSPECT: Script = Script::new(&[FORMATS, FENCE, QUEUE, lua!("inspect.lua")]);
+static BREAK: Script = Script::new(&[
+    FORMATS,
+    FENCE,
+    HOLDER,
+    QUEUE,
+    GIVE_BACK,
+    lua!("break.lua"),
+]);
+static INSPECT: Script = Script::new(&[FORMATS, FENCE, HOLDER, QUEUE, lua!("inspect.lua")]);
 
 /// What the call of a break begins with.
 const BROKEN: &str = "broken:";
 
 /// Looks at a lock.
 pub(super) async fn inspect(redis: &Redis, key: &LockKey) -> Result<LockStatus, RedisError> {
-    let keys = [key.lock(), key.fence(), key.queue(), key.seen()];
-    let reply = redis.script(&INSPECT, &keys, &[], Repeat::Safe).await?;
-    match reply.as_slice() {
+    let keys = [key.lock(), key.fence(), key.queue()];
+    let arguments = [Argument::Bytes(key.waiters().as_bytes())];
+    let reply = redis.script(&INSPECT, &keys, &arguments, Repeat::Safe);
+    match reply.await?.as_slice() {
         [RedisResult::Int64(waiting)] => Ok(LockStatus {
             holder: None,
             waiting: count(*waiting),
@@ -43,12 +51,11 @@ pub(super) async fn inspect(redis: &Redis, key: &LockKey) -> Result<LockStatus, 
 /// Takes the lock from whoever holds it; `None` if nobody did.
 pub(super) async fn break_lock(redis: &Redis, key: &LockKey) -> Result<Option<Broken>, RedisError> {
     let call = format!("{BROKEN}{}", random::hex128());
-    let proof = key.ended(&call);
-    let keys = [key.lock(), key.fence(), key.queue(), key.seen(), &proof];
+    let keys = [key.lock(), key.fence(), key.queue()];
+    let proof_ttl = proof_ttl(redis);
     let arguments = [
         Argument::Bytes(call.as_bytes()),
-        Argument::Bytes(key.wake_prefix().as_bytes()),
-        proof_ttl(redis),
+        Argument::Joined(key.waiters().as_bytes(), proof_ttl.as_bytes()),
     ];
     let reply = redis.script(&BREAK, &keys, &arguments, Repeat::Safe);
     match reply.await?.as_slice() {

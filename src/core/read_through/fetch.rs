@@ -8,7 +8,7 @@ use super::lookup::{Lookup, USERS_LOCK};
 use super::reading::{FetchStart, Reading};
 use super::{FetchReason, ReadError, ReadThrough, Source, UserRead, answered};
 use crate::core::lock::{
-    COMMITTING, CommitScript, FENCE, FORMATS, GIVE_BACK, Lease, QUEUE, Record,
+    COMMITTING, CommitScript, FENCE, FORMATS, GIVE_BACK, HOLDER, Lease, QUEUE, Record,
 };
 use crate::platform::origin::{Answer, Defaults, Failure, Freshness};
 use crate::platform::redis::{Argument, Script, lua};
@@ -18,6 +18,7 @@ use crate::types::ttl::{MAX_TTL_MS, Ttl};
 static KEEP: Script = Script::new(&[
     FORMATS,
     FENCE,
+    HOLDER,
     QUEUE,
     GIVE_BACK,
     COMMITTING,

@@ -29,9 +29,10 @@ local RUNS_ON = tonumber(ARGV[5])
 local function ensure_fence(number)
   if not number then
     number = now()
-    redis.call('SET', KEYS[6], fence_value(number, ENDED .. 'reader', '-'), 'PX', FENCE_TTL)
+    local value = fence_value(string.format('%.0f', number), ENDED .. 'reader', '-')
+    redis.call('SET', KEYS[6], value, 'PX', FENCE_TTL)
   elseif number > 0 then
-    prolong(KEYS[6], FENCE_TTL)
+    prolong(KEYS[6], tonumber(FENCE_TTL))
   end
   return number
 end
@@ -88,8 +89,10 @@ elseif is_wanted() then
   if RUNS_ON then
     number = ensure_fence(number)
   end
-  fetching, taken = math.max(read_fence(KEYS[2]).number + 1, now()), 1
-  redis.call('SET', KEYS[2], fence_value(fetching, '-', ARGV[1]), 'PX', FENCE_TTL)
+  local last = read_fence(KEYS[2]).number
+  fetching, taken = math.max(last + 1, now()), 1
+  local value = fence_value(string.format('%.0f', fetching), '-', ARGV[1])
+  redis.call('SET', KEYS[2], value, 'PX', FENCE_TTL)
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 end
 return {reading, left, outcome, fetching, number or 0, taken}

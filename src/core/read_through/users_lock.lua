@@ -1,5 +1,10 @@
 -- What a user's own lock says of readings of that user.
 
+-- MGET passes over a stranger's value of another type. The next SET replaces it.
+local function read_fence(key)
+  return parse_fence(redis.call('MGET', key)[1])
+end
+
 -- The user's fencing number: 0 while somebody has the lock, or may still be at work; nil without a
 -- fence. `runs_on` is how long what a holder has begun may go on after the holder got the lock, in
 -- microseconds.

@@ -174,6 +174,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(scripts, 21);
+        assert_eq!(scripts, 22);
     }
 }

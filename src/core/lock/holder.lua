@@ -1,0 +1,45 @@
+-- Who has a lock, and under which fencing token. KEYS[1] is the lock, KEYS[2] its fence; ARGV[1] is
+-- the owner's token.
+
+-- One look at lock and fence. Returns
+--   whether the token holds the lock; any other value, of any type, is somebody else's lock
+--   the fence
+--   the token's fencing token, nil where the last one is somebody else's
+--   the call that it was made for, nil likewise
+--   whether the fence names the holder, who is no stranger then
+local function look()
+  local values = redis.call('MGET', KEYS[1], KEYS[2])
+  local token = values[1]
+  -- MGET passes over a stranger's value of another type. The next SET replaces it.
+  local fence = parse_fence(values[2])
+  local known = token == fence.owner
+  if fence.owner == ARGV[1] then
+    return token == ARGV[1], fence, fence.number, fence.call, known
+  end
+  return token == ARGV[1], fence, nil, nil, known
+end
+
+-- A holder learns that it lost the lock. What was read of the user since then may be older than the
+-- holder's work: a greater fencing number makes it stale. While somebody has the lock, that does.
+-- Without a fence no reading is fresh. `number` is the holder's fencing token, nil where it is not
+-- known; `work_ended` says whether its work has ended.
+local function note_loss(number, work_ended)
+  local fence = parse_fence(redis.call('MGET', KEYS[2])[1])
+  local last, call, lost = fence.number, fence.call, fence.lost
+  if last == 0 or redis.call('EXISTS', KEYS[1]) == 1 then
+    return
+  end
+  if not has_ended(call) then
+    if not work_ended or last ~= number then
+      lost = math.max(lost or 0, last)
+    end
+    call = ENDED .. 'lost'
+  end
+  if number and not work_ended then
+    lost = math.max(lost or 0, number)
+  end
+  -- A release that was the last call stays known, should it be repeated.
+  local digits = string.format('%.0f', next_fencing_token(last))
+  local value = fence_value(digits, call, fence.owner, lost)
+  redis.pcall('SET', KEYS[2], value, 'PX', FENCE_TTL)
+end
