@@ -60,12 +60,12 @@ fn loaded() -> MutexGuard<'static, Option<Loaded>> {
 }
 
 impl Instance {
-    /// The instance that this request belongs to, loaded on first use.
+    /// The instance that a request of `now` belongs to, loaded on first use.
     ///
     /// # Errors
     /// What is wrong with the variables, for the log: a sentence for each, without any value.
-    pub(crate) async fn current() -> Result<Arc<Self>, String> {
-        if let Some(outcome) = recent() {
+    pub(crate) async fn current(now: Instant) -> Result<Arc<Self>, String> {
+        if let Some(outcome) = recent(now) {
             return outcome;
         }
         let read = if loaded().is_none() {
@@ -151,7 +151,7 @@ impl Instance {
 }
 
 /// What is loaded, unless it is this request's turn to read the variables again.
-fn recent() -> Option<Result<Arc<Instance>, String>> {
+fn recent(now: Instant) -> Option<Result<Arc<Instance>, String>> {
     let mut loaded = loaded();
     let loaded = loaded.as_mut()?;
     let current_for = if loaded.outcome.is_ok() {
@@ -159,9 +159,9 @@ fn recent() -> Option<Result<Arc<Instance>, String>> {
     } else {
         RETRY
     };
-    if loaded.at.elapsed() >= current_for {
+    if now.saturating_duration_since(loaded.at) >= current_for {
         // A provider may be far away: the others go on with what is loaded while one request reads.
-        loaded.at = Instant::now();
+        loaded.at = now;
         return None;
     }
     Some(loaded.outcome.clone())

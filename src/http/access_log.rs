@@ -99,7 +99,7 @@ pub(super) struct Answered<'a> {
     pub(super) status: u16,
     /// What the request came to.
     pub(super) outcome: &'static str,
-    pub(super) elapsed: Duration,
+    pub(super) began: Instant,
     pub(super) timings: Timings,
     /// Why it failed, for the log alone.
     pub(super) cause: Option<&'a str>,
@@ -126,7 +126,7 @@ impl AccessLog<'_> {
             user: self.user(request.uri),
             status: request.status,
             outcome: request.outcome,
-            total_ms: ms(request.elapsed),
+            total_ms: ms(request.began.elapsed()),
             wait_ms: ms(request.timings.wait),
             redis_ms: ms(request.timings.redis),
             action_ms: ms(request.timings.action),

@@ -106,7 +106,7 @@ impl RequestHead {
             uri: &self.uri,
             status,
             outcome,
-            elapsed: self.began.elapsed(),
+            began: self.began,
             timings,
             cause: cause.as_deref(),
         });

@@ -19,7 +19,7 @@ use crate::platform::telemetry::{Span, Stopwatches, Telemetry, Timings};
 pub(crate) async fn serve(request: wasi::Request, action: Rc<dyn AnyAction>) -> Response {
     let head = RequestHead::of(&request);
     let span = Span::of_request(request.headers());
-    let instance = match Instance::current().await {
+    let instance = match Instance::current(head.began()).await {
         Ok(instance) => instance,
         Err(cause) => return misconfigured(&head, span, cause),
     };

@@ -6,9 +6,7 @@
 //! It runs as part of the request that started it and outlives that request's answer. It exits 10 to
 //! 100 ms after the last deadline.
 
-use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -75,14 +73,12 @@ fn limits() -> MutexGuard<'static, Limits> {
     LIMITS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A deadline, and a number that tells apart deadlines at the same instant.
-type Key = (Instant, u64);
-
-/// The deadlines that have not passed.
+/// The deadlines that are registered. One is registered and removed for every call of Redis, and
+/// they are looked at every 10 to 100 ms, so they stand in no order.
 struct Limits {
-    noted: BTreeMap<Key, Waker>,
-    /// How many deadlines were registered so far.
-    count: u64,
+    noted: Vec<Entry>,
+    /// The places in `noted` that are free.
+    free: Vec<usize>,
     /// The number of the current watcher. Earlier watchers exit.
     watch: u64,
     /// When the watcher looks next; `None` without a watcher.
@@ -91,14 +87,52 @@ struct Limits {
     sleep: Duration,
 }
 
+struct Entry {
+    deadline: Instant,
+    /// `None` if the deadline has passed, and where the place is free.
+    waker: Option<Waker>,
+}
+
 impl Limits {
     const fn new() -> Self {
         Self {
-            noted: BTreeMap::new(),
-            count: 0,
+            noted: Vec::new(),
+            free: Vec::new(),
             watch: 0,
             looks_at: None,
             sleep: FIRST_SLEEP,
+        }
+    }
+
+    /// Registers a deadline and returns its place.
+    fn note(&mut self, deadline: Instant, waker: Waker) -> usize {
+        let waker = Some(waker);
+        let entry = Entry { deadline, waker };
+        let free = self.free.pop();
+        if let Some((place, free)) =
+            free.and_then(|place| Some((place, self.noted.get_mut(place)?)))
+        {
+            *free = entry;
+            return place;
+        }
+        self.noted.push(entry);
+        self.noted.len() - 1
+    }
+
+    /// Whether the deadline at this place has passed. Otherwise `waker` is woken when it does.
+    fn has_passed(&mut self, place: usize, waker: &Waker) -> bool {
+        let entry = self.noted.get_mut(place);
+        let Some(noted) = entry.and_then(|entry| entry.waker.as_mut()) else {
+            return true;
+        };
+        noted.clone_from(waker);
+        false
+    }
+
+    fn remove(&mut self, place: usize) {
+        if let Some(entry) = self.noted.get_mut(place) {
+            entry.waker = None;
+            self.free.push(place);
         }
     }
 
@@ -115,49 +149,45 @@ impl Limits {
         self.watch
     }
 
-    /// Removes the passed deadlines, for the watcher to wake, and plans its next look.
-    fn look(&mut self, now: Instant) -> BTreeMap<Key, Waker> {
-        let later = self.noted.split_off(&(now, u64::MAX));
-        let passed = mem::replace(&mut self.noted, later);
+    /// Marks the deadlines that have passed, plans the next look, and returns whom to wake.
+    fn look(&mut self, now: Instant) -> Vec<Waker> {
+        let passed = self.noted.iter_mut();
+        let passed = passed.filter(|entry| entry.deadline <= now);
+        let wakers = passed.filter_map(|entry| entry.waker.take()).collect();
         self.sleep = (2 * self.sleep).min(LONGEST_SLEEP);
         self.plan(now);
-        passed
+        wakers
     }
 
     fn plan(&mut self, now: Instant) {
-        let first = self.noted.keys().next();
-        self.looks_at = first.map(|(deadline, _)| (*deadline).min(now + self.sleep));
+        let waiting = self.noted.iter().filter(|entry| entry.waker.is_some());
+        let first = waiting.map(|entry| entry.deadline).min();
+        self.looks_at = first.map(|deadline| deadline.min(now + self.sleep));
     }
 }
 
 /// A registered deadline.
 struct Noted {
     deadline: Instant,
-    key: Option<Key>,
+    place: Option<usize>,
 }
 
 impl Noted {
     fn new(deadline: Instant) -> Self {
         Self {
             deadline,
-            key: None,
+            place: None,
         }
     }
 
     /// Ready when the deadline has passed.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut limits = limits();
-        let key = match self.key {
-            // The watcher has removed it.
-            Some(key) if !limits.noted.contains_key(&key) => return Poll::Ready(()),
-            Some(key) => key,
-            None => {
-                limits.count += 1;
-                (self.deadline, limits.count)
-            }
-        };
-        self.key = Some(key);
-        limits.noted.insert(key, context.waker().clone());
+        match self.place {
+            Some(place) if limits.has_passed(place, context.waker()) => return Poll::Ready(()),
+            Some(_) => {}
+            None => self.place = Some(limits.note(self.deadline, context.waker().clone())),
+        }
         if !limits.is_watched(self.deadline) {
             let number = limits.begin(Instant::now());
             wit_bindgen::spawn(watch(Watch(number)));
@@ -170,8 +200,8 @@ impl Noted {
 
 impl Drop for Noted {
     fn drop(&mut self) {
-        if let Some(key) = &self.key {
-            limits().noted.remove(key);
+        if let Some(place) = self.place {
+            limits().remove(place);
         }
     }
 }
@@ -198,7 +228,7 @@ impl Watch {
         if limits.watch == self.0 {
             let passed = limits.look(Instant::now());
             drop(limits);
-            passed.into_values().for_each(Waker::wake);
+            passed.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -208,7 +238,8 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let mut limits = limits();
         if limits.watch == self.0 && limits.looks_at.take().is_some() {
-            let waiting: Vec<Waker> = limits.noted.values().cloned().collect();
+            let waiting = limits.noted.iter().filter_map(|entry| entry.waker.clone());
+            let waiting: Vec<Waker> = waiting.collect();
             drop(limits);
             waiting.into_iter().for_each(Waker::wake);
         }
@@ -225,23 +256,35 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn noted(limits: &mut Limits, deadline: Instant) -> Key {
-        limits.count += 1;
-        let key = (deadline, limits.count);
-        limits.noted.insert(key, Waker::noop().clone());
-        key
+    fn noted(limits: &mut Limits, deadline: Instant) -> usize {
+        limits.note(deadline, Waker::noop().clone())
     }
 
     #[test]
-    fn what_has_passed_is_taken_out_and_the_rest_stays() {
+    fn passed_deadlines_are_told_and_the_rest_stays() {
         let now = Instant::now();
         let mut limits = Limits::new();
-        let early = noted(&mut limits, now + MS);
-        let same = noted(&mut limits, now + MS);
-        let late = noted(&mut limits, now + 2 * MS);
-        let passed = limits.look(now + MS);
-        assert_eq!(passed.into_keys().collect::<Vec<_>>(), [early, same]);
-        assert_eq!(limits.noted.into_keys().collect::<Vec<_>>(), [late]);
+        let places = [1, 1, 2].map(|ms| noted(&mut limits, now + ms * MS));
+        assert_eq!(limits.look(now + MS).len(), 2);
+        let passed = places.map(|place| limits.has_passed(place, Waker::noop()));
+        assert_eq!(passed, [true, true, false]);
+        assert!(limits.look(now + MS).is_empty());
+    }
+
+    #[test]
+    fn a_place_is_used_again_when_its_deadline_is_removed() {
+        let now = Instant::now();
+        let mut limits = Limits::new();
+        let first = noted(&mut limits, now + MS);
+        let second = noted(&mut limits, now + MS);
+        // One that has passed keeps its place until it is removed.
+        limits.look(now + MS);
+        assert_eq!(noted(&mut limits, now + 3 * MS), 2);
+        limits.remove(first);
+        assert_eq!(noted(&mut limits, now + 2 * MS), first);
+        assert!(limits.has_passed(second, Waker::noop()));
+        assert!(!limits.has_passed(first, Waker::noop()));
+        assert_eq!(limits.look(now + 2 * MS).len(), 1);
     }
 
     #[test]
@@ -288,8 +331,7 @@ mod tests {
         // No other test has to do with those of the process.
         let number = {
             let mut limits = limits();
-            let key = noted(&mut limits, now + 1000 * MS);
-            limits.noted.insert(key, Arc::clone(&count).into());
+            limits.note(now + 1000 * MS, Arc::clone(&count).into());
             limits.begin(now)
         };
         drop(Watch(number - 1));
