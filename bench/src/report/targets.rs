@@ -86,11 +86,9 @@ pub(crate) fn judge(findings: &Findings) -> Vec<Target> {
             rate(Case::Scripts, Peer::Scripted),
         ),
         Target::new(
-            "perform-action: processor time of Redis, µs",
-            AtMost(22.0),
-            action
-                .and_then(|load| load.of(Peer::Service))
-                .and_then(|series| Spread::of(&series.each(|it| it.redis_us))),
+            "perform-action: processor time of Redis, relative to the least component",
+            AtMost(2.3),
+            ratio(Peer::Least, |it| it.redis_us),
         ),
         Target::new(
             "perform-action: p99, relative to the least component",

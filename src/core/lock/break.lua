@@ -23,7 +23,7 @@ local function parse_broken(value)
 end
 
 local queue = open_queue(ARGV[2])
-local proof = redis.call('MGET', queue.proof_of(ARGV[1]))[1]
+local proof = redis.call('MGET', queue.proof_prefix .. ARGV[1])[1]
 if proof then
   return {parse_broken(proof)}
 end

@@ -47,7 +47,7 @@ local function commit(first_key, first_argument)
     -- The holder does not know of this acquisition.
     give_back(ARGV[3])
   end
-  if redis.call('EXISTS', open_queue(ARGV[3]).proof_of(ARGV[2])) == 1 then
+  if redis.call('EXISTS', open_queue(ARGV[3]).proof_prefix .. ARGV[2]) == 1 then
     return 1
   end
   for i = first_key, #KEYS do

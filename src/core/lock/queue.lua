@@ -9,9 +9,16 @@
 
 -- The functions of the queue. Redis makes each function of a script anew at every call, so a script
 -- makes these only where somebody waits.
+-- Where only members are parsed, there need be no `waiters`.
 local function open_queue(waiters)
-  local seen_key, wake_prefix, proof_prefix, last_line =
-    string.match(waiters or '', '^(.*)\n(.*)\n(.*)\n(.*)$')
+  waiters = waiters or '\n\n\n'
+  local first = string.find(waiters, '\n', 1, true)
+  local second = string.find(waiters, '\n', first + 1, true)
+  local third = string.find(waiters, '\n', second + 1, true)
+  local seen_key = string.sub(waiters, 1, first - 1)
+  local wake_prefix = string.sub(waiters, first + 1, second - 1)
+  local proof_prefix = string.sub(waiters, second + 1, third - 1)
+  local last_line = string.sub(waiters, third + 1)
 
   -- How long a live waiter may be silent, in milliseconds. It is longer than the longest time
   -- between two looks, with 80 ms to Redis and back. Who is silent for longer counts as dead, and
@@ -29,7 +36,7 @@ local function open_queue(waiters)
   -- most.
   local QUEUE_TTL = 90000
 
-  local queue = {SILENCE = SILENCE, last_line = last_line}
+  local queue = {SILENCE = SILENCE, proof_prefix = proof_prefix, last_line = last_line}
 
   -- As redis.call. A stranger's value of another type that is in the way of the queue is removed.
   function queue.call(command, key, ...)
@@ -155,12 +162,8 @@ local function open_queue(waiters)
   -- The fence of a lock that was handed on names the new owner, so the proof that the last one
   -- ended is kept at a key of its own, for as long as a repetition of the call may come: that is
   -- the last line of `waiters`, in milliseconds.
-  function queue.proof_of(call)
-    return proof_prefix .. call
-  end
-
   function queue.leave_proof(call, value)
-    redis.pcall('SET', queue.proof_of(call), value, 'PX', last_line)
+    redis.pcall('SET', proof_prefix .. call, value, 'PX', last_line)
   end
 
   return queue

@@ -50,7 +50,7 @@ if cancelled then
   queue.leave_proof(ARGV[2], '1')
   return 1
 end
-if call == ARGV[2] or redis.call('EXISTS', queue.proof_of(ARGV[2])) == 1 then
+if call == ARGV[2] or redis.call('EXISTS', queue.proof_prefix .. ARGV[2]) == 1 then
   return 1
 end
 note_loss(number, has_ended(ARGV[2]))
