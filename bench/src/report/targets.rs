@@ -87,7 +87,7 @@ pub(crate) fn judge(findings: &Findings) -> Vec<Target> {
         ),
         Target::new(
             "perform-action: processor time of Redis, relative to the least component",
-            AtMost(2.3),
+            AtMost(2.6),
             ratio(Peer::Least, |it| it.redis_us),
         ),
         Target::new(
