@@ -59,7 +59,13 @@ impl Redis {
                     }),
                     _ => Err(RedisError::unexpected("not a reply to PTTL")),
                 },
-                Err(error) => Err(error),
+                Err(error) => {
+                    if error.kind() == RedisErrorKind::Unreachable {
+                        node.discard(&connection);
+                        self.link.forget(&node);
+                    }
+                    Err(error)
+                }
             }
         };
         let (value, _) = self.limited(began, &sent, call).await?;
