@@ -8,14 +8,7 @@ use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, lua};
 use crate::types::keys::LockKey;
 use crate::types::random;
 
-static BREAK: Script = Script::new(&[
-    FORMATS,
-    FENCE,
-    HOLDER,
-    QUEUE,
-    GIVE_BACK,
-    lua!("break.lua"),
-]);
+static BREAK: Script = Script::new(&[FORMATS, FENCE, HOLDER, QUEUE, GIVE_BACK, lua!("break.lua")]);
 static INSPECT: Script = Script::new(&[FORMATS, FENCE, HOLDER, QUEUE, lua!("inspect.lua")]);
 
 /// What the call of a break begins with.

@@ -47,28 +47,35 @@ impl Redis {
             let left = connection.execute("PTTL", [binary(key.as_bytes())]);
             let (left, value) = futures::join!(left, connection.get(key));
             let spin = |error| RedisError::from_spin(error, true);
-            match value.map_err(spin) {
-                Ok(None) => Ok(ValueAndTtl::Absent),
-                Err(error) if error.kind() == RedisErrorKind::Refused(Code::WrongType) => {
-                    Ok(ValueAndTtl::OtherType)
-                }
-                Ok(Some(bytes)) => match left.map_err(spin)?.as_slice() {
-                    [RedisResult::Int64(ms)] => Ok(ValueAndTtl::Value {
-                        bytes,
-                        ms_before: *ms,
-                    }),
-                    _ => Err(RedisError::unexpected("not a reply to PTTL")),
-                },
-                Err(error) => {
-                    if error.kind() == RedisErrorKind::Unreachable {
-                        node.discard(&connection);
-                        self.link.forget(&node);
-                    }
-                    Err(error)
-                }
+            let found = found(left.map_err(spin), value.map_err(spin));
+            if found
+                .as_ref()
+                .is_err_and(|error| error.kind() == RedisErrorKind::Unreachable)
+            {
+                node.discard(&connection);
+                self.link.forget(&node);
             }
+            found
         };
         let (value, _) = self.limited(began, &sent, call).await?;
         Ok(value)
+    }
+}
+
+/// What the replies to `PTTL` and `GET` tell.
+fn found(
+    left: Result<Vec<RedisResult>, RedisError>,
+    value: Result<Option<Vec<u8>>, RedisError>,
+) -> Result<ValueAndTtl, RedisError> {
+    let [RedisResult::Int64(ms_before)] = left?[..] else {
+        return Err(RedisError::unexpected("not a reply to PTTL"));
+    };
+    match value {
+        Ok(Some(bytes)) => Ok(ValueAndTtl::Value { bytes, ms_before }),
+        Ok(None) => Ok(ValueAndTtl::Absent),
+        Err(error) if error.kind() == RedisErrorKind::Refused(Code::WrongType) => {
+            Ok(ValueAndTtl::OtherType)
+        }
+        Err(error) => Err(error),
     }
 }
