@@ -18,97 +18,34 @@ pub(crate) fn sha1_hex_of_lines(parts: &[&[u8]]) -> String {
     hex(&sha1.finalize())
 }
 
+/// The longest text that [`sha1_hex_of_parts`] takes, in bytes.
+const LONGEST_TEXT: usize = 64 << 10;
+
 /// The SHA-1 of these parts, one behind the other, for the compiler to compute.
+///
+/// # Panics
+/// If they have more than 64 KiB together.
 pub(crate) const fn sha1_hex_of_parts(parts: &[&[u8]]) -> [u8; 40] {
-    let mut state: [u32; 5] = [
-        0x6745_2301,
-        0xefcd_ab89,
-        0x98ba_dcfe,
-        0x1032_5476,
-        0xc3d2_e1f0,
-    ];
-    let mut block = [0; 64];
+    let mut text = [0; LONGEST_TEXT];
     let mut length = 0;
     let mut part = 0;
     while part < parts.len() {
-        let mut place = 0;
-        while place < parts[part].len() {
-            block[length % 64] = parts[part][place];
-            length += 1;
-            if length % 64 == 0 {
-                state = sha1_of_block(state, &block);
-            }
-            place += 1;
-        }
+        let (_, rest) = text.split_at_mut(length);
+        let (place, _) = rest.split_at_mut(parts[part].len());
+        place.copy_from_slice(parts[part]);
+        length += parts[part].len();
         part += 1;
     }
-    // A bit that is set, zeros, and the number of bits in the last eight bytes of a block.
-    let bits = (length as u64 * 8).to_be_bytes();
-    let mut place = length % 64;
-    block[place] = 0x80;
-    place += 1;
-    while place != 56 {
-        if place == 64 {
-            state = sha1_of_block(state, &block);
-            place = 0;
-        }
-        block[place] = 0;
-        place += 1;
-    }
-    while place < 64 {
-        block[place] = bits[place - 56];
-        place += 1;
-    }
-    state = sha1_of_block(state, &block);
+    let (text, _) = text.split_at(length);
+    let digest = const_sha1::sha1(text).as_bytes();
     let mut digits = [0; 40];
-    let mut digit = 0;
-    while digit < 40 {
-        let value = (state[digit / 8] >> (28 - 4 * (digit % 8))) & 0xf;
-        digits[digit] = DIGITS[value as usize];
-        digit += 1;
+    let mut place = 0;
+    while place < digits.len() {
+        let value = digest[place / 2] >> (4 - 4 * (place % 2)) & 0xf;
+        digits[place] = DIGITS[value as usize];
+        place += 1;
     }
     digits
-}
-
-/// One step of SHA-1 (RFC 3174, section 6.1).
-const fn sha1_of_block(state: [u32; 5], block: &[u8; 64]) -> [u32; 5] {
-    let mut words = [0_u32; 80];
-    let mut round = 0;
-    while round < 80 {
-        words[round] = if round < 16 {
-            let at = 4 * round;
-            u32::from_be_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
-        } else {
-            (words[round - 3] ^ words[round - 8] ^ words[round - 14] ^ words[round - 16])
-                .rotate_left(1)
-        };
-        round += 1;
-    }
-    let [mut a, mut b, mut c, mut d, mut e] = state;
-    round = 0;
-    while round < 80 {
-        let (mixed, constant) = match round / 20 {
-            0 => ((b & c) | (!b & d), 0x5a82_7999),
-            1 => (b ^ c ^ d, 0x6ed9_eba1),
-            2 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc),
-            _ => (b ^ c ^ d, 0xca62_c1d6_u32),
-        };
-        let next = a
-            .rotate_left(5)
-            .wrapping_add(mixed)
-            .wrapping_add(e)
-            .wrapping_add(constant)
-            .wrapping_add(words[round]);
-        (a, b, c, d, e) = (next, a, b.rotate_left(30), c, d);
-        round += 1;
-    }
-    [
-        state[0].wrapping_add(a),
-        state[1].wrapping_add(b),
-        state[2].wrapping_add(c),
-        state[3].wrapping_add(d),
-        state[4].wrapping_add(e),
-    ]
 }
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -17,7 +17,10 @@ pub struct Script {
 }
 
 impl Script {
-    /// A script whose text is these parts, one behind the other.
+    /// A script whose text is these parts, one behind the other. In a static, the compiler does it.
+    ///
+    /// # Panics
+    /// If they have more than 64 KiB together.
     pub const fn new(parts: &'static [&'static [u8]]) -> Self {
         Self {
             parts,
