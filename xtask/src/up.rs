@@ -83,10 +83,10 @@ impl Up {
 fn announce(runner: Runner) {
     let mut parts = Vec::new();
     if !build::components_are_built() {
-        parts.push("the two components (two minutes)");
+        parts.push("the two components (a minute)");
     }
     if matches!(runner, Runner::Host) && !build::host_binary().is_file() {
-        parts.push("the host that runs them (six to eight minutes)");
+        parts.push("the host that runs them (six minutes)");
     }
     if !parts.is_empty() {
         step::say(format_args!(

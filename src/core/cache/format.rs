@@ -7,8 +7,9 @@
 //! ```
 //!
 //! So a read neither checks nor hashes the JSON that it serves, and a long entry needs no script to
-//! know how long it lives (`read.rs`). No JSON begins like this: what has no such line is a stranger's value, or
-//! one of a version before 0.2. `entry.lua` reads the tag, since conditions are compared in Redis.
+//! know how long it lives (`read.rs`). No JSON begins like this: what has no such line is a
+//! stranger's value, or one of a version before 0.2. `entry.lua` reads the tag, since conditions are
+//! compared in Redis.
 
 use std::time::Duration;
 
