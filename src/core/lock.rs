@@ -157,9 +157,12 @@ pub struct Broken {
 }
 
 /// What [`Locks::acquire_unless_done`] came to.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one at a time, and an allocation would cost more than to move it"
+#[cfg_attr(
+    not(target_family = "wasm"),
+    expect(
+        clippy::large_enum_variant,
+        reason = "there is one at a time, and an allocation would cost more than to move it"
+    )
 )]
 pub(crate) enum Acquisition {
     /// The lock was acquired.
