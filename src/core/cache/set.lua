@@ -39,8 +39,9 @@ end
 if not KEYS[5] then
   redis.call('SET', KEYS[1], ARGV[3], 'PX', ttl)
 elseif redis.call('EXISTS', KEYS[5]) == 1 then
+  -- In this order: a refusal leaves the entry as it is.
+  redis.call('PEXPIRE', KEYS[5], ttl)
   redis.call('RENAME', KEYS[5], KEYS[1])
-  redis.call('PEXPIRE', KEYS[1], ttl)
 else
   return 4
 end

@@ -6,7 +6,8 @@
 -- KEYS[4] the call's            ARGV[4] `waiters` as in queue.lua, with which of its caller's
 --         cancellation                  tries this is:
 -- KEYS[5] a result, optional            once      a single one
---                                       wait      the first of several
+-- KEYS[6] the same again, if its        wait      the first of several
+--         value is not wanted
 --                                       a number  another of several, and the time of arrival
 --                                                 that the first one returned
 --                                       last      the last of several
@@ -20,7 +21,7 @@
 --   {5, PTTL, how many others wait, the holder's name or an empty string}
 --                       somebody else has it, and this was the last try
 --   {3, result}         the result exists already: the lock is left to others. It is an empty
---                       string where it is a stranger's value of another type
+--                       string where it is not wanted, or a stranger's value of another type
 --   {4, PTTL, how many others wait, the holder's name or an empty string}
 --                       the call was cancelled: it waits no longer and takes nothing
 --
@@ -38,7 +39,12 @@ if redis.call('EXISTS', KEYS[4]) == 1 then
   queue.leave(member)
   return {4, redis.call('PTTL', KEYS[1]), queue.count(), known and fence.name or ''}
 end
-local result = KEYS[5] and redis.pcall('GET', KEYS[5])
+local result
+if KEYS[6] then
+  result = redis.call('EXISTS', KEYS[6]) == 1 and ''
+elseif KEYS[5] then
+  result = redis.pcall('GET', KEYS[5])
+end
 if type(result) == 'table' then
   -- A stranger's value of another type is there, and is no result.
   result = string.find(result.err, '^WRONGTYPE') and '' or redis.call('GET', KEYS[5])

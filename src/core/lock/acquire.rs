@@ -11,7 +11,7 @@
 use std::time::{Duration, Instant};
 
 use super::lease::{AcquisitionTimes, Lease};
-use super::scripts::{Attempt, LockHeld, OwnedLock, Try};
+use super::scripts::{Attempt, LockHeld, OwnedLock, ResultKey, Try};
 use super::token::OwnerToken;
 use super::{Acquisition, Grant, GrantUnlessDone, LockError, Locks, poll_interval};
 use crate::platform::redis::{Listener, RedisError};
@@ -38,7 +38,7 @@ impl Locks {
         result: Option<&str>,
     ) -> Result<Acquisition, LockError> {
         let owned = self.owned(key, OwnerToken::random(), ttl);
-        let outcome = acquire(&owned, began, timeout, result).await?;
+        let outcome = acquire(&owned, began, timeout, result.map(ResultKey::Read)).await?;
         match outcome.attempt {
             Attempt::Acquired(number) | Attempt::Renewed(number) => {
                 let times = AcquisitionTimes {
@@ -73,7 +73,7 @@ impl Locks {
         result: Option<&str>,
     ) -> Result<GrantUnlessDone, LockError> {
         let owned = self.owned(key, token.clone(), ttl);
-        let outcome = acquire(&owned, began, timeout, result).await?;
+        let outcome = acquire(&owned, began, timeout, result.map(ResultKey::Noticed)).await?;
         let (fencing_token, renewed) = match outcome.attempt {
             Attempt::Acquired(fencing_token) => (fencing_token, false),
             Attempt::Renewed(fencing_token) => (fencing_token, true),
@@ -109,7 +109,7 @@ pub(super) async fn acquire(
     owned: &OwnedLock,
     began: Instant,
     timeout: Duration,
-    result: Option<&str>,
+    result: Option<ResultKey<'_>>,
 ) -> Result<LastAttempt, LockError> {
     let mut sent = began;
     let timeout = owned.redis.deadline().clamp_since(began, timeout);

@@ -74,6 +74,15 @@ pub(super) enum Attempt {
     ResultExists(Vec<u8>),
 }
 
+/// A Redis key in the lock's hash slot. A value there makes the lock unnecessary.
+#[derive(Clone, Copy)]
+pub(super) enum ResultKey<'a> {
+    /// The value is wanted.
+    Read(&'a str),
+    /// That there is one is enough: it may be long, and many may wait for it.
+    Noticed(&'a str),
+}
+
 /// What a try is told of a lock that somebody else has.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LockHeld {
@@ -128,12 +137,17 @@ impl OwnedLock {
         began: Instant,
         call: &str,
         which: Try,
-        result: Option<&str>,
+        result: Option<ResultKey<'_>>,
     ) -> Result<(Attempt, Instant), RedisError> {
         let cancelled = self.key.cancelled(call);
         let [lock, fence, queue] = self.keys();
-        let keys = [lock, fence, queue, &cancelled, result.unwrap_or_default()];
-        let keys = &keys[..keys.len() - usize::from(result.is_none())];
+        let (result, given) = match result {
+            None => ("", 0),
+            Some(ResultKey::Read(key)) => (key, 1),
+            Some(ResultKey::Noticed(key)) => (key, 2),
+        };
+        let keys = [lock, fence, queue, &cancelled, result, result];
+        let keys = &keys[..4 + given];
         let which = match which {
             Try::Single => Cow::Borrowed("once"),
             Try::Waiting(None) => Cow::Borrowed("wait"),

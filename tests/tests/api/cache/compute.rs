@@ -100,6 +100,34 @@ async fn of_a_hundred_callers_one_computes_and_the_others_get_its_result() {
     assert_eq!(app.redis.keys_without_expiry().await, Vec::<String>::new());
 }
 
+/// How many bytes Redis has sent so far.
+async fn bytes_sent(app: &App) -> usize {
+    let stats: String = app.redis.run(&["INFO", "stats"]).await;
+    let sent = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+    sent.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_long_result_is_read_once_by_each_who_waits() {
+    const CALLERS: usize = 20;
+    let app = App::patient().await;
+    let token = granted(&ask(&app, "compute=30").await);
+    let waiting: Vec<_> = (0..CALLERS)
+        .map(|_| ask(&app, "compute=30&timeout=30").spawn())
+        .collect();
+    until_waiting(&app, CALLERS as i64).await;
+    let long = format!("\"{}\"", "a".repeat(1_000_000));
+    let before = bytes_sent(&app).await;
+    put_with(&app, &token, &long).await.assert_body(201, "");
+    for answer in waiting {
+        answer.await.unwrap().assert_body(200, &long);
+    }
+    let sent = bytes_sent(&app).await - before;
+    assert!(sent < (CALLERS + 1) * long.len(), "{sent} bytes");
+}
+
 #[tokio::test]
 async fn the_task_goes_on_when_its_computer_is_cut_off_half_way() {
     let app = App::patient().await;
