@@ -111,9 +111,10 @@ async fn short_waits_leave_no_connections_behind() {
             most
         };
         let (_, most) = tokio::join!(futures::future::join_all(callers), most);
-        // Each has one in use, and one that Redis has not let go of: it looks every 100 ms.
+        // Each has one in use, those that Redis has not let go of (it looks every 100 ms), and at
+        // most an instance with a shared one.
         assert!(
-            most <= 3 * CALLERS,
+            most <= 5 * CALLERS,
             "timeout={timeout}: {most} connections for {CALLERS} callers"
         );
     }
