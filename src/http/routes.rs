@@ -39,8 +39,8 @@ const CACHE: &[(Method, Handler)] = &[
     (Method::DELETE, to!(cache::delete)),
 ];
 
-/// What there is, and who answers it: the first whose template fits. Each answers with and without a slash at its end, and never
-/// with a redirect.
+/// What there is, and who answers it: the first whose template fits. Each answers with and without
+/// a slash at its end, and never with a redirect.
 #[rustfmt::skip]
 pub(crate) static ROUTES: &[Route] = &[
     Route { template: "/api/v1/users/perform-action", methods: &[(Method::POST, to!(actions::perform))] },

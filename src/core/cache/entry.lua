@@ -20,7 +20,7 @@ local function tag_of(key)
   end
   local line = redis.call('GETRANGE', key, 0, LINE - 1)
   local tag = string.match(line, '^edgelatch1 (%x+) %d+\n$')
-  if tag and #tag == TAG_LENGTH then
+  if tag and #tag == TAG_LENGTH and #line == LINE then
     return tag
   end
   return redis.sha1hex(redis.call('GET', key))

@@ -8,8 +8,7 @@
 --   what the script says of it
 
 -- The functions of the queue. Redis makes each function of a script anew at every call, so a script
--- makes these only where somebody waits.
--- Where only members are parsed, there need be no `waiters`.
+-- makes these only where somebody waits. Where only members are parsed, there need be no `waiters`.
 local function open_queue(waiters)
   waiters = waiters or '\n\n\n'
   local first = string.find(waiters, '\n', 1, true)

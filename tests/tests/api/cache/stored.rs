@@ -85,6 +85,7 @@ async fn a_value_that_looks_nearly_like_an_entry_is_a_strangers() {
         "edgelatch1 ".to_owned(),
         format!("edgelatch1 {digits}"),
         format!("edgelatch1 {digits}\n1"),
+        format!("edgelatch1 {digits} 1\n"),
         format!("edgelatch1 {digits} 0003600000"),
         format!("edgelatch1 {} 0003600000\n1", &digits[1..]),
         format!("edgelatch1 {digits}0 0003600000\n1"),
