@@ -57,17 +57,15 @@ impl Process {
 
     /// SIGSTOP to it and to its children: it gets no processor.
     pub(crate) fn freeze(&self) {
-        self.signal_all(Signal::SIGSTOP);
+        for process in self.family() {
+            freeze(process.pid);
+        }
     }
 
     /// SIGCONT, after a freeze.
     pub(crate) fn thaw(&self) {
-        self.signal_all(Signal::SIGCONT);
-    }
-
-    fn signal_all(&self, signal: Signal) {
         for process in self.family() {
-            kill(process.pid, signal).unwrap();
+            kill(process.pid, Signal::SIGCONT).unwrap();
         }
     }
 
@@ -122,6 +120,30 @@ pub fn stop(child: &mut Child) {
     }
     let _ = child.kill();
     let _ = child.wait();
+}
+
+/// SIGSTOP to a process. Returns when all of its threads have stopped: the signal waits for a
+/// processor as they do, and until then those that have one go on.
+pub(crate) fn freeze(pid: Pid) {
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let began = Instant::now();
+    while has_running_threads(pid) {
+        assert!(began.elapsed() < STOP_LIMIT, "{pid} did not stop");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether a thread of this process is not stopped. `false` where the system does not tell.
+fn has_running_threads(pid: Pid) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return false;
+    };
+    threads.flatten().any(|thread| {
+        // `4711 (tokio-rt-worker) T 4700 ...`. Z and X are the states of what has ended.
+        let state = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let after_name = state.rsplit(") ").next();
+        after_name.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['T', 'Z', 'X']))
+    })
 }
 
 /// The id of a process.

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue};
 
-use crate::process::pid_of;
+use crate::process::{freeze, pid_of};
 
 /// How long a server may take until it answers PING.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -242,7 +242,7 @@ impl RedisServer {
 
     /// SIGSTOP: it accepts connections and answers nothing.
     pub fn pause(&self) {
-        kill(pid_of(&self.child), Signal::SIGSTOP).unwrap();
+        freeze(pid_of(&self.child));
     }
 
     /// SIGCONT, after a pause.

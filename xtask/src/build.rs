@@ -165,18 +165,28 @@ pub(crate) fn components_are_built() -> bool {
     })
 }
 
-/// Builds the host, unless EDGELATCH_HOST_BIN names one. With the features that its dependencies
-/// have in the whole workspace, `test` and `up` share one build.
+/// Builds the host, unless EDGELATCH_HOST_BIN names one.
 pub(crate) fn host() -> anyhow::Result<()> {
+    host_beside(|| Ok(()))
+}
+
+/// Builds the host, unless EDGELATCH_HOST_BIN names one, and calls `others` meanwhile. Cargo locks
+/// the folder of each profile by itself, so components are built at the same time: their last step,
+/// optimisation when they are linked, leaves all processors but one idle.
+///
+/// With the features that its dependencies have in the whole workspace, `test` and `up` share one
+/// build.
+pub(crate) fn host_beside(others: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     if named_host().is_some() {
-        return Ok(());
+        return others();
     }
     step::say("building the host");
-    step::run_long(
+    let host = step::Long::start(
         cargo().args(["build", "--workspace", "--bin", "edgelatch-host"]),
         "building the host",
-        "the host did not build: see the output above",
-    )
+    )?;
+    others()?;
+    host.wait("the host did not build: see the output above")
 }
 
 /// Builds a program of the workspace and returns its path.

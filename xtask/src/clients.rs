@@ -34,8 +34,7 @@ impl Client {
     /// # Errors
     /// If a check fails.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        build::components(Spans::Without)?;
-        build::host()?;
+        build::host_beside(|| build::components(Spans::Without))?;
         match self {
             Self::Python => python(),
             Self::Typescript => typescript::check(),

@@ -117,21 +117,23 @@ fn main() -> ExitCode {
 }
 
 fn build_all() -> anyhow::Result<()> {
-    build::components(Spans::Without)?;
-    build::on_the_library()?;
-    build::host()
+    build::host_beside(|| {
+        build::components(Spans::Without)?;
+        build::on_the_library()
+    })
 }
 
 fn test(arguments: &[String]) -> anyhow::Result<()> {
     let redis = install::REDIS.find_or_install()?;
     let chromedriver = install::CHROMEDRIVER.find_or_install()?;
     let python = python::JUDGES.interpreter()?;
-    build::components(Spans::Without)?;
-    build::on_the_library()?;
-    template::build_all()?;
-    interface::check()?;
-    interface::check_spans(&build::component_with_spans()?)?;
-    build::host()?;
+    build::host_beside(|| {
+        build::components(Spans::Without)?;
+        build::on_the_library()?;
+        template::build_all()?;
+        interface::check()?;
+        interface::check_spans(&build::component_with_spans()?)
+    })?;
     // The tests of the documents run it as they are shown.
     build::program("edgelatch")?;
     step::say("running all tests");
@@ -166,8 +168,7 @@ fn model() -> anyhow::Result<()> {
 /// Builds and runs a program of the tests' crate.
 fn run_tool(name: &str, arguments: &[String], failed: &str) -> anyhow::Result<()> {
     let redis = install::REDIS.find_or_install()?;
-    build::components(Spans::Without)?;
-    build::host()?;
+    build::host_beside(|| build::components(Spans::Without))?;
     let program = build::program(name)?;
     step::say(format_args!(
         "running {name}: by default this takes ten minutes or more"

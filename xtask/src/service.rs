@@ -62,13 +62,15 @@ impl Runner {
 
     /// Builds what it needs. Returns the command that serves at `listen`.
     pub(crate) fn command(self, listen: &str, spans: Spans) -> anyhow::Result<Command> {
-        build::components(spans)?;
         let program = match self {
             Self::Host => {
-                build::host()?;
+                build::host_beside(|| build::components(spans))?;
                 build::host_binary()
             }
-            Self::Spin => spin()?,
+            Self::Spin => {
+                build::components(spans)?;
+                spin()?
+            }
         };
         let mut command = Command::new(program);
         command

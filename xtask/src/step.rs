@@ -2,10 +2,14 @@
 
 use std::io::IsTerminal as _;
 use std::process::{Child, Command};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use nix::sys::signal::Signal;
+
+use crate::signals;
 
 /// How often a long step says that it goes on.
 const REMINDER: Duration = Duration::from_secs(30);
@@ -26,28 +30,68 @@ pub(crate) fn run(command: &mut Command, failed: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same for a command that may be silent for minutes. Every 30 seconds it says that `what` goes
-/// on, and for how long already.
+/// The same for a command that may be silent for minutes: see [`Long`].
 pub(crate) fn run_long(command: &mut Command, what: &str, failed: &str) -> anyhow::Result<()> {
-    let (ended, has_ended) = channel::<()>();
-    let what = what.to_owned();
-    let reminder = std::thread::spawn(move || {
-        let began = Instant::now();
-        // Cargo's bar stands on a line of a terminal that has to be cleared.
-        let clear = if std::io::stderr().is_terminal() {
-            "\r\x1b[K"
-        } else {
-            ""
-        };
-        while has_ended.recv_timeout(REMINDER) == Err(RecvTimeoutError::Timeout) {
-            let so_far = time(began.elapsed());
-            eprintln!("{clear}xtask: still {what}, {so_far} so far");
+    Long::start(command, what)?.wait(failed)
+}
+
+/// A running command that may be silent for minutes. Every 30 seconds it says that it goes on, and
+/// for how long already. It is ended on drop.
+pub(crate) struct Long {
+    process: Child,
+    reminder: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Long {
+    /// Starts it. `what` follows "still".
+    pub(crate) fn start(command: &mut Command, what: &str) -> anyhow::Result<Self> {
+        let process = start(command)?;
+        let (ended, has_ended) = channel();
+        let what = what.to_owned();
+        let reminder = std::thread::spawn(move || remind(&what, &has_ended));
+        Ok(Self {
+            process,
+            reminder: Some((ended, reminder)),
+        })
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// `failed`, if it fails.
+    pub(crate) fn wait(mut self, failed: &str) -> anyhow::Result<()> {
+        if !self.process.wait()?.success() {
+            bail!("{failed}");
         }
-    });
-    let result = run(command, failed);
-    drop(ended);
-    let _ = reminder.join();
-    result
+        Ok(())
+    }
+}
+
+impl Drop for Long {
+    fn drop(&mut self) {
+        if let Ok(None) = self.process.try_wait() {
+            signals::send(&self.process, Signal::SIGTERM);
+            let _ = self.process.wait();
+        }
+        if let Some((ended, reminder)) = self.reminder.take() {
+            drop(ended);
+            let _ = reminder.join();
+        }
+    }
+}
+
+fn remind(what: &str, has_ended: &Receiver<()>) {
+    let began = Instant::now();
+    // Cargo's bar stands on a line of a terminal that has to be cleared.
+    let clear = if std::io::stderr().is_terminal() {
+        "\r\x1b[K"
+    } else {
+        ""
+    };
+    while has_ended.recv_timeout(REMINDER) == Err(RecvTimeoutError::Timeout) {
+        let so_far = time(began.elapsed());
+        eprintln!("{clear}xtask: still {what}, {so_far} so far");
+    }
 }
 
 /// A time in words: "30 s", "2 min".

@@ -79,21 +79,21 @@ impl Up {
     }
 }
 
-/// Says what has to be built before it serves, if it takes long.
+/// Says what has to be built before it serves, and how long that takes.
 fn announce(runner: Runner) {
-    let mut parts = Vec::new();
-    if !build::components_are_built() {
-        parts.push("the two components (a minute)");
-    }
-    if matches!(runner, Runner::Host) && !build::host_binary().is_file() {
-        parts.push("the host that runs them (six minutes)");
-    }
-    if !parts.is_empty() {
-        step::say(format_args!(
-            "the first run builds {}, as measured on two cores; later runs start within seconds",
-            parts.join(", then ")
-        ));
-    }
+    let host_is_missing = matches!(runner, Runner::Host) && !build::host_binary().is_file();
+    let (what, how_long) = match (host_is_missing, build::components_are_built()) {
+        (true, _) => (
+            "the components and the host that runs them",
+            "seven minutes",
+        ),
+        (false, false) => ("the components", "a minute"),
+        (false, true) => return,
+    };
+    step::say(format_args!(
+        "the first run builds {what}, which takes {how_long} on two cores; later runs start \
+         within seconds"
+    ));
 }
 
 /// The variables for a Redis URL.

@@ -144,6 +144,7 @@ async fn values_of_1_mib_are_stored_and_longer_ones_are_413() {
 async fn an_unconditional_put_and_a_get_are_one_round_trip_each() {
     let app = App::builder()
         .patient()
+        .reusing_instances()
         .argument("--idle-instance-timeout")
         .argument("60s")
         .start()
