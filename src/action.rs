@@ -62,7 +62,7 @@ pub struct Action<'a> {
     /// The id of the request.
     pub request_id: &'a RequestId,
     /// The request's headers, among them what the caller may use to log in here: pass on none that
-    /// you don't name.
+    /// you don't name. Of those that Spin adds, `spin-client-addr` alone is there.
     pub headers: &'a HeaderMap,
     /// When the request has to be over: cut to what is left of it whatever may take long. The
     /// future is dropped soon after.

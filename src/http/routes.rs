@@ -105,6 +105,10 @@ impl Route {
     /// What is variable in a path; `None` if this is not its route. Only the last part of a path
     /// must not be empty.
     fn parameters(&self, path: &str) -> Option<PathParameters> {
+        // Where nothing is variable, as in the paths of actions, there is nothing to take apart.
+        if path == self.template && !path.contains('{') {
+            return Some(PathParameters::default());
+        }
         let (mut user_id, mut name) = (None, None);
         let mut parts = path.split('/');
         for expected in self.template.split('/') {

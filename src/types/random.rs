@@ -4,6 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use wasi::random::random::get_random_bytes;
 
+use super::digest::hex;
+
 /// How many bytes are fetched at once: an action needs 48.
 const BATCH: u64 = 960;
 
@@ -12,16 +14,8 @@ static UNUSED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// 128 random bits as 32 hexadecimal digits, fit for what must not be guessed.
 pub(crate) fn hex128() -> String {
-    // As numbers, and without `format!`, which is slow at single digits: there are three of these
-    // for each action.
-    let (mut text, halves) = (String::with_capacity(32), [bits64(), bits64()]);
-    for half in halves {
-        for place in (0..16).rev() {
-            let digit = (half >> (4 * place)) & 0xf;
-            text.push(char::from(b"0123456789abcdef"[digit as usize]));
-        }
-    }
-    text
+    let (high, low) = (bits64(), bits64());
+    hex(&(u128::from(high) << 64 | u128::from(low)).to_be_bytes())
 }
 
 /// 64 random bits.
