@@ -114,5 +114,10 @@ macro_rules! service {
     };
 }
 
+/// Keeps small blocks. A component that is built on this crate chooses for itself.
+#[cfg(all(target_family = "wasm", feature = "component"))]
+#[global_allocator]
+static ALLOCATOR: platform::small_blocks::SmallBlocks = platform::small_blocks::SmallBlocks::new();
+
 #[cfg(feature = "component")]
 service!(action::run);
