@@ -6,7 +6,7 @@ mod context;
 pub(crate) mod headers;
 pub(crate) mod query;
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Method, Uri};
 
 use super::problem::Problem;
 use super::wasi::RequestBody;
@@ -17,6 +17,8 @@ use query::Query;
 pub(crate) struct Request {
     /// The settings and connections, on the account of this request.
     pub(crate) context: RequestContext,
+    /// The method: a HEAD has the handler of GET.
+    pub(crate) method: Method,
     /// The URI, as it was sent.
     pub(crate) uri: Uri,
     /// The headers.

@@ -130,20 +130,16 @@ impl Route {
     ///
     /// # Errors
     /// The handler's; 405 where the route does not take the method.
-    pub(super) async fn answer(
-        &self,
-        method: &Method,
-        request: Request,
-    ) -> Result<Answer, Problem> {
-        let served = match *method {
-            Method::HEAD => &Method::GET,
-            ref method => method,
+    pub(super) async fn answer(&self, request: Request) -> Result<Answer, Problem> {
+        let served = match &request.method {
+            &Method::HEAD => &Method::GET,
+            method => method,
         };
         if let Some((_, handler)) = self.methods.iter().find(|(method, _)| method == served) {
             return handler(request).await;
         }
         let allow = self.allow()?;
-        if *method != Method::OPTIONS {
+        if request.method != Method::OPTIONS {
             return Err(Problem::method_not_allowed().with_header(header::ALLOW, allow));
         }
         let mut response = empty(StatusCode::NO_CONTENT);

@@ -63,13 +63,14 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let request = Request {
         context: context.clone(),
+        method: parts.method,
         uri: parts.uri,
         headers: parts.headers,
         route: route.template,
         path,
         body,
     };
-    route.answer(&parts.method, request).await
+    route.answer(request).await
 }
 
 /// Without settings there is nothing but a sign of life, which has nothing to do with them.

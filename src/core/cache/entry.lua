@@ -26,8 +26,7 @@ local function tag_of(key)
   return redis.sha1hex(redis.call('GET', key))
 end
 
--- Notes in an entry how long it was given to live. What is longer than ten digits can say is zero.
-local function note_ttl(key, ttl)
-  local digits = string.format('%010d', ttl < 1e10 and ttl or 0)
-  redis.call('SETRANGE', key, TTL_OFFSET, digits)
+-- How an entry says how long it was given to live. What is longer than ten digits can say is zero.
+local function ttl_digits(ttl)
+  return string.format('%010d', ttl < 1e10 and ttl or 0)
 end

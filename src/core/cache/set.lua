@@ -18,7 +18,7 @@ local LONGEST_TTL = 4503599627370496
 
 local function refuse(outcome)
   if KEYS[5] then
-    redis.call('DEL', KEYS[5])
+    remove(KEYS[5])
   end
   return outcome
 end
@@ -36,17 +36,29 @@ if keeps then
   -- 0 is the last millisecond, and no time to live that SET would take.
   ttl = math.min(math.max(left, 1), LONGEST_TTL)
 end
+local waiting = waiting_calls(KEYS[2], KEYS[4])
 if not KEYS[5] then
-  redis.call('SET', KEYS[1], ARGV[3], 'PX', ttl)
+  local value = ARGV[3]
+  if keeps then
+    local digits = ttl_digits(ttl)
+    local json = string.sub(value, TTL_OFFSET + #digits + 1)
+    value = string.sub(value, 1, TTL_OFFSET) .. digits .. json
+  end
+  redis.call('SET', KEYS[1], value, 'PX', ttl)
 elseif redis.call('EXISTS', KEYS[5]) == 1 then
   -- In this order: a refusal leaves the entry as it is.
+  if keeps then
+    redis.call('SETRANGE', KEYS[5], TTL_OFFSET, ttl_digits(ttl))
+  end
   redis.call('PEXPIRE', KEYS[5], ttl)
-  redis.call('RENAME', KEYS[5], KEYS[1])
+  local moved = redis.pcall('RENAME', KEYS[5], KEYS[1])
+  if moved.err then
+    return refuse(moved)
+  end
 else
   return 4
 end
-if keeps then
-  note_ttl(KEYS[1], ttl)
+if waiting then
+  end_computing(waiting, KEYS[2], KEYS[3], KEYS[4], ARGV[6])
 end
-end_computing(KEYS[2], KEYS[3], KEYS[4], ARGV[6])
 return left == -2 and 1 or 2

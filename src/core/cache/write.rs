@@ -16,7 +16,7 @@ use crate::types::random;
 use crate::types::ttl::Ttl;
 use crate::types::user_id::UserId;
 
-/// Of the queue's functions it needs the one that parses a member.
+/// Of the queue's functions it needs those that read its members.
 static SET: Script = Script::new(&[
     QUEUE,
     ENTRY,

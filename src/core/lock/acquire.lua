@@ -98,13 +98,13 @@ if not own then
   return take(fence)
 end
 
--- The time to live goes first: a full Redis (OOM) takes nobody's lock.
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local number, call = own_number, own_call
 local outcome = number and call ~= ARGV[3] and 2 or 1
 if not number then
   number, call = next_fencing_token(fence.number), ARGV[3]
 end
+-- The time to live goes before the fence: a full Redis (OOM) takes nobody's lock.
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 -- A renewal that tells no name leaves the one that is there.
 pcall(set_fence, fence, number, call, ARGV[1], ARGV[2], ARGV[5] or known and fence.name or nil)
 return {outcome, number}

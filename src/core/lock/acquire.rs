@@ -132,7 +132,9 @@ pub(super) async fn acquire(
                 continue;
             }
             Err(error) => {
-                if error.is_ambiguous() || arrived_at.is_some() {
+                // The script may have queued the call before it was refused a command.
+                let may_wait = matches!(which, Try::Waiting(_)) && error.may_be_half_done();
+                if error.is_ambiguous() || arrived_at.is_some() || may_wait {
                     owned.clone().cancel_later(call);
                 }
                 return Err(error.into());

@@ -30,15 +30,17 @@ local function commit(first_key, first_argument)
         redis.call('SET', KEYS[i], ARGV[value], 'PX', ARGV[value + 1])
       end
     end
+    -- The results are written, so nothing that is refused from here on turns the answer.
     -- Readers of the user learn from the fence that the work has ended.
-    local queue = give_back(ARGV[3], number or tonumber(ARGV[2]), ENDED .. ARGV[2], fence)
-    if queue then
+    local mark = ENDED .. ARGV[2]
+    local allowed, queue = pcall(give_back, ARGV[3], number or tonumber(ARGV[2]), mark, fence)
+    if allowed and queue then
       queue.leave_proof(ARGV[2], '1')
     end
     -- Last, since the fence itself may be among what is removed.
     for i = first_key, #KEYS do
       if not ARGV[2 * i + behind] then
-        redis.call('DEL', KEYS[i])
+        pcall(remove, KEYS[i])
       end
     end
     return 1

@@ -13,15 +13,15 @@
 -- that may still be at work.
 local function give_back(waiters, number, mark, before)
   ended = mark ~= nil and has_ended(mark)
-  -- Mostly nobody waits.
-  if redis.call('EXISTS', KEYS[3]) == 1 then
+  -- Mostly nobody waits. Where that is not told, it is found out below.
+  if redis.pcall('EXISTS', KEYS[3]) ~= 0 then
     local queue = open_queue(waiters)
     local allowed, handed_on = pcall(queue.hand_over)
     if allowed and handed_on then
       return queue
     end
   end
-  redis.call('DEL', KEYS[1])
+  remove(KEYS[1])
   if number then
     -- A full Redis may refuse this. Giving the lock back matters more.
     pcall(set_fence, before, number, mark, ARGV[1], 0)

@@ -7,6 +7,15 @@
 --   what the keys of proofs begin with; what ended follows
 --   what the script says of it
 
+-- Removes keys. Where an ACL forbids DEL, a time to live of 0 does the same.
+local function remove(...)
+  if type(redis.pcall('DEL', ...)) == 'table' then
+    for _, key in ipairs({...}) do
+      redis.call('PEXPIRE', key, 0)
+    end
+  end
+end
+
 -- The functions of the queue. Redis makes each function of a script anew at every call, so a script
 -- makes these only where somebody waits. Where only members are parsed, there need be no `waiters`.
 local function open_queue(waiters)
@@ -44,7 +53,7 @@ local function open_queue(waiters)
       return reply
     end
     if string.find(reply.err, '^WRONGTYPE') then
-      redis.call('DEL', key)
+      remove(key)
     end
     return redis.call(command, key, ...)
   end
@@ -84,9 +93,10 @@ local function open_queue(waiters)
     redis.call('PEXPIRE', seen_key, QUEUE_TTL)
   end
 
+  -- Who leaves may be refused: without one of the two, the member is passed over all the same.
   function queue.leave(member)
-    queue.call('ZREM', KEYS[3], member)
-    queue.call('HDEL', seen_key, member)
+    pcall(queue.call, 'ZREM', KEYS[3], member)
+    pcall(queue.call, 'HDEL', seen_key, member)
   end
 
   -- How long a waiter has to claim the lock, in milliseconds: up to when its next look is due, so a

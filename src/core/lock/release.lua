@@ -24,15 +24,17 @@ if ARGV[4] then
     queue.signal(waiter)
   end
 
+  -- It looks before it cancels: an ACL may forbid the look.
+  local members = queue.call('ZRANGE', KEYS[3], 0, -1)
   if own and call and redis.call('PTTL', KEYS[1]) <= queue.SILENCE then
     -- It may have been handed to a waiter that has not claimed it yet.
     cancel(call)
   end
-  for _, member in ipairs(queue.call('ZRANGE', KEYS[3], 0, -1)) do
+  for _, member in ipairs(members) do
     local waiter, token = queue.parse_member(member)
     if token == ARGV[1] then
-      queue.leave(member)
       cancel(waiter)
+      queue.leave(member)
       cancelled = true
     end
   end

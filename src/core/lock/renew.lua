@@ -14,9 +14,9 @@ if not own or given and number and number ~= given then
   note_loss(given, false)
   return 0
 end
--- The time to live goes first: a full Redis (OOM) takes nobody's lock.
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
 -- Where the fence was evicted, a new number is greater than the forgotten one.
 number = number or given or next_fencing_token(fence.number)
+-- The time to live goes before the fence: a full Redis (OOM) takes nobody's lock.
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 pcall(set_fence, fence, number, call or '-', ARGV[1], ARGV[2], known and fence.name or nil)
 return number

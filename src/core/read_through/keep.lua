@@ -9,10 +9,10 @@
 --
 -- Returns {1 or 0, the user's fencing number}, the number as lookup.lua does.
 
-local committed, runs_on, number = commit(6, 5), tonumber(ARGV[4]), nil
+local runs_on, number = tonumber(ARGV[4]), nil
 if runs_on > 0 then
-  -- A full Redis refuses neither.
+  -- Before the reading is kept: an ACL may forbid either. A full Redis refuses neither.
   number = free_under(KEYS[4], KEYS[5], runs_on)
   prolong(KEYS[5], tonumber(ARGV[6]))
 end
-return {committed, number or 0}
+return {commit(6, 5), number or 0}

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use crate::core::cache::{CacheEntry, ComputeRequest, Computed, Expiry, Stored};
 use crate::core::lock::OwnerToken;
@@ -19,7 +19,8 @@ use crate::types::user_id::UserId;
 /// For an answer that holds a secret.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// `GET cache`: the JSON as it was stored. With `compute`, the task to compute what is absent.
+/// `GET cache`: the JSON as it was stored. With `compute`, the task to compute what is absent. A
+/// `HEAD` gets no task: it asks about the entry.
 pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
     let mut query = Query::new(&request.uri);
     let max_hold = request.context.instance.config.max_hold;
@@ -32,14 +33,16 @@ pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
     let (user, name) = query.finish(entry)?;
     let context = request.context;
     let cache = context.instance.cache(&context.redis);
-    let Some(compute) = compute else {
+    if compute.is_some() {
+        writable(&name)?;
+    }
+    let Some(compute) = compute.filter(|_| request.method != Method::HEAD) else {
         return match cache.get(user, &name).await? {
             Stored::Entry(entry) => Ok(shown(entry, &conditions)?.into()),
             Stored::Nothing => Err(Problem::nothing_cached()),
             Stored::NotJson => Err(Problem::not_json_cached()),
         };
     };
-    writable(&name)?;
     let asked = ComputeRequest {
         compute,
         timeout: timeout.unwrap_or(context.instance.config.lock_timeout),

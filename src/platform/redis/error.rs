@@ -35,7 +35,8 @@ pub enum RedisErrorKind {
     /// No answer within `redis_timeout`: the command may or may not have been carried out, or may
     /// yet be.
     TimedOut,
-    /// The server answered with an error that begins with this code; nothing was carried out.
+    /// The server answered with an error that begins with this code; nothing was carried out, or
+    /// of a script what came before the command that was refused.
     Refused(Code),
     /// An answer that makes no sense for the command.
     Unexpected,
@@ -86,6 +87,13 @@ impl RedisError {
     /// Whether the command may have been carried out although its answer is missing.
     pub(crate) fn is_ambiguous(&self) -> bool {
         self.maybe_done && !matches!(self.kind, RedisErrorKind::Refused(_))
+    }
+
+    /// Whether a script may have ended in its middle, at a command that the ACL forbids. Some
+    /// servers say that with a code of its own (`NOPERM`), and some do not (`ERR`).
+    pub(crate) fn may_be_half_done(&self) -> bool {
+        let codes = [Code::NoPerm, Code::Other].map(RedisErrorKind::Refused);
+        codes.contains(&self.kind)
     }
 
     /// No answer within `limit`.

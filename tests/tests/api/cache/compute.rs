@@ -174,6 +174,31 @@ async fn a_task_whose_client_has_hung_up_goes_to_the_next() {
 }
 
 #[tokio::test]
+async fn a_head_gets_no_task_and_waits_for_nobody() {
+    let app = App::patient().await;
+    let head = |parameters: &str| app.call("HEAD", &format!("{ENTRY}?{parameters}"));
+    let absent = head("compute=30").await;
+    assert_eq!((absent.status, absent.header("compute-token")), (404, None));
+    assert!(!app.redis.exists(LOCK).await);
+    granted(&ask(&app, "compute=30").await);
+    let computed = head("compute=30&timeout=30").await;
+    assert_eq!(computed.status, 404);
+    assert!(computed.took < Duration::from_secs(15));
+    // Its last seconds.
+    let put = app.put(&format!("{ENTRY}?expire=100")).json("1").await;
+    put.assert_body(201, "");
+    let due = head("compute=30&refresh=200").await;
+    assert_eq!((due.status, due.header("compute-token")), (200, None));
+    assert_eq!(tag_of(&due), tag_of(&put));
+    let refreshing = ask(&app, "compute=30&refresh=200").await;
+    assert!(refreshing.header("compute-token").is_some());
+    // It is refused as GET is.
+    assert_eq!(head("compute=0").await.status, 422);
+    let reserved = "/api/v1/users/42/cache/last-action?compute=30";
+    assert_eq!(app.call("HEAD", reserved).await.status, 409);
+}
+
+#[tokio::test]
 async fn giving_up_hands_the_task_to_the_next_and_leaves_the_entry() {
     let app = App::patient().await;
     let first = granted(&ask(&app, "compute=30&timeout=0").await);

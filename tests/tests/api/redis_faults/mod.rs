@@ -7,6 +7,7 @@ mod logins;
 mod lost_answers;
 mod nonsense;
 mod refusals;
+mod refused_commands;
 mod replicas;
 mod silence;
 mod strangers;
