@@ -21,6 +21,8 @@ pub(super) struct Case {
     pub(super) name: &'static str,
     /// What was sent before.
     pub(super) before: Vec<Request>,
+    /// Whether Redis has evicted the lock's fence since.
+    pub(super) is_fence_gone: bool,
     /// Who waits meanwhile.
     pub(super) waiter: Option<Request>,
     pub(super) call: Request,
@@ -55,6 +57,7 @@ impl Case {
         Self {
             name,
             before: Vec::new(),
+            is_fence_gone: false,
             waiter: None,
             call,
             changes,
@@ -63,6 +66,11 @@ impl Case {
 
     fn after<const N: usize>(mut self, before: [Request; N]) -> Self {
         self.before.extend(before);
+        self
+    }
+
+    fn without_fence(mut self) -> Self {
+        self.is_fence_gone = true;
         self
     }
 
@@ -149,14 +157,20 @@ const LOCK: &[&str] = &[":lock"];
 
 pub(super) fn leases() -> Vec<Case> {
     let renew = || Request::new("PUT", "/{user}/lock?expire=2000").with("lock-token", TOKEN);
-    let again = Request::new("POST", "/{user}/lock?expire=2000").with("lock-token", TOKEN);
+    let again = || Request::new("POST", "/{user}/lock?expire=2000").with("lock-token", TOKEN);
     let vain = Request::new("POST", "/{user}/lock?timeout=0.05");
     let release = || Request::new("DELETE", "/{user}/lock");
     let broken = || Request::new("DELETE", "/{user}/lock?force=true");
     vec![
         Case::new("a lease", lease(), LOCK),
-        Case::new("a lease taken again", again, LOCK).after([lease()]),
+        Case::new("a lease taken again", again(), LOCK).after([lease()]),
+        Case::new("a lease taken again without a fence", again(), LOCK)
+            .after([lease()])
+            .without_fence(),
         Case::new("a lease renewed", renew(), LOCK).after([lease()]),
+        Case::new("a lease renewed without a fence", renew(), LOCK)
+            .after([lease()])
+            .without_fence(),
         Case::new(
             "a lease released",
             release().with("lock-token", TOKEN),

@@ -182,6 +182,11 @@ impl Sweep {
                 answer.text()
             );
         }
+        if case.is_fence_gone {
+            let fence = format!("{{user:{user}:lock}}:fence");
+            let evicted = self.app.redis.run::<i64>(&["DEL", &fence]).await;
+            assert_eq!(evicted, 1, "{}", case.name);
+        }
         prepared.state = self.state(user).await;
         prepared
     }
@@ -261,8 +266,11 @@ impl Sweep {
             // The lock is another's now, or stays.
             changed.retain(|key| case.names(key) || !is_lock(key) || state.contains_key(*key));
         }
-        let wrong = if now.values().any(|(_, ttl)| *ttl == -1) {
-            "a key never expires"
+        let stays = |(key, (_, ttl)): (&String, &(Vec<u8>, i64))| {
+            *ttl == -1 || key.contains(":staged:") && *ttl > ANOTHER_TTL
+        };
+        let wrong = if now.iter().any(stays) {
+            "something stays for long"
         } else if is_done && !case.is_complete(&changed) {
             "it was not written"
         } else if is_done && !changed.iter().all(|key| case.names(key)) {
