@@ -27,6 +27,8 @@ struct Note<'a> {
     request_id: &'a str,
     /// The header `Note`.
     text: Option<&'a str>,
+    /// The names of the headers that the host added.
+    of_host: Vec<&'a str>,
     input_bytes: usize,
     /// How long it may wait, of an hour.
     patience_ms: u128,
@@ -53,6 +55,12 @@ pub(crate) async fn run(action: Action<'_>) -> ActionResult {
             .headers
             .get("note")
             .and_then(|text| text.to_str().ok()),
+        of_host: action
+            .headers
+            .keys()
+            .map(|name| name.as_str())
+            .filter(|name| name.starts_with("spin-"))
+            .collect(),
         input_bytes: action.input.as_ref().map_or(0, |input| input.len()),
         patience_ms: action.deadline.clamp(Duration::from_secs(3600)).as_millis(),
         lock_expire_ms: config.lock_expire.as_duration().as_millis(),

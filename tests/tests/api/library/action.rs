@@ -32,6 +32,7 @@ async fn an_action_is_told_of_its_request_and_the_settings() {
     let expected = json!({
         "action": "perform-action", "from": "42", "request_id": "r-1", "text": "hello",
         "fencing_token": answer.number("fencing-token"), "input_bytes": TO_SEVEN.len(),
+        "of_host": ["spin-client-addr"],
         "patience_ms": note["patience_ms"], "lock_expire_ms": 20_000, "max_hold_ms": 40_000,
     });
     assert_eq!(note, expected);
