@@ -215,6 +215,13 @@ def of_scraping(path):
     return [] if checked.returncode == 0 else [checked.stdout + checked.stderr]
 
 
+def of_jobs(alerts, scraping):
+    """Of alert rules: the jobs that they name, but that Prometheus does not scrape."""
+    scraped = {job["job_name"] for job in yaml.safe_load(scraping)["scrape_configs"]}
+    named = {job for query in expressions(yaml.safe_load(alerts)) for job in re.findall(r'job="([^"]+)"', query)}
+    return [f"no job {name}" for name in sorted(named - scraped)]
+
+
 def series_of(program, log):
     """The series that mtail makes of a log: each with its labels, and its value."""
     with tempfile.TemporaryDirectory() as folder:

@@ -18,6 +18,7 @@ ALERTS = manifests.read("deploy/observability/alerts.yaml")
 DASHBOARD = manifests.read("deploy/observability/dashboard.json")
 HAPROXY = manifests.read("deploy/sentinel/haproxy.cfg")
 SENTINEL = manifests.read("deploy/sentinel/sentinel.env")
+SCRAPING = manifests.read("deploy/observability/prometheus.yaml")
 MTAIL = manifests.read("deploy/observability/edgelatch.mtail")
 VALKEY_DIGEST = re.search("@sha256:[0-9a-f]{64}", VALKEY)[0]
 
@@ -188,11 +189,21 @@ def test_the_alerts_fire_when_they_have_to():
         ("> 0.01", "> 0.1"),
         ("for: 10m", "for: 10 minutes"),
         ("> 2.5", "> 25"),
+        ("> 0.001", "> 0.1"),
         ("[5m]", "[5]"),
+        ('probe_success{job="edgelatch-readyz"}', 'sum(probe_success{job="edgelatch-readyz"})'),
+        (' or absent(up{job="edgelatch-readyz"})', ""),
+        ('or increase(edgelatch_answers_total{job="edgelatch"}[5m]) == 0', ""),
     ],
 )
 def test_broken_alerts_are_refused(before, after):
     assert manifests.of_alerts(broken(ALERTS, before, after))
+
+
+def test_the_alerts_are_on_jobs_that_prometheus_scrapes():
+    assert manifests.of_jobs(ALERTS, SCRAPING) == []
+    renamed = broken(SCRAPING, "job_name: edgelatch-readyz", "job_name: readyz")
+    assert manifests.of_jobs(ALERTS, renamed) == ["no job edgelatch-readyz"]
 
 
 @linux
@@ -218,6 +229,26 @@ def test_mtail_makes_series_of_the_documented_line():
 def test_mtail_counts_what_alerts_are_for(before, after, series):
     line = broken(manifests.example_line(), before, after)
     assert manifests.series_of(MTAIL, line)[series] == 1
+
+
+@linux
+@pytest.mark.parametrize(
+    ("method", "route", "outcome", "calls", "lost"),
+    [
+        ("PUT", "/api/v1/users/{user_id}/lock", "not-lock-owner", 1, 1),
+        ("DELETE", "/api/v1/users/{user_id}/locks/{name}", "not-lock-owner", 1, 1),
+        ("PUT", "/api/v1/users/{user_id}/lock", "success", 1, 0),
+        ("POST", "/api/v1/users/{user_id}/lock", "lock-held", 0, 0),
+        # A Compute-Token that is good no longer.
+        ("PUT", "/api/v1/users/{user_id}/cache/{key}", "not-lock-owner", 0, 0),
+    ],
+)
+def test_mtail_counts_leases_that_were_lost(method, route, outcome, calls, lost):
+    line = broken(manifests.example_line(), '"POST"', f'"{method}"')
+    line = broken(line, "/api/v1/users/perform-action", route)
+    series = manifests.series_of(MTAIL, broken(line, "lock-held", outcome))
+    assert series["edgelatch_lease_calls_total"] == calls
+    assert series["edgelatch_leases_lost_total"] == lost
 
 
 @linux
