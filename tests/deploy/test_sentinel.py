@@ -1,12 +1,14 @@
 """HAProxy leads to the primary that the Sentinels name, also after a failover."""
 
 import contextlib
+import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +18,8 @@ LIMIT = 60
 
 
 @contextlib.contextmanager
-def running(command, **options):
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+def running(command, stderr=subprocess.DEVNULL, **options):
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, **options)
     try:
         yield process
     finally:
@@ -55,14 +57,26 @@ def until(what, condition):
         time.sleep(0.05)
 
 
-def configuration(password):
-    """haproxy.cfg, with the lines that are for a password."""
+def configuration(password, folder):
+    """haproxy.cfg, with the lines that are for a password, and its socket in this folder."""
     text = manifests.read("deploy/sentinel/haproxy.cfg")
+    text, count = re.subn("stats socket /run/haproxy/", f"stats socket {folder}/", text)
+    assert count == 1
+    if os.geteuid() != 0:
+        # Only root can give up being root.
+        text = re.sub(r"(?m)^    (user|group|chroot) .*$", "", text)
     if not password:
         return text
     text, count = re.subn(r"(?m)^    # (tcp-check .*)$", r"    \1", text)
     assert count == 6
     return text
+
+
+def runs_without_privileges(process):
+    """Whether none of a process's users, effective and saved ones included, is root."""
+    status = Path(f"/proc/{process}/status").read_text()
+    users = re.search(r"(?m)^Uid:(.*)$", status)[1].split()
+    return "0" not in users
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="HAProxy is installed on Linux")
@@ -114,7 +128,7 @@ def test_haproxy_leads_to_the_new_primary_after_a_failover(tmp_path, password):
             stack.enter_context(start_sentinel(port))
         for port in sentinels:
             until("the Sentinels know all", lambda: "slaves=2,sentinels=3" in ask(port, "INFO sentinel"))
-        (tmp_path / "haproxy.cfg").write_text(configuration(password))
+        (tmp_path / "haproxy.cfg").write_text(configuration(password, tmp_path))
         variables = {"LISTEN": f"127.0.0.1:{listen}", "PRIMARY_NAME": "edgelatch"}
         if password:
             variables["REDIS_PASSWORD"] = password
@@ -122,13 +136,19 @@ def test_haproxy_leads_to_the_new_primary_after_a_failover(tmp_path, password):
             variables[f"NODE_{index}"] = "127.0.0.1"
             variables[f"REDIS_PORT_{index}"] = str(node)
             variables[f"SENTINEL_{index}"] = f"127.0.0.1:{sentinel}"
-        stack.enter_context(running([haproxy, "-f", tmp_path / "haproxy.cfg"], env=variables))
+        log = stack.enter_context((tmp_path / "haproxy.log").open("w"))
+        command = [haproxy, "-f", tmp_path / "haproxy.cfg"]
+        proxy = stack.enter_context(running(command, stderr=log, env=variables))
         until("HAProxy leads to the primary", lambda: led_to() == nodes[0])
+        assert runs_without_privileges(proxy.pid)
 
         first.kill()
         first.wait()
         until("HAProxy leads to the new one", lambda: led_to() in nodes[1:])
         assert is_primary(listen)
+        written = (tmp_path / "haproxy.log").read_text()
+        assert re.search("(?m)^Server node-1/node-1 is DOWN", written)
+        assert re.search("(?m)^Server node-[23]/node-[23] is UP", written)
 
         # It comes back as the primary that it was, until a Sentinel tells it otherwise.
         stack.enter_context(start_node(nodes[0]))
