@@ -57,6 +57,12 @@ def of_environment(text):
     return faults + of_names(names, "the environment file")
 
 
+def of_secrets(text):
+    """Of what starts Spin: the secrets that it does not read from a file."""
+    secrets = [name for name, secret in declared_variables().items() if secret]
+    return [f"no file for {name}" for name in secrets if not re.search(rf"\b{name}=@\S+/{name}\b", text)]
+
+
 def of_kubernetes(text):
     """Of a file of Kubernetes manifests."""
     faults = []
@@ -172,8 +178,10 @@ def of_unit(text):
             return ["the unit does not start /usr/local/bin/spin"]
         unit.write_text(stood_in)
         verified = run(analyze, "verify", "--man=no", unit)
+        # It knows newer settings than the systemd that the unit promises.
+        faults = ["%d needs systemd 250"] if re.search(r"(?<!%)%d", text) else []
         # It exits with 0 even if it has ignored unknown settings.
-        faults = [line for line in verified.stderr.splitlines() + verified.stdout.splitlines() if line]
+        faults += [line for line in verified.stderr.splitlines() + verified.stdout.splitlines() if line]
         judged = run(analyze, "security", "--offline=true", f"--threshold={EXPOSURE}", "--no-pager", unit)
         if judged.returncode != 0:
             faults.append(f"more open than {EXPOSURE / 10}: {judged.stdout.splitlines()[-1:]}")

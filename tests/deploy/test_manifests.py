@@ -143,6 +143,13 @@ def test_a_broken_compose_file_is_refused(before, after):
     assert len(manifests.of_compose(broken(COMPOSE, before, after))) == 1
 
 
+@pytest.mark.parametrize("text", [COMPOSE, UNIT])
+def test_every_secret_is_read_from_a_file(text):
+    assert manifests.of_secrets(text) == []
+    without = re.sub("admin_token=@.*", "", text)
+    assert manifests.of_secrets(without) == ["no file for admin_token"]
+
+
 @systemd
 @pytest.mark.parametrize(
     ("before", "after"),
@@ -151,6 +158,7 @@ def test_a_broken_compose_file_is_refused(before, after):
         ("UMask=0077", "UMask=9999"),
         ("ExecStart=", "ExecStarts="),
         ("DynamicUser=yes\n", "User=root\n"),
+        ("${CREDENTIALS_DIRECTORY}", "%d"),
     ],
 )
 def test_a_broken_unit_is_refused(before, after):
