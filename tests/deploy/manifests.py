@@ -234,9 +234,9 @@ def series_of(program, log):
     """The series that mtail makes of a log: each with its labels, and its value."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "edgelatch.mtail").write_text(program)
-        (Path(folder) / "log").write_text(log)
         options = ["--one_shot", "--one_shot_format=prometheus", "--emit_prog_label=false"]
-        made = run(tool("mtail"), *options, "--progs", folder, "--logs", Path(folder) / "log")
+        # From a pipe, as docs/observability.md runs it behind journalctl.
+        made = run(tool("mtail"), *options, "--progs", folder, "--logs", "/dev/stdin", input=log)
     lines = [line for line in made.stdout.splitlines() if line.startswith("edgelatch_")]
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
@@ -273,5 +273,6 @@ def tool(name):
     return path
 
 
-def run(*command):
-    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+def run(*command, **options):
+    command = [str(word) for word in command]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
