@@ -2,6 +2,7 @@
 //! block is run and its output compared, or at least its flags are checked. Links lead somewhere.
 
 mod links;
+mod script;
 mod transcript;
 
 use std::path::PathBuf;
@@ -219,27 +220,6 @@ fn python() -> String {
 fn built(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     own.ancestors().nth(2).unwrap().join(name)
-}
-
-/// The first script, run as it stands there: it holds its lock while it runs, and gives it back.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_shell_script_holds_its_lock_while_it_runs() {
-    const LOCK: &str = "/api/v1/users/42/locks/nightly";
-    let app = App::start().await;
-    let recipes = read(RECIPES);
-    let script = block(&recipes, "sh").replace("127.0.0.1:9001", app.address());
-    // Its work is to look at its own lock.
-    let look = format!("curl -fsS http://{}{LOCK}", app.address());
-    let script = script.replace("echo \"alone at work\"", &look);
-    let run = || Command::new("sh").args(["-c", &script]).output().unwrap();
-    for _ in 0..2 {
-        let output = tokio::task::block_in_place(run);
-        assert!(output.status.success(), "{output:?}");
-        let seen = String::from_utf8(output.stdout).unwrap();
-        assert!(seen.starts_with(r#"{"held":true,"#), "{seen}");
-        let free = r#"{"held":false,"waiting":0}"#;
-        app.get(LOCK).await.assert_body(200, free);
-    }
 }
 
 #[test]
