@@ -2,28 +2,25 @@
 //! from any machine.
 //!
 //! The lock is a lease: acquired before the command, renewed at a third of its time to live,
-//! released after the command. If the lease is lost, the command is terminated, because another
-//! holder may be at work from then on. The command is a process group of its own, and all of the
-//! group is terminated: a script whose child does the work, too.
+//! released after the command. If the lease is lost, the command and all that it started are
+//! terminated, because another holder may be at work from then on. A guardian does that.
+//!
+//! The command stays in our process group, so the terminal treats it as if we were not there.
 
 mod acquire;
 mod arguments;
-mod group;
 mod guardian;
 mod keeper;
 mod lease;
 mod outcome;
+mod processes;
+mod signals;
 
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, ExitStatus};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use nix::sys::wait::WaitStatus;
-use nix::unistd::Pid;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::Signals;
 
 use crate::exit::{Code, Failure, say};
 use crate::service::TOKEN;
@@ -31,31 +28,29 @@ pub(crate) use arguments::Lock;
 use guardian::Guardian;
 pub(crate) use guardian::LockGuardian;
 use keeper::Keeper;
-use lease::{Lease, LeaseClient, Release};
+use lease::{Lease, LeaseClient, Release, random_token};
 use outcome::Outcome;
+use processes::{Family, MARKS, Process};
 
-/// The signals that the command gets from us.
-const PASSED_ON: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
+/// How much later than its guardian we kill the command. It does not need us, unless it is stopped.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What may happen.
 enum Event {
     /// This process got a signal.
-    Signal(i32),
+    Signal {
+        number: i32,
+        /// The command got it, too.
+        by_terminal: bool,
+    },
     /// The service answered a request for the lock.
     Answered(Result<Lease, Failure>),
+    /// The lease was renewed.
+    Renewed(Lease),
     /// The command ended.
-    Ended(nix::Result<WaitStatus>),
+    Ended(std::io::Result<ExitStatus>),
     /// The lease was lost, and why.
     Lost(String),
-}
-
-/// A command that runs.
-struct Started {
-    /// The command leads it.
-    group: Pid,
-    guardian: Guardian,
-    /// Whether the command was given the terminal.
-    has_terminal: bool,
 }
 
 impl Lock {
@@ -65,6 +60,9 @@ impl Lock {
             say(format_args!("{error:#}"));
             Outcome::Failed(Code::Unavailable)
         });
+        if let Outcome::BySignal(number) = outcome {
+            signals::die_of(number);
+        }
         ExitCode::from(outcome.code(self.conflict_exit_code))
     }
 
@@ -74,29 +72,52 @@ impl Lock {
             Err(failure) => return Ok(failure.into()),
         };
         let (sender, events) = channel();
-        listen_for_signals(sender.clone())?;
-        let held = match acquire::acquire(&client, self.patience(), &sender, &events) {
-            Ok(held) => held,
+        signals::listen(sender.clone())?;
+        // Before the wait: the program may be replaced meanwhile.
+        let guardian = match Guardian::start(self.kill_after) {
+            Ok(guardian) => guardian,
+            // Ctrl-C ends a guardian that has just begun.
+            Err(error) => match next(&events, Some(GRACE)) {
+                Some(Event::Signal { number, .. }) => return Ok(Outcome::BySignal(number)),
+                _ => return Err(error.into()),
+            },
+        };
+        let outcome = match acquire::acquire(&client, self.patience(), &sender, &events) {
+            Ok(held) => self.run_under(held, &client, guardian, &sender, &events)?,
             Err(outcome) => return Ok(outcome),
         };
-        let outcome = match self.spawn(&held) {
-            Ok(started) => {
-                let outcome = self.watch(started.group, &held, &client, &sender, &events);
-                if started.has_terminal {
-                    group::take_terminal();
-                }
-                // Without a word from us, the guardian ends the command.
-                let outcome = outcome?;
-                started.guardian.dismiss();
-                outcome
-            }
+        Ok(self.after_release(client.release(), outcome))
+    }
+
+    /// Runs the command while we hold the lock.
+    fn run_under(
+        &self,
+        held: Lease,
+        client: &LeaseClient,
+        mut guardian: Guardian,
+        sender: &Sender<Event>,
+        events: &Receiver<Event>,
+    ) -> anyhow::Result<Outcome> {
+        guardian.held_until(held.good_until);
+        let family = match self.spawn(&held, &mut guardian, sender)? {
+            Ok(family) => family,
             Err(error) => {
+                guardian.dismiss();
                 say(format_args!("`{}`: {error}", self.command[0].display()));
                 let found = error.kind() != std::io::ErrorKind::NotFound;
-                Outcome::OfCommand(if found { 126 } else { 127 })
+                return Ok(Outcome::OfCommand(if found { 126 } else { 127 }));
             }
         };
-        Ok(self.after_release(client.release(), outcome))
+        let keeper = Keeper::start(client.clone(), held, self.expire, sender.clone());
+        let outcome = self.watch(&family, &mut guardian, events);
+        keeper.stop();
+        // It has not waited for us if we were stopped.
+        let has_ended_it = guardian.dismiss();
+        Ok(if has_ended_it {
+            Outcome::Lost
+        } else {
+            outcome?
+        })
     }
 
     /// What the release says about the time before it.
@@ -117,15 +138,30 @@ impl Lock {
         }
     }
 
-    /// Starts the command in a process group of its own, and its guardian.
-    fn spawn(&self, held: &Lease) -> std::io::Result<Started> {
-        let mut guardian = Guardian::start(self.kill_after)?;
+    /// Starts the command, which the guardian watches. Its end becomes an event. The inner error is
+    /// the command's.
+    fn spawn(
+        &self,
+        held: &Lease,
+        guardian: &mut Guardian,
+        sender: &Sender<Event>,
+    ) -> std::io::Result<std::io::Result<Family>> {
+        let mut family = Family {
+            mark: random_token()?,
+            command: None,
+        };
+        guardian.watch(&family);
+        let mut marks = std::env::var_os(MARKS).unwrap_or_default();
+        if !marks.is_empty() {
+            marks.push(",");
+        }
+        marks.push(&family.mark);
         let mut command = Command::new(&self.command[0]);
         command
             .args(&self.command[1..])
-            .process_group(0)
             // The command needs no access to the service: the lock is held for it.
             .env_remove(TOKEN)
+            .env(MARKS, marks)
             .env("EDGELATCH_FENCING_TOKEN", held.fencing_token.to_string())
             .env("EDGELATCH_USER_ID", &self.service.user)
             .env("EDGELATCH_URL", self.service.public_url().as_str());
@@ -133,70 +169,60 @@ impl Lock {
             Some(name) => command.env("EDGELATCH_LOCK_NAME", name),
             None => command.env_remove("EDGELATCH_LOCK_NAME"),
         };
-        match command.spawn() {
-            Ok(command) => {
-                let group = group::of(&command)?;
-                guardian.watch(group)?;
-                let has_terminal = group::is_at_terminal();
-                if has_terminal {
-                    group::give_terminal(group);
-                }
-                Ok(Started {
-                    group,
-                    guardian,
-                    has_terminal,
-                })
-            }
-            Err(error) => {
-                guardian.dismiss();
-                Err(error)
-            }
-        }
+        let mut command = match command.spawn() {
+            Ok(command) => command,
+            Err(error) => return Ok(Err(error)),
+        };
+        let pid = i32::try_from(command.id()).map_err(std::io::Error::other)?;
+        family.command = Some(Process::of(pid));
+        guardian.watch(&family);
+        let sender = sender.clone();
+        std::thread::spawn(move || sender.send(Event::Ended(command.wait())));
+        Ok(Ok(family))
     }
 
-    /// Renews the lease while the command runs, and terminates the command if the lease is lost.
+    /// Waits for the end of the command, and has it terminated if the lease is lost.
     fn watch(
         &self,
-        group: Pid,
-        held: &Lease,
-        client: &LeaseClient,
-        sender: &Sender<Event>,
+        family: &Family,
+        guardian: &mut Guardian,
         events: &Receiver<Event>,
     ) -> anyhow::Result<Outcome> {
-        let of_command = sender.clone();
-        std::thread::spawn(move || of_command.send(Event::Ended(group::wait(group))));
-        let keeper = Keeper::start(client.clone(), held.clone(), self.expire, sender.clone());
         let mut kill_at: Option<Instant> = None;
-        let mut killed = false;
-        let outcome = loop {
-            let deadline = kill_at.filter(|_| !killed);
-            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let mut is_lost = false;
+        loop {
+            let left = kill_at.map(|at| at.saturating_duration_since(Instant::now()));
             match next(events, left) {
-                Some(Event::Signal(number)) => group::send(group, Signal::try_from(number)?),
+                Some(Event::Signal {
+                    number,
+                    by_terminal,
+                }) => {
+                    if !by_terminal {
+                        family.send(Signal::try_from(number)?);
+                    }
+                }
+                Some(Event::Renewed(held)) => guardian.held_until(held.good_until),
                 Some(Event::Lost(why)) => {
                     say(format_args!(
                         "the lock is lost, so the command is terminated: {why}"
                     ));
-                    group::send(group, Signal::SIGTERM);
-                    kill_at = Some(Instant::now() + self.kill_after);
-                }
-                Some(Event::Ended(status)) => match kill_at {
-                    Some(kill_at) => {
-                        group::end_by(group, kill_at);
-                        break Outcome::Lost;
+                    is_lost = true;
+                    if guardian.end() {
+                        kill_at = Some(Instant::now() + self.kill_after + GRACE);
+                    } else {
+                        family.end(self.kill_after);
                     }
-                    None => break Outcome::of_status(status?),
-                },
+                }
+                Some(Event::Ended(_)) if is_lost => return Ok(Outcome::Lost),
+                Some(Event::Ended(status)) => return Ok(Outcome::of_status(status?)),
                 // Of a request that was answered before.
                 Some(Event::Answered(_)) => {}
                 None => {
-                    group::send(group, Signal::SIGKILL);
-                    killed = true;
+                    family.kill(Vec::new());
+                    kill_at = None;
                 }
             }
-        };
-        keeper.stop();
-        Ok(outcome)
+        }
     }
 }
 
@@ -206,17 +232,4 @@ fn next(events: &Receiver<Event>, left: Option<Duration>) -> Option<Event> {
         Some(left) => events.recv_timeout(left).ok(),
         None => events.recv().ok(),
     }
-}
-
-/// From now on these signals are events, and do not end this process.
-fn listen_for_signals(sender: Sender<Event>) -> std::io::Result<()> {
-    let mut signals = Signals::new(PASSED_ON)?;
-    std::thread::spawn(move || {
-        for number in signals.forever() {
-            if sender.send(Event::Signal(number)).is_err() {
-                return;
-            }
-        }
-    });
-    Ok(())
 }

@@ -52,9 +52,9 @@ pub(super) fn acquire(
         }
         if asked_at.elapsed() < PAUSE {
             let pause = PAUSE.min(left(give_up_at));
-            if let Some(Event::Signal(number)) = next(events, Some(pause)) {
+            if let Some(Event::Signal { number, .. }) = next(events, Some(pause)) {
                 client.withdraw();
-                return Err(Outcome::by_signal(number));
+                return Err(Outcome::BySignal(number));
             }
         }
     }
@@ -76,9 +76,9 @@ fn ask(
     loop {
         match next(events, None) {
             Some(Event::Answered(answer)) => return Ok(answer),
-            Some(Event::Signal(number)) => {
+            Some(Event::Signal { number, .. }) => {
                 withdraw(client, events);
-                return Err(Outcome::by_signal(number));
+                return Err(Outcome::BySignal(number));
             }
             Some(_) => {}
             None => return Err(Outcome::Failed(Code::Unavailable)),
@@ -96,7 +96,7 @@ fn withdraw(client: &LeaseClient, events: &Receiver<Event>) {
             Some(Event::Answered(Err(failure))) if failure.code != Code::Unavailable => return,
             Some(Event::Answered(_)) => return client.withdraw(),
             // Whoever sends another signal is impatient.
-            Some(Event::Signal(_)) | None => return,
+            Some(Event::Signal { .. }) | None => return,
             Some(_) => {}
         }
     }

@@ -14,9 +14,10 @@ use crate::status::LockName;
 /// lock as long as it takes. The lock is renewed at a third of --expire while the command runs.
 ///
 /// The command's environment has EDGELATCH_FENCING_TOKEN, EDGELATCH_USER_ID, EDGELATCH_URL and,
-/// with --name, EDGELATCH_LOCK_NAME. It has no EDGELATCH_TOKEN. Signals are passed on to the command and
-/// to the processes that it started. If the lock is lost, or this program is killed, they get
-/// SIGTERM, and SIGKILL after --kill-after.
+/// with --name, EDGELATCH_LOCK_NAME. It has no EDGELATCH_TOKEN. Signals that a process sends are
+/// passed on to the command and to all processes that it started. Those of the terminal reach it by
+/// themselves. If the lock is lost, or this program is killed or stopped for longer than --expire,
+/// they get SIGTERM, and SIGKILL after --kill-after.
 #[derive(Args)]
 #[command(after_help = EXIT_CODES, verbatim_doc_comment)]
 pub(crate) struct Lock {
@@ -55,7 +56,8 @@ pub(crate) struct Lock {
 
 /// What follows the options in `--help`.
 const EXIT_CODES: &str = "\
-Exit codes: the command's own, or 128 plus the number of the signal that ended it.
+Exit codes: the command's own. If a signal ended it, this program dies of the same one, which a
+shell tells as 128 plus its number.
    1   somebody else holds the lock (--conflict-exit-code)
   64   wrong usage, or the service refuses the request
   66   a file cannot be read

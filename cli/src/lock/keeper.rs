@@ -1,4 +1,4 @@
-//! Renews a lease in the background, and reports its loss.
+//! Renews a lease in the background, and reports how that goes.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -18,7 +18,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Renews at a third of `expire`. A lost lease becomes an event.
+    /// Renews at a third of `expire`. A renewal becomes an event, and the loss of the lease, too.
     pub(super) fn start(
         client: LeaseClient,
         held: Lease,
@@ -27,7 +27,7 @@ impl Keeper {
     ) -> Self {
         let (running, stop) = channel();
         let thread = std::thread::spawn(move || {
-            if let Some(why) = keep(&client, held, expire, &stop) {
+            if let Some(why) = keep(&client, held, expire, &stop, &events) {
                 // The receiver has ended.
                 let _ = events.send(Event::Lost(why));
             }
@@ -48,6 +48,7 @@ fn keep(
     mut held: Lease,
     expire: Duration,
     stop: &Receiver<()>,
+    events: &Sender<Event>,
 ) -> Option<String> {
     let mut pause = expire / 3;
     loop {
@@ -55,9 +56,15 @@ fn keep(
             return None;
         }
         let left = held.good_until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            // This process was stopped.
+            return Some("it was not renewed in time".to_owned());
+        }
         match client.renew(left) {
             Renewal::Renewed(renewed) => {
                 held = renewed;
+                // Without a receiver, it is stopped soon.
+                let _ = events.send(Event::Renewed(held.clone()));
                 pause = expire / 3;
             }
             Renewal::Lost(why) => return Some(why),

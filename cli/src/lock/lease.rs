@@ -163,7 +163,7 @@ impl LeaseClient {
 }
 
 /// 128 random bits, in hexadecimal.
-fn random_token() -> std::io::Result<String> {
+pub(super) fn random_token() -> std::io::Result<String> {
     let mut bytes = [0; 16];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes.iter().fold(String::new(), |mut token, byte| {

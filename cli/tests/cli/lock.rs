@@ -74,38 +74,6 @@ async fn the_lock_is_renewed_while_the_command_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn signals_reach_the_command() {
-    let app = App::patient().await;
-    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
-        let mut command = Locked::start(&app, "--user 42 --expire 600", "echo $$; exec cat");
-        command.line();
-        command.signal(name);
-        assert_eq!(command.wait().0, Some(code), "{name}");
-        assert!(!is_held(&app).await);
-    }
-    let trapping = "trap 'exit 5' TERM; echo begun; while :; do sleep 0.01; done";
-    let mut command = Locked::start(&app, "--user 42", trapping);
-    command.line();
-    command.signal("TERM");
-    assert_eq!(command.wait().0, Some(5));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signal_ends_the_wait() {
-    let app = App::patient().await;
-    let taken = ["SET", "user:42:lock", "another", "EX", "600"];
-    app.redis.run::<()>(&taken).await;
-    let waiting = Locked::start(&app, "--user 42", "echo never");
-    until("it waits", async || app.redis.calls("evalsha").await > 3).await;
-    waiting.signal("INT");
-    assert_eq!(waiting.wait().0, Some(130));
-    assert_eq!(
-        app.redis.get("user:42:lock").await.as_deref(),
-        Some("another")
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_wait_and_its_exit_code_are_those_of_flock() {
     let app = App::patient().await;
     let taken = ["SET", "user:42:lock", "another", "EX", "600"];

@@ -3,9 +3,9 @@
 use std::io::Read as _;
 use std::time::Duration;
 
-use edgelatch_tests::App;
+use edgelatch_tests::{App, until};
 
-use crate::program::Locked;
+use crate::program::{Locked, edgelatch, path, url};
 
 /// Prints its fencing token, and exits with 7 when its input ends.
 const WAITING: &str = "echo $EDGELATCH_FENCING_TOKEN; cat; exit 7";
@@ -50,6 +50,16 @@ async fn a_loss_found_at_the_end_is_reported() {
     assert_eq!(command.wait().0, Some(74));
 }
 
+/// Ways to start a child: as shells do, in a process group or a session of its own, away from its
+/// parent, without the environment.
+const WAYS: [&str; 5] = [
+    "WORK &",
+    "timeout 60 WORK &",
+    "setsid WORK &",
+    "(setsid WORK &)",
+    "env -i PATH=\"$PATH\" setsid WORK &",
+];
+
 /// What is left of a process that writes its id and then a line every 20 ms.
 struct Worker {
     folder: tempfile::TempDir,
@@ -66,16 +76,20 @@ impl Worker {
         self.folder.path().join("beats").display().to_string()
     }
 
-    /// A script whose child does the work, and which waits for it.
-    fn script(&self) -> String {
+    /// A script that starts a child for the work in this way, and waits.
+    fn script(&self, way: &str) -> String {
         let file = self.file();
-        format!(
-            "(trap '' TERM; while :; do echo beat >> {file}; sleep 0.02; done) & echo begun; wait"
-        )
+        let work = format!("trap '' TERM; while :; do echo beat >> {file}; sleep 0.02; done");
+        let child = way.replace("WORK", &format!("sh -c \"{work}\""));
+        format!("{child}\necho begun; read line")
     }
 
     fn beats(&self) -> usize {
         std::fs::read_to_string(self.file()).map_or(0, |text| text.len())
+    }
+
+    async fn begins(&self) {
+        until("it works", async || self.beats() > 0).await;
     }
 
     /// Asserts that it works no more.
@@ -90,26 +104,71 @@ impl Worker {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_child_of_the_command_ends_too_when_the_lock_is_lost() {
     let app = App::patient().await;
-    let worker = Worker::new();
-    let arguments = "--user 42 --expire 1.5 --kill-after 0.2";
-    let mut command = Locked::start(&app, arguments, &worker.script());
-    assert_eq!(command.line(), "begun");
-    let taken = ["SET", "user:42:lock", "another", "EX", "60"];
-    app.redis.run::<()>(&taken).await;
-    assert_eq!(command.wait().0, Some(74));
-    worker.assert_ended();
+    for way in WAYS {
+        let worker = Worker::new();
+        let arguments = "--user 42 --expire 1.5 --kill-after 0.2";
+        let mut command = Locked::start(&app, arguments, &worker.script(way));
+        assert_eq!(command.line(), "begun");
+        worker.begins().await;
+        let taken = ["SET", "user:42:lock", "another", "PX", "1500"];
+        app.redis.run::<()>(&taken).await;
+        assert_eq!(command.wait().0, Some(74), "{way}");
+        worker.assert_ended();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_and_its_child_end_when_the_keeper_is_killed() {
     let app = App::patient().await;
+    for (user, way) in WAYS.iter().enumerate() {
+        let worker = Worker::new();
+        let arguments = format!("--user {user} --expire 600 --kill-after 0.2");
+        let mut command = Locked::start(&app, &arguments, &worker.script(way));
+        assert_eq!(command.line(), "begun");
+        worker.begins().await;
+        command.signal("KILL");
+        command.status();
+        // The pipe to the command's output ends with its last process.
+        let mut rest = String::new();
+        command.output.read_to_string(&mut rest).unwrap();
+        worker.assert_ended();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_and_its_child_end_when_the_keeper_is_stopped() {
+    let app = App::patient().await;
+    for name in ["STOP", "TSTP"] {
+        let worker = Worker::new();
+        let arguments = "--user 42 --expire 1 --kill-after 0.2";
+        let mut command = Locked::start(&app, arguments, &worker.script("setsid WORK &"));
+        assert_eq!(command.line(), "begun");
+        worker.begins().await;
+        command.signal(name);
+        until("it works no more", async || {
+            let before = worker.beats();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            worker.beats() == before
+        })
+        .await;
+        command.signal("CONT");
+        let (code, said) = command.wait();
+        assert_eq!(code, Some(74), "{name}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locks_within_locks_end_with_the_outer_one() {
+    let app = App::patient().await;
     let worker = Worker::new();
-    let arguments = "--user 42 --expire 600 --kill-after 0.2";
-    let mut command = Locked::start(&app, arguments, &worker.script());
+    let inner = worker.script("(setsid WORK &)").replace('"', "\\\"");
+    let script = format!("\"$EDGELATCH\" lock --name inner sh -c \"{inner}\"");
+    let mut program = edgelatch(&url(&app), "lock --user 42 --kill-after 0.2 -- sh -c");
+    let mut command = Locked::of(program.arg(script).env("EDGELATCH", path()));
     assert_eq!(command.line(), "begun");
+    worker.begins().await;
     command.signal("KILL");
     command.status();
-    // The pipe to the command's output ends with its last process.
     let mut rest = String::new();
     command.output.read_to_string(&mut rest).unwrap();
     worker.assert_ended();

@@ -14,4 +14,7 @@ mod losses;
 mod program;
 mod scripts;
 mod secrets;
+mod shell;
+mod signals;
 mod status;
+mod terminal;

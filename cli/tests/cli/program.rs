@@ -1,6 +1,7 @@
 //! Runs the program.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -82,8 +83,12 @@ impl Locked {
     }
 
     pub(crate) fn start_at(url: &str, arguments: &str, script: &str) -> Self {
-        let mut process = edgelatch(url, &format!("lock {arguments}"))
-            .args(["--", "sh", "-c", script])
+        Self::of(edgelatch(url, &format!("lock {arguments}")).args(["--", "sh", "-c", script]))
+    }
+
+    /// Starts this command, which becomes `edgelatch lock`.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -111,13 +116,14 @@ impl Locked {
         assert!(sent.unwrap().success());
     }
 
-    /// Waits for its end. Returns the exit code and its stderr.
+    /// Waits for its end. Returns the exit code, as a shell has it, and its stderr.
     pub(crate) fn wait(mut self) -> (Option<i32>, String) {
         let status = self.status();
         let mut said = String::new();
         let mut stderr = self.process.stderr.take().unwrap();
         stderr.read_to_string(&mut said).unwrap();
-        (status.code(), said)
+        let by_signal = status.signal().map(|number| 128 + number);
+        (status.code().or(by_signal), said)
     }
 
     pub(crate) fn status(&mut self) -> ExitStatus {
