@@ -4,6 +4,9 @@ use serde_json::Value;
 use ureq::Body;
 use ureq::http::{HeaderMap, Response};
 
+/// What the paths begin with that we ask for, from the service's own root.
+const API: &str = "/api/v1/users/";
+
 /// What the service's problem types begin with.
 const PROBLEM_TYPE: &str = "urn:edgelatch:";
 
@@ -48,6 +51,13 @@ impl Answer {
         let problem = self.json().unwrap_or_default();
         let kind = problem["type"].as_str().unwrap_or_default();
         kind.starts_with(PROBLEM_TYPE)
+    }
+
+    /// Whether a problem is about a path of the API. Otherwise the base address is wrong.
+    pub(crate) fn is_of_api(&self) -> bool {
+        let problem = self.json().unwrap_or_default();
+        let path = problem["instance"].as_str();
+        path.is_none_or(|path| path.starts_with(API))
     }
 
     /// What a problem says, in short.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::Agent;
+use ureq::http::header::EXPECT;
 use ureq::http::{HeaderName, Request};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use url::Url;
@@ -15,6 +16,10 @@ use crate::service::{self, Service};
 
 /// How long a call may take beyond the wait that it asks for.
 pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(5);
+
+/// From this length on, a body is sent when the service wants it: a service that refuses it closes the
+/// connection, and its answer may be lost while we send.
+const LARGE: usize = 16 * 1024;
 
 /// What RFC 3986 does not reserve stays as it is.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -83,6 +88,10 @@ impl Client {
                     }
                 }
             }
+            if trusted.is_empty() {
+                let why = format!("{}: no certificate in PEM", file.display());
+                return Err(Failure::new(Code::NoInput, why));
+            }
             let trusted = RootCerts::Specific(Arc::new(trusted));
             config = config.tls_config(TlsConfig::builder().root_certs(trusted).build());
         }
@@ -110,6 +119,9 @@ impl Client {
         }
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
+        }
+        if call.body.is_some_and(|body| body.len() >= LARGE) {
+            request = request.header(EXPECT, "100-continue");
         }
         let sent = match call.body {
             Some(body) => request
@@ -158,13 +170,14 @@ impl Client {
             401 | 403 => Code::Unauthorized,
             // Not from edgelatch.
             _ if !answer.is_problem() => Code::Unavailable,
-            404 => self.not_found,
+            404 if answer.is_of_api() => self.not_found,
             412 | 423 => Code::No,
             400..500 => Code::Usage,
             _ => Code::Unavailable,
         };
-        let why = self.why(answer);
-        Failure::new(code, why)
+        let mut failure = Failure::new(code, self.why(answer));
+        failure.is_lasting = (300..400).contains(&answer.status);
+        failure
     }
 
     /// What an answer that is no success says, with the address that it is from.

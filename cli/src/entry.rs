@@ -1,7 +1,8 @@
 //! `get`, `put`, `patch` and `delete`: one entry of a user's cache.
 
+use std::fs::OpenOptions;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -116,6 +117,7 @@ impl Get {
 impl Put {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let client = Client::of_entry(&self.service, &self.key)?;
+        self.etag.check()?;
         let value = read_value(&self.value)?;
         let mut headers = vec![(CONTENT_TYPE, "application/json")];
         add(&mut headers, IF_MATCH, self.if_match.as_deref());
@@ -138,6 +140,7 @@ impl Put {
 impl Patch {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let client = Client::of_entry(&self.service, &self.key)?;
+        self.etag.check()?;
         let patch = read_value(&self.patch)?;
         let mut headers = vec![(CONTENT_TYPE, "application/merge-patch+json")];
         add(&mut headers, IF_MATCH, self.if_match.as_deref());
@@ -173,15 +176,27 @@ impl Delete {
 }
 
 impl EtagFile {
+    /// Before a change, whose entity tag would be lost.
+    fn check(&self) -> Result<(), Failure> {
+        let Some(file) = &self.etag_save else {
+            return Ok(());
+        };
+        let opened = OpenOptions::new().create(true).append(true).open(file);
+        opened.map(drop).map_err(|error| unwritable(file, &error))
+    }
+
     fn save(&self, answer: &Answer) -> Result<(), Failure> {
         let (Some(file), Some(etag)) = (&self.etag_save, answer.header("etag")) else {
             return Ok(());
         };
-        std::fs::write(file, format!("{etag}\n")).map_err(|error| {
-            let why = format!("cannot write {}: {error}", file.display());
-            Failure::new(Code::Output, why)
-        })
+        let written = std::fs::write(file, format!("{etag}\n"));
+        written.map_err(|error| unwritable(file, &error))
     }
+}
+
+fn unwritable(file: &Path, error: &std::io::Error) -> Failure {
+    let why = format!("cannot write {}: {error}", file.display());
+    Failure::new(Code::Output, why)
 }
 
 fn add<'a>(headers: &mut Vec<(HeaderName, &'a str)>, name: HeaderName, value: Option<&'a str>) {

@@ -40,12 +40,18 @@ pub(crate) struct Failure {
     pub(crate) code: Code,
     /// For people.
     pub(crate) why: String,
+    /// Whether it stays if the request is sent again.
+    pub(crate) is_lasting: bool,
 }
 
 impl Failure {
     pub(crate) fn new(code: Code, why: impl Into<String>) -> Self {
         let why = why.into();
-        Self { code, why }
+        Self {
+            code,
+            why,
+            is_lasting: false,
+        }
     }
 
     /// Says why. Returns the exit code.

@@ -28,7 +28,7 @@ pub(crate) use arguments::Lock;
 use guardian::Guardian;
 pub(crate) use guardian::LockGuardian;
 use keeper::Keeper;
-use lease::{Lease, LeaseClient, Release, random_token};
+use lease::{Lease, LeaseClient, Release, WITHDRAW_LIMIT, random_token};
 use outcome::Outcome;
 use processes::{Family, MARKS, Process};
 
@@ -51,6 +51,8 @@ enum Event {
     Ended(std::io::Result<ExitStatus>),
     /// The lease was lost, and why.
     Lost(String),
+    /// The release was answered, or not.
+    Released(Release),
 }
 
 impl Lock {
@@ -86,7 +88,13 @@ impl Lock {
             Ok(held) => self.run_under(held, &client, guardian, &sender, &events)?,
             Err(outcome) => return Ok(outcome),
         };
-        Ok(self.after_release(client.release(), outcome))
+        if outcome == Outcome::Lost {
+            // Nothing is left, unless the service did not answer in time.
+            client.withdraw();
+            say("the lock was lost before the command ended");
+            return Ok(outcome);
+        }
+        Ok(self.after_release(release(&client, &sender, &events), outcome))
     }
 
     /// Runs the command while we hold the lock.
@@ -123,7 +131,7 @@ impl Lock {
     /// What the release says about the time before it.
     fn after_release(&self, release: Release, outcome: Outcome) -> Outcome {
         match (release, outcome) {
-            (_, Outcome::Lost) | (Release::NotHeld, _) => {
+            (Release::NotHeld, _) => {
                 say("the lock was lost before the command ended");
                 Outcome::Lost
             }
@@ -165,6 +173,15 @@ impl Lock {
             .env("EDGELATCH_FENCING_TOKEN", held.fencing_token.to_string())
             .env("EDGELATCH_USER_ID", &self.service.user)
             .env("EDGELATCH_URL", self.service.public_url().as_str());
+        // The command may change its folder.
+        for (name, file) in [
+            ("EDGELATCH_TOKEN_FILE", &self.service.token_file),
+            ("EDGELATCH_CACERT", &self.service.cacert),
+        ] {
+            if let Some(file) = file {
+                command.env(name, std::path::absolute(file)?);
+            }
+        }
         match &self.lock.name {
             Some(name) => command.env("EDGELATCH_LOCK_NAME", name),
             None => command.env_remove("EDGELATCH_LOCK_NAME"),
@@ -216,12 +233,30 @@ impl Lock {
                 Some(Event::Ended(_)) if is_lost => return Ok(Outcome::Lost),
                 Some(Event::Ended(status)) => return Ok(Outcome::of_status(status?)),
                 // Of a request that was answered before.
-                Some(Event::Answered(_)) => {}
+                Some(Event::Answered(_) | Event::Released(_)) => {}
                 None => {
                     family.kill(Vec::new());
                     kill_at = None;
                 }
             }
+        }
+    }
+}
+
+/// Releases the lock. Who sends a signal meanwhile waits for a moment only.
+fn release(client: &LeaseClient, sender: &Sender<Event>, events: &Receiver<Event>) -> Release {
+    let (of_call, sender) = (client.clone(), sender.clone());
+    std::thread::spawn(move || sender.send(Event::Released(of_call.release())));
+    let mut give_up_at: Option<Instant> = None;
+    loop {
+        let left = give_up_at.map(|at| at.saturating_duration_since(Instant::now()));
+        match next(events, left) {
+            Some(Event::Released(release)) => return release,
+            Some(Event::Signal { .. }) => {
+                give_up_at.get_or_insert_with(|| Instant::now() + WITHDRAW_LIMIT);
+            }
+            Some(_) => {}
+            None => return Release::Unknown("interrupted".to_owned()),
         }
     }
 }

@@ -87,7 +87,9 @@ fn usage_error(error: &clap::Error) -> ExitCode {
     match error.get(ContextKind::InvalidArg) {
         // The value may have a password, and clap would print it.
         Some(ContextValue::String(argument)) if argument.starts_with("--url") => {
-            exit::say("--url must be an address that begins with http:// or https://");
+            exit::say(
+                "--url must be an address that begins with http:// or https://, without ? and #",
+            );
         }
         _ => {
             let text = service::without_logins(&error.render().to_string());

@@ -48,7 +48,7 @@ pub(crate) struct Service {
     pub(crate) url: Url,
     /// A file with the service's token. Without one, the variable EDGELATCH_TOKEN has it
     #[arg(long, value_name = "FILE", env = "EDGELATCH_TOKEN_FILE", help_heading = HEADING)]
-    token_file: Option<PathBuf>,
+    pub(crate) token_file: Option<PathBuf>,
     /// A file with the certificates (PEM) that are trusted instead of the well-known authorities
     #[arg(long, value_name = "FILE", env = "EDGELATCH_CACERT", help_heading = HEADING)]
     pub(crate) cacert: Option<PathBuf>,
@@ -151,6 +151,9 @@ pub(crate) fn segment(text: &str) -> Result<String, String> {
 
 fn url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+            Err("an address without ? and #".to_owned())
+        }
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err("an address that begins with http:// or https://".to_owned()),
     }
@@ -174,6 +177,7 @@ mod tests {
         assert!(url("https://locks.example/base/").is_ok());
         assert!(url("127.0.0.1:9001").is_err());
         assert!(url("redis://127.0.0.1").is_err());
+        assert!(url("http://h/?x=1").is_err() && url("http://h/#f").is_err());
     }
 
     #[test]

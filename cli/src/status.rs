@@ -117,7 +117,11 @@ fn describe(lock: &Value) -> String {
     }
     if held {
         match lock["expires_in"].as_f64() {
-            Some(seconds) => line("expires in", &format_args!("{seconds} s")),
+            Some(seconds) => {
+                // The service counts milliseconds.
+                let seconds = (seconds * 1000.0).round() / 1000.0;
+                line("expires in", &format_args!("{seconds} s"));
+            }
             None => line("expires in", &"never, unless its holder gives it back"),
         }
         match lock["fencing_token"].as_u64() {
@@ -144,14 +148,14 @@ mod tests {
     #[test]
     fn a_lock_is_described_line_by_line() {
         let held = json!({
-            "held": true, "fencing_token": 17, "expires_in": 7.25,
+            "held": true, "fencing_token": 17, "expires_in": 7.544_000_000_000_000_5,
             "owner": "billing run 17 on host-a", "waiting": 2,
         });
         assert_eq!(
             describe(&held),
             "state:         held\n\
              owner:         billing run 17 on host-a\n\
-             expires in:    7.25 s\n\
+             expires in:    7.544 s\n\
              fencing token: 17\n\
              waiting:       2\n"
         );

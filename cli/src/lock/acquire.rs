@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use super::lease::{Lease, LeaseClient};
+use super::lease::{Lease, LeaseClient, WITHDRAW_LIMIT};
 use super::outcome::Outcome;
 use super::{Event, next};
 use crate::client::CALL_LIMIT;
@@ -16,6 +16,9 @@ const ONE_WAIT: Duration = Duration::from_secs(20);
 /// The pause between two calls of a service that fails.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// How long the service may take for its answer beyond the wait, if that is limited.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
 /// How long a service may fail while we wait without a limit.
 const OUTAGE: Duration = Duration::from_secs(30);
 
@@ -27,11 +30,12 @@ pub(super) fn acquire(
     events: &Receiver<Event>,
 ) -> Result<Lease, Outcome> {
     let deadline = patience.map(|patience| Instant::now() + patience);
+    let limit = deadline.map_or(CALL_LIMIT, |_| ANSWER_LIMIT);
     let mut answered_at = Instant::now();
     loop {
         let wait = left(deadline).min(ONE_WAIT);
         let asked_at = Instant::now();
-        let failure = match ask(client, wait, sender, events)? {
+        let failure = match ask(client, wait, limit, sender, events)? {
             Ok(held) => return Ok(held),
             Err(failure) => failure,
         };
@@ -40,7 +44,9 @@ pub(super) fn acquire(
                 answered_at = Instant::now();
                 deadline
             }
-            Code::Unavailable => Some(deadline.unwrap_or(answered_at + OUTAGE)),
+            Code::Unavailable if !failure.is_lasting => {
+                Some(deadline.unwrap_or(answered_at + OUTAGE))
+            }
             _ => return Err(failure.into()),
         };
         if give_up_at.is_some_and(|at| Instant::now() >= at) {
@@ -68,11 +74,12 @@ fn left(deadline: Option<Instant>) -> Duration {
 fn ask(
     client: &LeaseClient,
     wait: Duration,
+    limit: Duration,
     sender: &Sender<Event>,
     events: &Receiver<Event>,
 ) -> Result<Result<Lease, Failure>, Outcome> {
     let (of_call, sender) = (client.clone(), sender.clone());
-    std::thread::spawn(move || sender.send(Event::Answered(of_call.acquire(wait))));
+    std::thread::spawn(move || sender.send(Event::Answered(of_call.acquire(wait, limit))));
     loop {
         match next(events, None) {
             Some(Event::Answered(answer)) => return Ok(answer),
@@ -88,13 +95,18 @@ fn ask(
 
 /// Gives up a call that is under way. It may overtake that call, and then has to be repeated.
 fn withdraw(client: &LeaseClient, events: &Receiver<Event>) {
-    client.withdraw();
-    let deadline = Instant::now() + CALL_LIMIT;
+    if !client.withdraw() {
+        return;
+    }
+    let deadline = Instant::now() + WITHDRAW_LIMIT;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match next(events, Some(left)) {
             Some(Event::Answered(Err(failure))) if failure.code != Code::Unavailable => return,
-            Some(Event::Answered(_)) => return client.withdraw(),
+            Some(Event::Answered(_)) => {
+                client.withdraw();
+                return;
+            }
             // Whoever sends another signal is impatient.
             Some(Event::Signal { .. }) | None => return,
             Some(_) => {}

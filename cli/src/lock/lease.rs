@@ -18,7 +18,7 @@ const LOCK_TOKEN: HeaderName = HeaderName::from_static("lock-token");
 const LOCK_OWNER: HeaderName = HeaderName::from_static("lock-owner");
 
 /// How long we try to take back a request that may have had the lock.
-const WITHDRAW_LIMIT: Duration = Duration::from_secs(1);
+pub(super) const WITHDRAW_LIMIT: Duration = Duration::from_secs(1);
 
 /// One lock of one user, and our token for it.
 #[derive(Clone)]
@@ -68,13 +68,13 @@ impl LeaseClient {
         })
     }
 
-    /// Requests the lock. The service waits up to `wait` for it.
-    pub(super) fn acquire(&self, wait: Duration) -> Result<Lease, Failure> {
+    /// Requests the lock. The service waits up to `wait` for it. The answer may take `limit` longer.
+    pub(super) fn acquire(&self, wait: Duration, limit: Duration) -> Result<Lease, Failure> {
         let unavailable = |why| Failure::new(Code::Unavailable, why);
         let expire = self.expire.as_secs_f64();
         let query = format!("?timeout={}&expire={expire}", wait.as_secs_f64());
         let sent = Instant::now();
-        let answer = self.call("POST", query, wait + CALL_LIMIT);
+        let answer = self.call("POST", query, wait + limit);
         let answer = answer.map_err(unavailable)?;
         if !matches!(answer.status, 200 | 201) {
             return Err(self.client.failure(&answer));
@@ -84,7 +84,7 @@ impl LeaseClient {
             return Ok(held);
         }
         // We do not know how much of the call was the wait, so how long the lease is good.
-        match self.renew(CALL_LIMIT) {
+        match self.renew(limit) {
             Renewal::Renewed(held) => Ok(held),
             Renewal::Lost(why) => Err(Failure::new(Code::No, why)),
             Renewal::Unknown(why) => Err(unavailable(why)),
@@ -131,9 +131,9 @@ impl LeaseClient {
     }
 
     /// Gives up a request for the lock, whether it waits or was carried out.
-    pub(super) fn withdraw(&self) {
-        // Nobody is interested any more. What is left expires.
-        let _ = self.call("DELETE", String::new(), WITHDRAW_LIMIT);
+    /// Returns whether the service answered. What is left expires.
+    pub(super) fn withdraw(&self) -> bool {
+        self.call("DELETE", String::new(), WITHDRAW_LIMIT).is_ok()
     }
 
     fn call(&self, method: &'static str, query: String, limit: Duration) -> Result<Answer, String> {

@@ -78,10 +78,16 @@ fn an_empty_name_is_wrong_usage() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lock_that_the_service_does_not_find_is_not_held() {
+async fn a_wrong_address_is_wrong_usage() {
     let app = App::start().await;
     let elsewhere = format!("http://{}/elsewhere", app.address());
-    for arguments in ["status -u 42", "break -u 42", "lock -u 42 -n -E 9 true"] {
+    for arguments in [
+        "status -u 42",
+        "break -u 42",
+        "lock -u 42 -n -E 9 true",
+        "get -u 42 k",
+        "patch -u 42 k {}",
+    ] {
         let output = edgelatch(&elsewhere, arguments).output();
         let run = Run::from(output.unwrap());
         assert_eq!(run.code, Some(64), "{arguments}: {run:?}");
@@ -123,4 +129,13 @@ fn a_text_of_the_service_controls_no_terminal() {
     // What is data is printed as it is.
     let entry = Canned::json("200 OK", "\"\u{9b}2J\"\n");
     assert_eq!(ask(entry, "get --user 42 k").stdout, "\"\u{9b}2J\"\n");
+}
+
+#[test]
+fn a_redirect_is_not_tried_again() {
+    let began = std::time::Instant::now();
+    let service = Canned::start("301 Moved\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
+    let output = edgelatch(&service.url(), "lock --user 42 true").output();
+    assert_eq!(output.unwrap().status.code(), Some(69));
+    assert!(began.elapsed() < std::time::Duration::from_secs(10));
 }

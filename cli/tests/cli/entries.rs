@@ -114,3 +114,11 @@ async fn a_failing_service_exits_with_69() {
     app.kill();
     assert_eq!(run(&app, "put --user 42 k 1").code, Some(69));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_stored_if_its_entity_tag_could_not_be_saved() {
+    let app = App::start().await;
+    let put = run(&app, "put --user 42 k 1 --etag-save /nonexistent/etag");
+    assert_eq!(put.code, Some(74), "{put:?}");
+    assert_eq!(run(&app, "get --user 42 k").code, Some(1));
+}

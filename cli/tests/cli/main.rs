@@ -9,6 +9,7 @@ mod answers;
 mod canned;
 mod completions;
 mod entries;
+mod hangs;
 mod lock;
 mod losses;
 mod program;

@@ -2,7 +2,7 @@
 
 use edgelatch_tests::App;
 
-use crate::program::{edgelatch, url};
+use crate::program::{edgelatch, path, url};
 
 const TOKEN: &str = "a-s3cret-of-the-test";
 
@@ -102,4 +102,47 @@ fn a_login_of_the_address_is_sent() {
         asked.contains("\nauthorization: basic yw5uytpwqhnz"),
         "{asked}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_may_use_the_token_file_of_its_lock() {
+    let app = guarded().await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), TOKEN).unwrap();
+    let script = "cd / && \"$EDGELATCH\" status && \"$EDGELATCH\" put k 1";
+    let mut command = edgelatch(&url(&app), "lock --user 42 --token-file token -- sh -c");
+    let command = command.arg(script).env("EDGELATCH", path());
+    let output = command.current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_of_a_large_value_is_told() {
+    let app = guarded().await;
+    let url = url(&app);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large");
+    std::fs::write(&file, "1".repeat(8_000_000)).unwrap();
+    // It was told by chance.
+    for _ in 0..10 {
+        for (token, code) in [("wrong", 77), (TOKEN, 64)] {
+            let mut put = edgelatch(&url, "put --user 42 k");
+            let put = put.arg(format!("@{}", file.display()));
+            let output = put.env("EDGELATCH_TOKEN", token).output().unwrap();
+            assert_eq!(output.status.code(), Some(code), "{output:?}");
+        }
+    }
+    // One that is not refused is stored.
+    let value = format!("\"{}\"", "x".repeat(500_000));
+    std::fs::write(&file, &value).unwrap();
+    let mut put = edgelatch(&url, "put --user 42 k");
+    let put = put.arg(format!("@{}", file.display()));
+    let output = put.env("EDGELATCH_TOKEN", TOKEN).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn a_file_without_certificates_is_refused() {
+    let output = edgelatch("https://127.0.0.1:1", "get --user 42 k --cacert /dev/null").output();
+    assert_eq!(output.unwrap().status.code(), Some(66));
 }
