@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::answer::Answer;
 use crate::exit::{Code, Failure};
+use crate::proxy;
 use crate::service::{self, Service};
 
 /// How long a call may take beyond the wait that it asks for.
@@ -38,6 +39,8 @@ pub(crate) struct Client {
     authorization: Option<String>,
     /// What it means if the service does not find it.
     not_found: Code,
+    /// What a failed connection is named after.
+    peer: String,
 }
 
 /// A request, without what the [`Client`] knows.
@@ -69,7 +72,14 @@ impl Client {
     }
 
     fn new(service: &Service, path: &[&str], not_found: Code) -> Result<Self, Failure> {
+        let proxy = proxy::of_environment(&service.url)?;
+        let url = address(&service.public_url(), &service.user, path);
+        let peer = match &proxy {
+            Some(proxy) => format!("{url}, by the proxy {}:{}", proxy.host(), proxy.port()),
+            None => url.clone(),
+        };
         let mut config = Agent::config_builder()
+            .proxy(proxy)
             .http_status_as_error(false)
             // The API never redirects. The token must not go elsewhere.
             .max_redirects(0)
@@ -97,9 +107,10 @@ impl Client {
         }
         Ok(Self {
             agent: config.build().new_agent(),
-            url: address(&service.public_url(), &service.user, path),
+            url,
             authorization: service.authorization()?,
             not_found,
+            peer,
         })
     }
 
@@ -110,7 +121,7 @@ impl Client {
 
     /// Sends a request. `Err` says why there is no answer.
     pub(crate) fn send(&self, call: &Call<'_>) -> Result<Answer, String> {
-        let Self { url, .. } = self;
+        let Self { url, peer, .. } = self;
         let mut request = Request::builder()
             .method(call.method)
             .uri(format!("{url}{}", call.query));
@@ -133,7 +144,7 @@ impl Client {
         };
         // The error of a header does not show its value.
         sent.map_err(|error| format!("{url}: {error}"))?
-            .map_err(|error| format!("{url}: {error}"))
+            .map_err(|error| format!("{peer}: {error}"))
     }
 
     fn run(

@@ -7,6 +7,7 @@ mod client;
 mod entry;
 mod exit;
 mod lock;
+mod proxy;
 mod service;
 mod status;
 

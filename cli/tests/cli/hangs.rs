@@ -1,5 +1,6 @@
 //! A service that takes connections and never answers, and a program that is replaced.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,46 @@ fn a_signal_ends_the_wait_soon_where_nobody_answers() {
     waiting.signal("INT");
     assert_eq!(waiting.wait().0, Some(130));
     assert!(began.elapsed() < Duration::from_secs(4));
+}
+
+/// Gives the lock to the first who asks, and then answers nobody.
+fn giving_once() -> (std::thread::JoinHandle<TcpListener>, String) {
+    let (listener, url) = hanging();
+    let giving = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        let head = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n";
+        let answer = format!("{head}Content-Length: 19\r\n\r\n{{\"fencing_token\":1}}");
+        stream.write_all(answer.as_bytes()).unwrap();
+        listener
+    });
+    (giving, url)
+}
+
+#[test]
+fn a_signal_ends_a_release_that_nobody_answers() {
+    let (giving, url) = giving_once();
+    let mut command = Locked::start_at(&url, "-u 42 --expire 600", "echo begun; read line");
+    assert_eq!(command.line(), "begun");
+    let listener = giving.join().unwrap();
+    command.end();
+    let _release = listener.accept().unwrap();
+    let began = Instant::now();
+    command.signal("INT");
+    let (_, said) = command.wait();
+    assert!(said.contains("could not be released"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(4));
+}
+
+#[test]
+fn a_loss_is_told_soon_where_nobody_answers() {
+    let (giving, url) = giving_once();
+    let mut command = Locked::start_at(&url, "-u 42 --expire 1", "echo begun; read line");
+    assert_eq!(command.line(), "begun");
+    let _listener = giving.join().unwrap();
+    let began = Instant::now();
+    assert_eq!(command.wait().0, Some(74));
+    assert!(began.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

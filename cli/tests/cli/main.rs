@@ -13,6 +13,7 @@ mod hangs;
 mod lock;
 mod losses;
 mod program;
+mod proxies;
 mod scripts;
 mod secrets;
 mod shell;

@@ -21,6 +21,9 @@ pub(crate) fn edgelatch(url: &str, arguments: &str) -> Command {
         .args(arguments.split_whitespace())
         .env("EDGELATCH_URL", url)
         .env("NO_PROXY", "*");
+    for name in ["http_proxy", "https_proxy", "all_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
     for name in ["TOKEN", "TOKEN_FILE", "USER_ID", "OWNER", "CACERT"] {
         command.env_remove(format!("EDGELATCH_{name}"));
     }
