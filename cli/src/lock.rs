@@ -16,6 +16,7 @@ mod outcome;
 mod processes;
 mod signals;
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode, ExitStatus};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -32,6 +33,10 @@ use lease::{Lease, LeaseClient, Release, WITHDRAW_LIMIT, random_token};
 use outcome::Outcome;
 use processes::{Family, MARKS, Process};
 
+/// How long after its start we pass Ctrl-C on to the command: before its `exec` it does not get it.
+/// We learn of a signal a bit later than it comes.
+const STARTING: Duration = Duration::from_millis(2);
+
 /// How much later than its guardian we kill the command. It does not need us, unless it is stopped.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -42,6 +47,7 @@ enum Event {
         number: i32,
         /// The command got it, too.
         by_terminal: bool,
+        at: Instant,
     },
     /// The service answered a request for the lock.
     Answered(Result<Lease, Failure>),
@@ -53,6 +59,12 @@ enum Event {
     Lost(String),
     /// The release was answered, or not.
     Released(Release),
+}
+
+impl Event {
+    fn is_signal(&self) -> bool {
+        matches!(self, Self::Signal { .. })
+    }
 }
 
 impl Lock {
@@ -106,6 +118,10 @@ impl Lock {
         sender: &Sender<Event>,
         events: &Receiver<Event>,
     ) -> anyhow::Result<Outcome> {
+        // The command would not get what came before it.
+        if let Some(Event::Signal { number, .. }) = events.try_iter().find(Event::is_signal) {
+            return Ok(Outcome::BySignal(number));
+        }
         guardian.held_until(held.good_until);
         let family = match self.spawn(&held, &mut guardian, sender)? {
             Ok(family) => family,
@@ -186,6 +202,7 @@ impl Lock {
             Some(name) => command.env("EDGELATCH_LOCK_NAME", name),
             None => command.env_remove("EDGELATCH_LOCK_NAME"),
         };
+        can_be_suspended(&mut command);
         let mut command = match command.spawn() {
             Ok(command) => command,
             Err(error) => return Ok(Err(error)),
@@ -205,6 +222,7 @@ impl Lock {
         guardian: &mut Guardian,
         events: &Receiver<Event>,
     ) -> anyhow::Result<Outcome> {
+        let began = Instant::now();
         let mut kill_at: Option<Instant> = None;
         let mut is_lost = false;
         loop {
@@ -213,8 +231,9 @@ impl Lock {
                 Some(Event::Signal {
                     number,
                     by_terminal,
+                    at,
                 }) => {
-                    if !by_terminal {
+                    if !by_terminal || at < began + STARTING {
                         family.send(Signal::try_from(number)?);
                     }
                 }
@@ -240,6 +259,16 @@ impl Lock {
                 }
             }
         }
+    }
+}
+
+/// Has the command started by `fork`. With `vfork`, Ctrl-Z just before its `exec` stops it and leaves
+/// this process waiting for it, so that the shell sees no stopped job.
+fn can_be_suspended(command: &mut Command) {
+    #[expect(unsafe_code, reason = "whatever runs before `exec` is")]
+    // SAFETY: it does nothing.
+    unsafe {
+        command.pre_exec(|| Ok(()));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Signals: those that this process gets, and the one that it dies of.
 
 use std::sync::mpsc::Sender;
+use std::time::Instant;
 
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
@@ -37,6 +38,7 @@ pub(super) fn listen(sender: Sender<Event>) -> anyhow::Result<()> {
             let signal = Event::Signal {
                 number: origin.signal,
                 by_terminal: is_by_terminal(&origin),
+                at: Instant::now(),
             };
             if sender.send(signal).is_err() {
                 return;

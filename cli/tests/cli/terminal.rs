@@ -34,11 +34,11 @@ async fn the_command_gets_ctrl_c_once_and_may_go_on() {
     let mut terminal = Shell::start(&app);
     let go_on = terminal.file("go-on");
     let count = "n=0; trap \"n=\\$((n+1)); echo caught:\\$n\" INT";
-    let work = format!("echo begun:$$; while [ ! -e {go_on} ]; do sleep 0.02; done; exit 6");
+    let work = format!("echo begun:$((40+2)); while [ ! -e {go_on} ]; do sleep 0.02; done; exit 6");
     terminal.enter(&format!(
         "edgelatch lock -u 42 sh -c '{count}; {work}'; echo \"end:$?\""
     ));
-    terminal.shows("begun:").await;
+    terminal.shows("begun:42").await;
     until("the command runs", async || is_held(&app).await).await;
     terminal.press(b"\x03");
     terminal.shows("caught:1").await;
@@ -109,8 +109,9 @@ async fn a_command_that_is_suspended_for_too_long_is_ended() {
 async fn a_command_that_is_suspended_for_a_moment_goes_on() {
     let app = App::patient().await;
     let mut terminal = Shell::start(&app);
-    terminal.enter("edgelatch lock -u 42 --expire 600 sh -c 'read line; exit 6'");
-    until("the command runs", async || is_held(&app).await).await;
+    terminal
+        .enter("edgelatch lock -u 42 --expire 600 sh -c 'echo begun:$((40+2)); read line; exit 6'");
+    terminal.shows("begun:42").await;
     terminal.press(b"\x1a");
     terminal.shows("Stopped").await;
     terminal.enter("fg; echo \"end:$?\"");
