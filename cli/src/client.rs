@@ -18,8 +18,8 @@ use crate::service::{self, Service};
 /// How long a call may take beyond the wait that it asks for.
 pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(5);
 
-/// From this length on, a body is sent when the service wants it: a service that refuses it closes the
-/// connection, and its answer may be lost while we send.
+/// From this length on, a body is sent when the service wants it: a service that refuses it closes
+/// the connection, and its answer may be lost while we send.
 const LARGE: usize = 16 * 1024;
 
 /// What RFC 3986 does not reserve stays as it is.

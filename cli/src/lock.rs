@@ -262,8 +262,8 @@ impl Lock {
     }
 }
 
-/// Has the command started by `fork`. With `vfork`, Ctrl-Z just before its `exec` stops it and leaves
-/// this process waiting for it, so that the shell sees no stopped job.
+/// Has the command started by `fork`. With `vfork`, Ctrl-Z just before its `exec` stops it and
+/// leaves this process waiting for it, so that the shell sees no stopped job.
 fn can_be_suspended(command: &mut Command) {
     #[expect(unsafe_code, reason = "whatever runs before `exec` is")]
     // SAFETY: it does nothing.

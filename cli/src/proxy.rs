@@ -7,7 +7,8 @@ use crate::exit::{Code, Failure};
 
 /// The proxy for this address, if any.
 pub(crate) fn of_environment(url: &Url) -> Result<Option<Proxy>, Failure> {
-    // A CGI program has the header `Proxy` of its request in `HTTP_PROXY`, so curl does not read it.
+    // A CGI program has the header `Proxy` of its request in `HTTP_PROXY`, so curl does not
+    // read it.
     let names = match url.scheme() {
         "https" => ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].as_slice(),
         _ => ["http_proxy", "all_proxy", "ALL_PROXY"].as_slice(),

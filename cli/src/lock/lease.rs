@@ -68,7 +68,8 @@ impl LeaseClient {
         })
     }
 
-    /// Requests the lock. The service waits up to `wait` for it. The answer may take `limit` longer.
+    /// Requests the lock. The service waits up to `wait` for it. The answer may take
+    /// `limit` longer.
     pub(super) fn acquire(&self, wait: Duration, limit: Duration) -> Result<Lease, Failure> {
         let unavailable = |why| Failure::new(Code::Unavailable, why);
         let expire = self.expire.as_secs_f64();

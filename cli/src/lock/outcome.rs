@@ -22,7 +22,8 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// `conflict` is the code of [`Outcome::Conflict`]. A shell has 128 plus the number of a signal.
+    /// `conflict` is the code of [`Outcome::Conflict`]. A shell has 128 plus the number
+    /// of a signal.
     pub(super) fn code(self, conflict: u8) -> u8 {
         match self {
             Self::OfCommand(code) => code,

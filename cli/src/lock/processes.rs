@@ -59,7 +59,8 @@ impl Family {
         send(&self.members(&[]), signal);
     }
 
-    /// Asks all of them to end, and kills what is left after a while. Returns whether there were any.
+    /// Asks all of them to end, and kills what is left after a while. Returns whether there
+    /// were any.
     pub(super) fn end(&self, kill_after: Duration) -> bool {
         let mut left = self.members(&[]);
         let any = !left.is_empty();
