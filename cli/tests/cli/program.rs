@@ -3,15 +3,29 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use edgelatch_tests::App;
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 /// Its path. Cargo says where it is now: what was compiled in another clone that shares the target
 /// folder counts as fresh.
 pub(crate) fn path() -> std::ffi::OsString {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(heed_signals);
     std::env::var_os("CARGO_BIN_EXE_edgelatch")
         .unwrap_or_else(|| env!("CARGO_BIN_EXE_edgelatch").into())
+}
+
+/// Whoever runs the tests may ignore signals, as a shell does for what it starts in the background.
+/// The program would inherit that from us, and keep it.
+fn heed_signals() {
+    for of in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
+        #[expect(unsafe_code, reason = "so is every change of what signals do")]
+        // SAFETY: no handler is set.
+        unsafe { signal(of, SigHandler::SigDfl) }.unwrap();
+    }
 }
 
 /// `edgelatch <arguments>`, without what the environment says.
