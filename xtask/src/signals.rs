@@ -71,6 +71,6 @@ pub(crate) fn send(process: &Child, signal: Signal) {
     }
 }
 
-fn pid_of(process: &Child) -> anyhow::Result<Pid> {
+pub(crate) fn pid_of(process: &Child) -> anyhow::Result<Pid> {
     Ok(Pid::from_raw(i32::try_from(process.id())?))
 }

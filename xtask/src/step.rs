@@ -1,18 +1,21 @@
 //! Steps: printed, run, and reported in a sentence if they fail.
 
 use std::io::IsTerminal as _;
-use std::process::{Child, Command};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::process::{Child, Command, ExitStatus};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::signals;
 
 /// How often a long step says that it goes on.
 const REMINDER: Duration = Duration::from_secs(30);
+
+/// The pause between two looks at whether it has ended.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Prints what happens now.
 pub(crate) fn say(what: impl std::fmt::Display) {
@@ -38,20 +41,20 @@ pub(crate) fn run_long(command: &mut Command, what: &str, failed: &str) -> anyho
 /// A running command that may be silent for minutes. Every 30 seconds it says that it goes on, and
 /// for how long already. It is ended on drop.
 pub(crate) struct Long {
-    process: Child,
-    reminder: Option<(Sender<()>, JoinHandle<()>)>,
+    pid: Pid,
+    /// Waits for its end.
+    attendant: Option<JoinHandle<std::io::Result<ExitStatus>>>,
 }
 
 impl Long {
     /// Starts it. `what` follows "still".
     pub(crate) fn start(command: &mut Command, what: &str) -> anyhow::Result<Self> {
         let process = start(command)?;
-        let (ended, has_ended) = channel();
+        let pid = signals::pid_of(&process)?;
         let what = what.to_owned();
-        let reminder = std::thread::spawn(move || remind(&what, &has_ended));
         Ok(Self {
-            process,
-            reminder: Some((ended, reminder)),
+            pid,
+            attendant: Some(std::thread::spawn(move || attend(process, &what))),
         })
     }
 
@@ -60,44 +63,50 @@ impl Long {
     /// # Errors
     /// `failed`, if it fails.
     pub(crate) fn wait(mut self, failed: &str) -> anyhow::Result<()> {
-        if !self.process.wait()?.success() {
-            bail!("{failed}");
+        let ended = self.attendant.take().map(JoinHandle::join);
+        match ended {
+            Some(Ok(Ok(status))) if status.success() => Ok(()),
+            _ => bail!("{failed}"),
         }
-        Ok(())
     }
 }
 
 impl Drop for Long {
     fn drop(&mut self) {
-        if let Ok(None) = self.process.try_wait() {
-            signals::send(&self.process, Signal::SIGTERM);
-            let _ = self.process.wait();
-        }
-        if let Some((ended, reminder)) = self.reminder.take() {
-            drop(ended);
-            let _ = reminder.join();
+        if let Some(attendant) = self.attendant.take() {
+            if !attendant.is_finished() {
+                let _ = kill(self.pid, Signal::SIGTERM);
+            }
+            let _ = attendant.join();
         }
     }
 }
 
-fn remind(what: &str, has_ended: &Receiver<()>) {
+/// Waits for the end of a process, and says meanwhile that it goes on.
+fn attend(mut process: Child, what: &str) -> std::io::Result<ExitStatus> {
     let began = Instant::now();
-    // Cargo's bar stands on a line of a terminal that has to be cleared.
-    let clear = if std::io::stderr().is_terminal() {
-        "\r\x1b[K"
-    } else {
-        ""
-    };
-    while has_ended.recv_timeout(REMINDER) == Err(RecvTimeoutError::Timeout) {
-        let so_far = time(began.elapsed());
-        eprintln!("{clear}xtask: still {what}, {so_far} so far");
+    let mut next_reminder = REMINDER;
+    loop {
+        if let Some(status) = process.try_wait()? {
+            return Ok(status);
+        }
+        if began.elapsed() >= next_reminder {
+            // Cargo's bar stands on a line of a terminal that has to be cleared.
+            let clear = if std::io::stderr().is_terminal() {
+                "\r\x1b[K"
+            } else {
+                ""
+            };
+            eprintln!("{clear}xtask: still {what}, {} so far", time(next_reminder));
+            next_reminder += REMINDER;
+        }
+        std::thread::sleep(LOOK);
     }
 }
 
 /// A time in words: "30 s", "2 min".
 fn time(time: Duration) -> String {
-    // A reminder comes a little late.
-    let halves = (time.as_secs() + 2) / 30;
+    let halves = time.as_secs() / 30;
     match (halves / 2, halves % 2) {
         (0, _) => format!("{} s", halves * 30),
         (minutes, 0) => format!("{minutes} min"),
@@ -130,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_time_is_told_in_words() {
-        for (seconds, words) in [(30, "30 s"), (59, "1 min"), (90, "1.5 min"), (121, "2 min")] {
+        for (seconds, words) in [(30, "30 s"), (60, "1 min"), (90, "1.5 min"), (120, "2 min")] {
             assert_eq!(time(Duration::from_secs(seconds)), words);
         }
     }
