@@ -85,7 +85,7 @@ fn announce(runner: Runner) {
     let (what, how_long) = match (host_is_missing, build::components_are_built()) {
         (true, _) => (
             "the components and the host that runs them",
-            "seven minutes",
+            "six minutes",
         ),
         (false, false) => ("the components", "a minute"),
         (false, true) => return,
