@@ -83,10 +83,7 @@ impl Up {
 fn announce(runner: Runner) {
     let host_is_missing = matches!(runner, Runner::Host) && !build::host_binary().is_file();
     let (what, how_long) = match (host_is_missing, build::components_are_built()) {
-        (true, _) => (
-            "the components and the host that runs them",
-            "six minutes",
-        ),
+        (true, _) => ("the components and the host that runs them", "six minutes"),
         (false, false) => ("the components", "a minute"),
         (false, true) => return,
     };
