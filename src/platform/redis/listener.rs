@@ -105,7 +105,7 @@ impl Listener {
                 Some(call) => call,
                 None => {
                     let left = deadline - now;
-                    if left < WORTH_OPENING && self.connection.is_none() && !self.node.has_idle(1) {
+                    if !self.is_worth_blocking(left) {
                         return self.pause(until).await;
                     }
                     let call = self.block(now, left);
@@ -128,6 +128,17 @@ impl Listener {
                         Answer::Failed => return self.pause(until).await,
                     }
                 }
+            }
+        }
+    }
+
+    /// Whether to block for what is left of a wait. In whole seconds, a `BLPOP` would outlast it and
+    /// keep the connection from the next waiter.
+    fn is_worth_blocking(&self, left: Duration) -> bool {
+        match self.node.blocking() {
+            Blocking::WholeSeconds => left >= BLOCK_WHOLE,
+            Blocking::Decimals => {
+                left >= WORTH_OPENING || self.connection.is_some() || self.node.has_idle(1)
             }
         }
     }
