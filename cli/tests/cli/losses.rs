@@ -117,6 +117,14 @@ async fn a_child_of_the_command_ends_too_when_the_lock_is_lost() {
     }
 }
 
+/// Kills the program, and waits for the end of all that writes to the command's output.
+fn kill(mut command: Locked) {
+    command.signal("KILL");
+    command.status();
+    let mut rest = String::new();
+    command.output.read_to_string(&mut rest).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_and_its_child_end_when_the_keeper_is_killed() {
     let app = App::patient().await;
@@ -126,11 +134,7 @@ async fn the_command_and_its_child_end_when_the_keeper_is_killed() {
         let mut command = Locked::start(&app, &arguments, &worker.script(way));
         assert_eq!(command.line(), "begun");
         worker.begins().await;
-        command.signal("KILL");
-        command.status();
-        // The pipe to the command's output ends with its last process.
-        let mut rest = String::new();
-        command.output.read_to_string(&mut rest).unwrap();
+        kill(command);
         worker.assert_ended();
     }
 }
@@ -166,9 +170,6 @@ async fn locks_within_locks_end_with_the_outer_one() {
     let mut command = Locked::of(program.arg(script).env("EDGELATCH", path()));
     assert_eq!(command.line(), "begun");
     worker.begins().await;
-    command.signal("KILL");
-    command.status();
-    let mut rest = String::new();
-    command.output.read_to_string(&mut rest).unwrap();
+    kill(command);
     worker.assert_ended();
 }
