@@ -161,11 +161,14 @@ local function open_queue(waiters)
     return true
   end
 
-  -- A signal only makes the waiter look sooner, so it may be refused.
+  -- A signal only makes the waiter look sooner, so it may be refused. One that would stay for ever
+  -- is taken back.
   function queue.signal(call)
     local signal = wake_prefix .. call
     redis.pcall('RPUSH', signal, '1')
-    redis.pcall('PEXPIRE', signal, SILENCE)
+    if type(redis.pcall('PEXPIRE', signal, SILENCE)) == 'table' then
+      remove(signal)
+    end
   end
 
   -- The fence of a lock that was handed on names the new owner, so the proof that the last one

@@ -25,8 +25,12 @@ local function free_under(lock, fence, runs_on)
 end
 
 -- Without a fence nothing would tell a reading from before the next action from one after it. So
--- the fence outlives readings.
+-- the fence outlives readings by this many milliseconds: a reading is kept after its fence was
+-- prolonged, and Redis 7.0 goes on reading its clock while a script runs.
+local OUTLIVES = 1000
+
 local function prolong(fence, ttl)
+  ttl = ttl + OUTLIVES
   if redis.call('PTTL', fence) < ttl then
     redis.call('PEXPIRE', fence, ttl)
   end

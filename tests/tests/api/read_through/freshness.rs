@@ -157,7 +157,9 @@ async fn a_reading_never_outlives_the_fence_it_depends_on() {
     app.perform("user_id=42").await.assert_success();
     app.get(USER).await.assert_body(200, "{}");
     let fence = app.redis.ms_left("{user:42:lock}:fence").await;
-    assert!(fence >= app.redis.ms_left(ENTRY).await, "{fence}");
+    let reading = app.redis.ms_left(ENTRY).await;
+    // More than a script takes: the reading is kept after its fence was prolonged.
+    assert!(fence > reading + 500, "{fence} {reading}");
 }
 
 #[tokio::test]

@@ -266,10 +266,11 @@ impl Sweep {
             // The lock is another's now, or stays.
             changed.retain(|key| case.names(key) || !is_lock(key) || state.contains_key(*key));
         }
-        let stays = |(key, (_, ttl)): (&String, &(Vec<u8>, i64))| {
-            *ttl == -1 || key.contains(":staged:") && *ttl > ANOTHER_TTL
-        };
-        let wrong = if now.iter().any(stays) {
+        let stays = now
+            .iter()
+            .find(|(key, (_, ttl))| *ttl == -1 || key.contains(":staged:") && *ttl > ANOTHER_TTL);
+        let wrong = if let Some((key, _)) = stays {
+            changed = vec![key];
             "something stays for long"
         } else if is_done && !case.is_complete(&changed) {
             "it was not written"
