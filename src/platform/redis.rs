@@ -110,6 +110,14 @@ impl Redis {
         spin_sdk::time::sleep(left).await;
     }
 
+    /// How many commands a call is: more than one where the host has too few connections for its
+    /// instances, so that each call may open one of its own, log in and select the database.
+    pub(crate) fn commands_per_call(&self) -> u32 {
+        let nodes = self.link.nodes();
+        let commands = nodes.iter().map(|node| node.commands_per_call());
+        commands.max().unwrap_or(1)
+    }
+
     /// What [`Redis::rest`] does now and then, for those who rest for a short time again and again.
     pub(crate) async fn give_way_at_rest(&self) {
         for node in self.link.nodes() {

@@ -16,7 +16,7 @@ const SPARE_AFTER_CALLS: Duration = Duration::from_millis(250);
 
 /// How much longer than everything else a lock is held for its work: an origin that is too slow is
 /// told as such, and not as a lock that was lost.
-const SPARE_FOR_WORK: Duration = Duration::from_millis(100);
+const SPARE_FOR_WORK: Duration = Duration::from_millis(50);
 
 /// When one request has to be over.
 #[derive(Debug, Clone, Copy, Default)]

@@ -11,7 +11,7 @@
 use std::time::{Duration, Instant};
 
 use super::lease::{AcquisitionTimes, Lease};
-use super::scripts::{Attempt, LockHeld, OwnedLock, ResultKey, Try};
+use super::scripts::{Attempt, OwnedLock, ResultKey, Try};
 use super::token::OwnerToken;
 use super::{Acquisition, Grant, GrantUnlessDone, LockError, Locks, poll_interval};
 use crate::platform::redis::{Listener, RedisError};
@@ -149,13 +149,10 @@ pub(super) async fn acquire(
         };
         arrived_at = Some(held.arrived_at);
         let listener = listener.get_or_insert_with(|| owned.redis.listener(owned.key.wake(&call)));
-        listen(listener, held, deadline).await;
+        let commands = owned.redis.commands_per_call();
+        let interval = poll_interval::interval(held, commands, random::bits64());
+        // Until there may be a signal, or it is time to look.
+        listener.wait(interval, deadline).await;
         sent = Instant::now();
     }
-}
-
-/// Blocks until there may be a signal, or it is time to look.
-async fn listen(listener: &mut Listener, held: &LockHeld, deadline: Instant) {
-    let interval = poll_interval::interval(held, random::bits64());
-    listener.wait(interval, deadline).await;
 }

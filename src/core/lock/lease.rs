@@ -13,6 +13,11 @@ use crate::platform::redis::RedisError;
 use crate::platform::time_limit::within;
 use crate::types::ttl::Ttl;
 
+/// How long work that has to end now is looked at, while its lock is still ours. A component that
+/// had no processor for a while learns of the end of the hold, of a reply and of the work's own
+/// limits at the same moment, and in any order: a hold that was used up comes last.
+const LAST_LOOK: Duration = Duration::from_millis(50);
+
 /// What [`Lease::commit`] writes.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
@@ -97,8 +102,8 @@ impl Lease {
     ///
     /// # Errors
     /// [`LockError::Lost`] as soon as the lock is known to be lost, or can no longer be known to be
-    /// ours, or `max_hold` is used up: `work` is dropped where it is. A renewal that Redis fails to
-    /// answer is repeated for as long as the lock lives.
+    /// ours, or 50 ms after `max_hold` is used up: `work` is dropped where it is. A renewal that
+    /// Redis fails to answer is repeated for as long as the lock lives.
     ///
     /// # Cancellation
     /// Dropping the future drops `work`; the lease stays as it is.
@@ -125,6 +130,8 @@ impl Lease {
             self.owned.redis.rest(pause).await;
             let now = Instant::now();
             if now >= end {
+                let valid = self.valid_until.saturating_duration_since(now);
+                self.owned.redis.rest(valid.min(LAST_LOOK)).await;
                 return LockError::Lost;
             }
             match within(end - now, self.renew()).await {

@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::poll_interval::spaced;
 use super::{FencingToken, LockStatus, Locks};
 use crate::platform::redis::RedisError;
 use crate::types::keys::LockKey;
@@ -35,7 +36,8 @@ impl Locks {
             if left.is_zero() || has_changed(&status, after) {
                 return Ok(status);
             }
-            self.redis.rest(pause(left, random::bits64())).await;
+            let interval = spaced(interval(random::bits64()), self.redis.commands_per_call());
+            self.redis.rest(pause(left, interval)).await;
         }
     }
 }
@@ -49,11 +51,15 @@ fn has_changed(status: &LockStatus, after: Option<i64>) -> bool {
     }
 }
 
-/// How long to sleep before the next look, with `left` until the end of the wait. The last look is
-/// at the end, and none shortly before it. `random` is any 64 random bits.
-fn pause(left: Duration, random: u64) -> Duration {
+/// The time between two looks. `random` is any 64 random bits.
+fn interval(random: u64) -> Duration {
     let (least, most) = INTERVAL_MS;
-    let interval = Duration::from_micros(least * 1000 + random % ((most - least) * 1000 + 1));
+    Duration::from_micros(least * 1000 + random % ((most - least) * 1000 + 1))
+}
+
+/// How long to sleep before the next look, with `left` until the end of the wait. The last look is
+/// at the end, and none shortly before it.
+fn pause(left: Duration, interval: Duration) -> Duration {
     if left < interval + interval / 2 {
         left
     } else {
@@ -98,6 +104,7 @@ mod tests {
         #[test]
         fn a_watcher_looks_fewer_than_five_times_in_a_second(
             timeout_ms in 0u64..60_000,
+            commands in 1u32..=3,
             randoms in prop::collection::vec(any::<u64>(), 230),
         ) {
             let mut looks = vec![Duration::ZERO];
@@ -107,7 +114,7 @@ mod tests {
                 if left.is_zero() {
                     break;
                 }
-                let pause = pause(left, random);
+                let pause = pause(left, spaced(interval(random), commands));
                 prop_assert!(pause <= left);
                 at += pause;
                 left -= pause;

@@ -146,6 +146,7 @@ impl Listener {
     async fn pause(&self, until: Instant) {
         let (least, most) = PAUSE_MS;
         let pause = Duration::from_millis(least + random::bits64() % (most - least + 1));
+        let pause = pause * self.node.commands_per_call();
         let left = until.saturating_duration_since(Instant::now());
         spin_sdk::time::sleep(left.min(pause)).await;
     }

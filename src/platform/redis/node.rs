@@ -209,6 +209,16 @@ impl Node {
         }
     }
 
+    /// How many commands a call is: the shared connection may be kept only as long as a call needs
+    /// it.
+    pub(super) fn commands_per_call(&self) -> u32 {
+        if self.room.is_scarce() {
+            1 + opening_commands(&self.address)
+        } else {
+            1
+        }
+    }
+
     /// From now on keeps the shared connection only as long as a call needs it.
     fn take_turns(&self) {
         self.room.note_scarce();
@@ -275,5 +285,30 @@ impl Node {
 
     fn slot(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many commands of ours open a connection to `redis[s]://[user:password@]host:port/db`: a login
+/// and the selection of the database. What the host's client tells of itself is not counted.
+fn opening_commands(address: &str) -> u32 {
+    let logs_in = address.contains('@');
+    let selects = !address.ends_with("/0");
+    u32::from(logs_in) + u32::from(selects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::opening_commands;
+
+    #[test]
+    fn a_login_and_a_database_are_a_command_each() {
+        for (address, commands) in [
+            ("redis://127.0.0.1:6379/0", 0),
+            ("rediss://:secret@redis.example:6379/0", 1),
+            ("redis://127.0.0.1:6379/10", 1),
+            ("redis://anna:secret@redis.example:6379/3", 2),
+        ] {
+            assert_eq!(opening_commands(address), commands, "{address}");
+        }
     }
 }

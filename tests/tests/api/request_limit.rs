@@ -1,7 +1,7 @@
 //! `request_limit`: what takes long is cut to what is left of the request, so the answer is ours
 //! and not the host's. The host ends each request at the same limit.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use edgelatch_tests::{Answer, App, AppBuilder, Network, Origin, Proxy, RedisServer, Reply, until};
 
@@ -83,6 +83,26 @@ async fn an_action_with_a_slow_origin_ends_before_the_request() {
         let answer = app.perform(query).await;
         answer.assert_problem(504, "origin-timeout");
         assert_cut(&answer);
+        assert!(!app.redis.exists(LOCK).await);
+    }
+}
+
+/// The end of the work and the end of the lock's hold are due at the same moment then.
+#[tokio::test]
+async fn an_action_of_a_frozen_service_ends_with_what_the_origin_did() {
+    let origin = Origin::start(Reply::json("1").gated()).await;
+    let app = limited().origin(&origin).start().await;
+    for query in ["user_id=7", "user_id=7&expire=120"] {
+        let began = Instant::now();
+        let seen = origin.seen().len();
+        let answer = app.perform(query).spawn();
+        origin.until_seen(seen + 1).await;
+        app.freeze();
+        let frozen_until = began + WAITS_END + Duration::from_millis(300);
+        tokio::time::sleep_until(frozen_until.into()).await;
+        app.thaw();
+        let answer = answer.await.unwrap();
+        answer.assert_problem(504, "origin-timeout");
         assert!(!app.redis.exists(LOCK).await);
     }
 }

@@ -38,7 +38,9 @@ impl Costs {
             let digits = value.and_then(|value| value.split(',').next());
             digits.map_or(0, |digits| digits.trim().parse::<u64>().unwrap())
         };
-        let commands = number("cmdstat_evalsha:calls=") + number("cmdstat_blpop:calls=");
+        let commands = ["evalsha", "blpop", "auth", "select"];
+        let commands = commands.map(|name| number(&format!("cmdstat_{name}:calls=")));
+        let commands = commands.iter().sum();
         (number("total_connections_received:"), commands)
     }
 
@@ -237,6 +239,41 @@ async fn more_waiting_instances_than_connections_take_turns() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_served(&app, &token, waiters).await;
+    }
+}
+
+#[tokio::test]
+async fn who_takes_turns_sends_under_five_commands_a_second_logins_included() {
+    const COUNT: u64 = 24;
+    for (method, query) in [("POST", "timeout=30"), ("GET", "wait=30")] {
+        let app = eight_connections()
+            .var("redis_user", "anna")
+            .var("redis_db", "3")
+            // Each has an instance of its own.
+            .argument("--max-instance-concurrent-reuse-count")
+            .argument("1")
+            .start()
+            .await;
+        let rules = ["ACL", "SETUSER", "anna", "on", "nopass", "~*", "+@all"];
+        app.redis.run::<()>(&rules).await;
+        app.post(&format!("{PATH}?expire=600")).await;
+        let waits = |_| app.call(method, &format!("{PATH}?{query}")).spawn();
+        let waiting: Vec<JoinHandle<Answer>> = (0..COUNT).map(waits).collect();
+        // They have found out by then that they have to take turns.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let began = Instant::now();
+        let mut costs = Costs::so_far(&app.redis).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let (opened, commands) = costs.since().await;
+        let took = began.elapsed();
+        let rate = commands as f64 / COUNT as f64 / took.as_secs_f64();
+        assert!(opened > COUNT, "{method}: {opened} connections");
+        assert!(rate < 5.0, "{method}: {rate} commands a second for each");
+        assert!(
+            !waiting.iter().any(JoinHandle::is_finished),
+            "one has ended"
+        );
+        waiting.iter().for_each(JoinHandle::abort);
     }
 }
 
