@@ -112,6 +112,8 @@ pub struct Budget {
     /// The first two sessions are calls with one token, which a client brought. They hold leases
     /// and release them.
     pub shared: bool,
+    /// A client gives back the token that it brought, without waiting for the calls with it.
+    pub withdrawals: u8,
 }
 
 /// A part that can be removed from the protocol. The model has to notice each.
@@ -169,6 +171,8 @@ pub enum Mutation {
     BreakWithoutNumber,
     /// A break does not recognise its own repetition.
     BreakWithoutProof,
+    /// A token that is given back leaves no mark for those of its calls that are in no queue.
+    WithdrawWithoutMark,
 }
 
 /// The state of everything.

@@ -2,6 +2,7 @@
 
 use stateright::{Model, Property};
 
+use crate::redis::Reply;
 use crate::session::{Outcome, Phase, Session};
 use crate::witness::Violation;
 use crate::{HELD_UP, LockModel, State};
@@ -50,6 +51,9 @@ pub const REPLAYED: &str = "a replay keeps no lock";
 
 /// Somebody stored the entry while it was computed: that result stays.
 pub const NEWEST: &str = "an older result replaces no newer one";
+
+/// A call that waited with a token when a client gave that back never takes the lock.
+pub const WITHDRAWN: &str = "a token that was given back takes nothing";
 
 /// Some run loses a lock under its holder, so promises about that are not empty.
 pub const LOSS: &str = "a lock is lost under its holder";
@@ -133,6 +137,13 @@ pub fn all() -> Vec<Property<LockModel>> {
             (0..state.sessions.len()).all(|me| {
                 let replayed = state.sessions[me].phase == Phase::Ended(Outcome::Replayed);
                 !replayed || !state.redis.is_owner(me)
+            })
+        }),
+        Property::always(WITHDRAWN, |_, state: &State| {
+            state.witness.withdrawn.iter().all(|me| {
+                let session = &state.sessions[*me];
+                let is_granted = matches!(session.answer, Some(Reply::Granted(_)));
+                !is_granted && !matches!(session.phase, Phase::Holding { .. })
             })
         }),
         Property::always(FREE, |model: &LockModel, state: &State| {

@@ -19,6 +19,9 @@ pub struct Redis {
     pub queue: Vec<Waiter>,
     /// `{user:{id}:lock}:cancelled:...`: the sessions whose call was cancelled.
     pub cancelled: Vec<SessionId>,
+    /// The same key of the token that a client brought: its calls that had arrived by this time are
+    /// cancelled.
+    pub withdrawn: u8,
     /// `{user:{id}:lock}:ended:...`: who has handed the lock over, and by which script.
     pub ended: Vec<(SessionId, Script)>,
     /// `{user:{id}:lock}:ended:broken:...`: an administrator has broken the lock.

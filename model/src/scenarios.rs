@@ -4,7 +4,7 @@
 use crate::properties::{
     BROKEN_ONCE, EXCLUSION, EXTENDED, FREE, GROWING, IN_ORDER, LOSS, NEWEST, NO_LEFTOVER,
     NOT_BY_ITSELF, ORDERED, OWN_TOKEN, RECOGNITION, REFUSAL, REPETITION, REPLAYED, SERVED,
-    SUCCESSION, TRUTH, TWO_BELIEVE, UNINTERRUPTED,
+    SUCCESSION, TRUTH, TWO_BELIEVE, UNINTERRUPTED, WITHDRAWN,
 };
 use crate::scenario::Scenario;
 use crate::{Budget, Mutation};
@@ -29,6 +29,7 @@ const NONE: Budget = Budget {
     computing: false,
     stores: 0,
     shared: false,
+    withdrawals: 0,
 };
 
 /// Every fault of a network, with two sessions.
@@ -273,6 +274,20 @@ pub const SHARED: Scenario = Scenario {
     reached: &[LOSS, TWO_BELIEVE],
 };
 
+/// Two calls with one token wait for a dead holder, and a client gives the token back.
+pub const WITHDRAWAL: Scenario = Scenario {
+    name: "2 sessions in a queue with one token, which is given back",
+    sessions: 2,
+    budget: Budget {
+        held: true,
+        polls: 3,
+        shared: true,
+        withdrawals: 1,
+        ..NONE
+    },
+    reached: &[LOSS],
+};
+
 /// Two waiters, and a dead one behind them, when the lock of a dead holder expires.
 pub const PASSED_OVER: Scenario = Scenario {
     name: "2 sessions in a queue before a dead one",
@@ -301,7 +316,7 @@ pub const COMPUTING: Scenario = Scenario {
 };
 
 /// All scenarios.
-pub const ALL: [Scenario; 21] = [
+pub const ALL: [Scenario; 22] = [
     NETWORK,
     CUTS,
     THREE,
@@ -321,12 +336,13 @@ pub const ALL: [Scenario; 21] = [
     FULL,
     IDEMPOTENT,
     SHARED,
+    WITHDRAWAL,
     PASSED_OVER,
     COMPUTING,
 ];
 
 /// Each mutation, the scenario that shows it, and the promise that it breaks.
-pub const MUTATIONS: [(Mutation, Scenario, &str); 29] = [
+pub const MUTATIONS: [(Mutation, Scenario, &str); 30] = [
     (Mutation::AcquireWithoutExpiry, NETWORK, FREE),
     (Mutation::AcquireWithoutMemory, NETWORK, REPETITION),
     (Mutation::ReleaseWithoutToken, NETWORK, OWN_TOKEN),
@@ -356,4 +372,5 @@ pub const MUTATIONS: [(Mutation, Scenario, &str); 29] = [
     (Mutation::BreakWithoutProof, BROKEN, BROKEN_ONCE),
     (Mutation::PassedOverToTheEnd, PASSED_OVER, IN_ORDER),
     (Mutation::StoreWithoutEnd, COMPUTING, NEWEST),
+    (Mutation::WithdrawWithoutMark, WITHDRAWAL, WITHDRAWN),
 ];

@@ -252,6 +252,17 @@ impl Session {
         matches!(patience, Patience::Wait(_))
     }
 
+    /// Whether it waits, has arrived, and has not been granted the lock.
+    pub fn has_arrived(&self) -> bool {
+        let patience = match self.phase {
+            Phase::Waiting { .. } => return true,
+            Phase::Acquiring { patience, .. } => patience,
+            _ => return false,
+        };
+        let is_granted = matches!(self.answer, Some(Reply::Granted(_)));
+        !is_granted && matches!(patience, Patience::Wait(Some(_)) | Patience::Last(Some(_)))
+    }
+
     /// Whether it lives.
     pub fn lives(&self) -> bool {
         !matches!(self.phase, Phase::Idle | Phase::Ended(_))

@@ -50,6 +50,8 @@ pub enum Step {
     Fill,
     /// Somebody stores the entry that is being computed.
     Store,
+    /// A client gives back the token that it brought.
+    Withdraw,
 }
 
 impl Model for LockModel {
@@ -114,6 +116,7 @@ impl Model for LockModel {
                 budget.data_losses > 0 && redis.fence.is_some(),
             ),
             (Step::Fill, budget.fulls > 0),
+            (Step::Withdraw, budget.withdrawals > 0),
             (Step::Store, budget.stores > 0 && redis.record.is_none()),
         ];
         steps.extend(faults.iter().filter(|(_, may)| *may).map(|(step, _)| *step));
@@ -137,7 +140,11 @@ impl Model for LockModel {
                     state.sessions[me].ask(Patience::Wait(Some(arrived_at)));
                 }
             }
-            Step::LastPoll(me) => state.sessions[me].ask(Patience::Last),
+            Step::LastPoll(me) => {
+                if let Phase::Waiting { arrived_at, .. } = state.sessions[me].phase {
+                    state.sessions[me].ask(Patience::Last(Some(arrived_at)));
+                }
+            }
             Step::Run(me, connection) => self.run(&mut state, me, connection),
             Step::Receive(me) => state.sessions[me].receive(),
             Step::Renew(me) => {
@@ -199,6 +206,19 @@ impl Model for LockModel {
             Step::Fill => {
                 budget.fulls -= 1;
                 state.redis.full = true;
+            }
+            Step::Withdraw => {
+                budget.withdrawals -= 1;
+                let before = state.redis.clone();
+                Scripts(self.mutation, self.budget).withdraw(&mut state.redis);
+                let token = self.budget.token(0);
+                let arrived = |me: &SessionId| {
+                    self.budget.token(*me) == token && state.sessions[*me].has_arrived()
+                };
+                let withdrawn: Vec<SessionId> = (0..self.sessions).filter(arrived).collect();
+                state
+                    .witness
+                    .note_withdrawn(&before, &state.redis, token, withdrawn);
             }
             Step::Store => {
                 budget.stores -= 1;

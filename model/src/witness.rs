@@ -18,6 +18,8 @@ pub struct Witness {
     pub last: Option<(SessionId, Script, Reply)>,
     /// The sessions whose cleanup has released the lock after an unanswered call.
     pub cleaned: Vec<SessionId>,
+    /// The sessions that waited with a token when a client gave it back.
+    pub withdrawn: Vec<SessionId>,
     /// The sessions whose acquisition was cancelled.
     pub cancelled: Vec<SessionId>,
     /// The sessions that have waited, in order of arrival.
@@ -123,6 +125,23 @@ impl Witness {
         self.holds.fill(None);
         self.taken = true;
         self.last = None;
+    }
+
+    /// Records that a client gave back a token, while these sessions waited with it.
+    pub fn note_withdrawn(
+        &mut self,
+        before: &Redis,
+        after: &Redis,
+        token: SessionId,
+        waited: Vec<SessionId>,
+    ) {
+        self.withdrawn = waited;
+        if before.is_owner(token) && !after.is_owner(token) {
+            self.holds[token] = None;
+        }
+        self.last = None;
+        self.handed_over(before, after);
+        self.queued(after);
     }
 
     /// Records that an administrator broke the lock, or that the call was repeated.

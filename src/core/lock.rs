@@ -352,7 +352,7 @@ impl Locks {
     /// Gives back a lock that `token` holds, in the background; its expiry after `ttl` is the
     /// backstop.
     pub(crate) fn release_later(&self, key: &LockKey, token: &OwnerToken, ttl: Ttl) {
-        self.owned(key, token.clone(), ttl).release_later();
+        self.owned(key, token.clone(), ttl).release_later(None);
     }
 
     /// Who holds the lock, and how many wait for it.

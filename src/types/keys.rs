@@ -13,7 +13,7 @@
 //! | `{lock}:fence` | the last fencing token, its acquisition, its owner and the owner's name |
 //! | `{lock}:queue` | the waiters, in order of arrival |
 //! | `{lock}:seen` | when each waiter last looked, and its name |
-//! | `{lock}:cancelled:{call}` | the mark of an acquisition that was cancelled |
+//! | `{lock}:cancelled:{id}` | the mark of acquisitions that were cancelled: of one, or of a token's |
 //! | `{lock}:wake:{call}` | the signal for one waiter |
 //! | `{lock}:ended:{id}` | the proof that a release, a commit or a break happened |
 //! | `{lock}:cache:{name}` | a cache entry |
@@ -107,14 +107,10 @@ impl LockKey {
         self.part(Part::Queue)
     }
 
-    /// What the key of every cancellation begins with; the cancelled call follows.
-    pub(crate) fn cancelled_prefix(&self) -> &str {
-        self.part(Part::CancelledPrefix)
-    }
-
-    /// The key of the mark that this acquisition was cancelled.
-    pub(crate) fn cancelled(&self, call: &str) -> String {
-        [self.cancelled_prefix(), call].concat()
+    /// The key of the mark that an acquisition was cancelled; `id` is the acquisition's, or that of
+    /// a token, which may have several.
+    pub(crate) fn cancelled(&self, id: &str) -> String {
+        [self.part(Part::CancelledPrefix), id].concat()
     }
 
     /// What scripts need only where somebody waits, as lines: the key of the times at which each

@@ -8,7 +8,7 @@ use crate::Mutation::{
     FenceWithoutPrevious, HandOverWithoutExpiry, HandOverWithoutTrace, HandedToItself,
     PassOverNobody, PassedOverToTheEnd, RecordIsNoProof, ReleaseWithoutMemory, ReleaseWithoutToken,
     RenewFenceFirst, RenewWithoutNumber, RenewWithoutToken, ResultWithoutPassingOn,
-    StoreWithoutEnd,
+    StoreWithoutEnd, WithdrawWithoutMark,
 };
 use crate::{Budget, Mutation, SILENCE, SessionId, TTL};
 
@@ -37,8 +37,8 @@ pub enum Patience {
     Once,
     /// Wait in the queue, from the time of arrival that the first try returned.
     Wait(Option<u8>),
-    /// Leave the queue.
-    Last,
+    /// Leave the queue; from that time likewise.
+    Last(Option<u8>),
 }
 
 /// What a script returns.
@@ -77,7 +77,7 @@ impl Scripts {
 
     fn acquire(&self, redis: &mut Redis, me: SessionId, patience: Patience) -> Reply {
         let token = self.1.token(me);
-        if redis.cancelled.contains(&me) {
+        if redis.cancelled.contains(&me) || self.is_withdrawn(redis, me, patience) {
             redis.leave(me);
             return Reply::Cancelled;
         }
@@ -105,7 +105,7 @@ impl Scripts {
             own = redis.is_owner(token) && !self.is(HandedToItself);
         }
         if held && !own {
-            if patience == Patience::Last {
+            if matches!(patience, Patience::Last(_)) {
                 redis.leave(me);
             }
             return Reply::Held(arrived_at);
@@ -132,6 +132,34 @@ impl Scripts {
             unclaimed: false,
         });
         Reply::Granted(number)
+    }
+
+    /// Whether a call waits whose token was given back since it arrived.
+    fn is_withdrawn(&self, redis: &Redis, me: SessionId, patience: Patience) -> bool {
+        match patience {
+            Patience::Wait(Some(arrived_at)) | Patience::Last(Some(arrived_at)) => {
+                self.1.is_brought(me) && arrived_at <= redis.withdrawn
+            }
+            _ => false,
+        }
+    }
+
+    /// A client gives the token back that it brought, whatever becomes of the calls with it: none
+    /// that has arrived waits any longer.
+    pub fn withdraw(&self, redis: &mut Redis) {
+        let token = self.1.token(0);
+        let latest = redis.queue.last().map_or(0, |last| last.arrived_at);
+        let fence = redis.fence.map_or(0, |fence| fence.number);
+        if !redis.full && !self.is(WithdrawWithoutMark) {
+            redis.withdrawn = redis.clock.max(latest).max(fence);
+        }
+        let budget = self.1;
+        redis
+            .queue
+            .retain(|waiter| budget.token(waiter.id) != token);
+        if redis.is_owner(token) {
+            self.hand_over(redis);
+        }
     }
 
     /// Queues a waiter, or records that it polled. Returns when it arrived.

@@ -3,14 +3,13 @@
 -- KEYS[1] the lock              ARGV[1] the token
 -- KEYS[2] its fence             ARGV[2] time to live of the lock, in milliseconds
 -- KEYS[3] its queue             ARGV[3] the call: tells this acquisition from others of the token
--- KEYS[4] the call's            ARGV[4] `waiters` as in queue.lua, with which of its caller's
---         cancellation                  tries this is:
--- KEYS[5] a result, optional            once      a single one
--- KEYS[6] the same again, if its        wait      the first of several
---         value is not wanted
---                                       a number  another of several, and the time of arrival
---                                                 that the first one returned
---                                       last      the last of several
+-- KEYS[4] the mark of the       ARGV[4] `waiters` as in queue.lua, with which of its caller's
+--         token's cancelled             tries this is:
+--         calls                         once    a single one
+-- KEYS[5] a result, optional            wait    the first of several
+-- KEYS[6] the same again, if its        wait N  another of several, with the time of arrival that
+--         value is not wanted                   the first one returned
+--                                       last N  the last of several, likewise
 --                               ARGV[5] the owner's name, optional
 --
 -- Returns
@@ -33,9 +32,10 @@
 
 local own, fence, own_number, own_call, known = look()
 local queue = open_queue(ARGV[4])
-local try = queue.last_line
+local try, arrived_at = string.match(queue.last_line, '^(%a+) ?(%d*)$')
+arrived_at = tonumber(arrived_at)
 local member = queue.member(ARGV[3], ARGV[1])
-if redis.call('EXISTS', KEYS[4]) == 1 then
+if redis.call('EXISTS', KEYS[4]) == 1 and is_cancelled(KEYS[4], ARGV[3], arrived_at) then
   queue.leave(member)
   return {4, redis.call('PTTL', KEYS[1]), queue.count(), known and fence.name or ''}
 end
@@ -59,8 +59,7 @@ if result then
 end
 
 local held = redis.call('EXISTS', KEYS[1]) == 1
-local arrived_at = tonumber(try)
-if not own and (arrived_at or try == 'wait') then
+if not own and try == 'wait' then
   local time = now()
   arrived_at = arrived_at or tonumber(queue.call('ZSCORE', KEYS[3], member))
   if not arrived_at then
@@ -83,7 +82,7 @@ if not held and redis.call('EXISTS', KEYS[3]) == 1 then
 end
 
 if held and not own then
-  if not arrived_at then
+  if try ~= 'wait' then
     if try == 'last' then
       queue.leave(member)
     end

@@ -114,14 +114,14 @@ pub(super) async fn acquire(
     let mut sent = began;
     let timeout = owned.redis.deadline().clamp_since(began, timeout);
     let deadline = began + timeout;
-    let call = random::hex128();
+    let call = owned.new_call();
     let mut listener: Option<Listener> = None;
     let mut arrived_at = None;
     loop {
         let which = match (timeout.is_zero(), sent < deadline) {
             (true, _) => Try::Single,
             (false, true) => Try::Waiting(arrived_at),
-            (false, false) => Try::Last,
+            (false, false) => Try::Last(arrived_at),
         };
         let (attempt, answered) = match owned.acquire(sent, &call, which, result).await {
             Ok(answer) => answer,

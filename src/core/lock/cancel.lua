@@ -4,14 +4,15 @@
 -- KEYS[1] the lock              ARGV[1] the token
 -- KEYS[2] its fence             ARGV[2] the call
 -- KEYS[3] its queue             ARGV[3] time to live of the cancellation, in milliseconds
--- KEYS[4] the cancellation      ARGV[4] `waiters` as in queue.lua
---                               ARGV[5] 1 if the token keeps a lock that it holds, else 0: a client
+-- KEYS[4] the mark of the        ARGV[4] `waiters` as in queue.lua
+--         token's cancelled
+--         calls                 ARGV[5] 1 if the token keeps a lock that it holds, else 0: a client
 --                                       that brought it may be trying again
 --
 -- Returns 1.
 
 -- A full Redis may refuse this. Giving the lock back matters more.
-redis.pcall('SET', KEYS[4], '1', 'PX', ARGV[3])
+mark_cancelled(KEYS[4], ARGV[2], 0, ARGV[3])
 local queue = open_queue(ARGV[4])
 queue.leave(queue.member(ARGV[2], ARGV[1]))
 local own, fence, number = look()

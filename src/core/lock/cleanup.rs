@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::scripts::{HoldersWork, OwnedLock};
+use super::FencingToken;
+use super::scripts::{CANCELLATION_TTL, HoldersWork, OwnedLock};
 
-/// How long a cleanup in the background is tried, at least and at most: as long as the lock lives.
-const CLEANUP_LIMITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
+/// How long a lock is tried to be given back at least, however short its time to live.
+const LEAST_LIMIT: Duration = Duration::from_secs(5);
 
 /// The pauses between two tries of a cleanup, at least and at most.
 const CLEANUP_PAUSES: (Duration, Duration) =
@@ -13,33 +14,29 @@ const CLEANUP_PAUSES: (Duration, Duration) =
 
 impl OwnedLock {
     /// Cancels an acquisition in the background: see [`OwnedLock::cancel`]. The task outlives the
-    /// request's answer and tries again until Redis answers. Nobody learns whether it succeeds: the
-    /// lock's expiry is the backstop.
+    /// request's answer and tries again until Redis answers, for as long as the call may yet arrive:
+    /// a stopped Redis carries out what waits in its sockets when it goes on. Nobody learns whether
+    /// it succeeds: the lock's expiry is the backstop.
     pub(super) fn cancel_later(mut self, call: String) {
         self.redis = self.redis.in_background();
         wit_bindgen::spawn(async move {
-            until_done(self.cleanup_limit(), async || {
-                self.cancel(&call).await.is_ok()
-            })
-            .await;
+            until_done(CANCELLATION_TTL, async || self.cancel(&call).await.is_ok()).await;
         });
     }
 
-    /// Gives the lock back in the background, as [`OwnedLock::cancel_later`] does. The holder's
-    /// work may go on.
-    pub(super) fn release_later(mut self) {
+    /// Gives the lock back in the background, as [`OwnedLock::cancel_later`] does, for as long as it
+    /// lives. The holder's work may go on; `number` is its fencing token, where that is known.
+    pub(super) fn release_later(mut self, number: Option<FencingToken>) {
         self.redis = self.redis.in_background();
+        let limit = self.ttl.as_duration();
+        let limit = limit.min(CANCELLATION_TTL).max(LEAST_LIMIT);
         wit_bindgen::spawn(async move {
-            until_done(self.cleanup_limit(), async || {
-                self.release(HoldersWork::MayGoOn).await.is_ok()
+            until_done(limit, async || {
+                let work = HoldersWork::MayGoOn;
+                self.release(work, number).await.is_ok()
             })
             .await;
         });
-    }
-
-    fn cleanup_limit(&self) -> Duration {
-        let (least, most) = CLEANUP_LIMITS;
-        self.ttl.as_duration().clamp(least, most)
     }
 }
 

@@ -174,7 +174,8 @@ impl Lease {
     /// # Cancellation
     /// A future dropped half-way gives the lock back in the background.
     pub async fn release(mut self) -> Result<(), LockError> {
-        let reply = self.owned.release(HoldersWork::Ended).await;
+        let given = Some(self.fencing_token);
+        let reply = self.owned.release(HoldersWork::Ended, given).await;
         self.settle(reply)
     }
 
@@ -188,7 +189,8 @@ impl Lease {
     /// # Cancellation
     /// As [`Lease::release`].
     pub(crate) async fn release_early(mut self) -> Result<(), LockError> {
-        let reply = self.owned.release(HoldersWork::MayGoOn).await;
+        let given = Some(self.fencing_token);
+        let reply = self.owned.release(HoldersWork::MayGoOn, given).await;
         self.settle(reply)
     }
 
@@ -267,7 +269,7 @@ impl Lease {
     fn abandon(&mut self) {
         if !self.settled {
             self.settled = true;
-            self.owned.clone().release_later();
+            self.owned.clone().release_later(Some(self.fencing_token));
         }
     }
 }

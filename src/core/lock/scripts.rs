@@ -7,6 +7,7 @@ use spin_sdk::redis::RedisResult;
 
 use super::{FencingToken, HeldBy, OwnerName, OwnerToken, Record};
 use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, lua};
+use crate::types::digest::sha1_hex;
 use crate::types::keys::LockKey;
 use crate::types::random;
 use crate::types::ttl::Ttl;
@@ -19,6 +20,9 @@ pub(crate) const QUEUE: &[u8] = lua!("queue.lua");
 pub(crate) const GIVE_BACK: &[u8] = lua!("give_back.lua");
 /// The function `commit`, for scripts that do more in the same step.
 pub(crate) const COMMITTING: &[u8] = lua!("commit.lua");
+
+/// The mark of cancelled calls.
+const CANCELLED: &[u8] = lua!("cancelled.lua");
 
 /// A script of these parts that may give a lock back.
 macro_rules! giving_back {
@@ -34,22 +38,28 @@ static ACQUIRE: Script = Script::new(&[
     HOLDER,
     QUEUE,
     GIVE_BACK,
+    CANCELLED,
     lua!("acquire.lua"),
 ]);
-static CANCEL: Script = giving_back!(lua!("cancel.lua"));
+static CANCEL: Script = giving_back!(CANCELLED, lua!("cancel.lua"));
 static RENEW: Script = Script::new(&[FORMATS, FENCE, HOLDER, lua!("renew.lua")]);
-static RELEASE: Script = giving_back!(lua!("release.lua"));
+static RELEASE: Script = giving_back!(CANCELLED, lua!("release.lua"));
 static COMMIT: Script = giving_back!(COMMITTING, b"return commit(4, 4)");
 
-/// How long a cancellation waits for its call. TCP gives up on a segment after 15 minutes.
-const CANCELLATION_TTL: Duration = Duration::from_secs(20 * 60);
+/// How long a cancellation waits for its call, and is tried. TCP gives up on a segment after 15
+/// minutes.
+pub(super) const CANCELLATION_TTL: Duration = Duration::from_secs(20 * 60);
 
 /// How long the calls that wait with a token are kept from waiting again, after a release with that
-/// token. Each of them looks at once, or within two seconds where the signal is lost.
+/// token: longer than the longest wait.
 const WITHDRAWAL_TTL: Duration = Duration::from_secs(90);
 
 /// What the call of a release begins with if the holder's work has ended: see `formats.lua`.
 const ENDED: &str = "ended:";
+
+/// What the call of an acquisition begins with if a client brought the token, which may have several
+/// calls: see `release.lua`. It is no hexadecimal digit, as all others are.
+const BROUGHT: char = 'T';
 
 /// What is known of a holder's work when it gives the lock back.
 #[derive(Debug, Clone, Copy)]
@@ -103,8 +113,8 @@ pub(super) enum Try {
     Single,
     /// One of several: the caller is queued, at the time of arrival that its first try returned.
     Waiting(Option<i64>),
-    /// The last of several: the caller leaves the queue.
-    Last,
+    /// The last of several, with that time: the caller leaves the queue.
+    Last(Option<i64>),
 }
 
 /// A script that commits and does more, with keys and arguments of its own: behind those of the
@@ -129,6 +139,16 @@ pub(super) struct OwnedLock {
 }
 
 impl OwnedLock {
+    /// What tells a new acquisition from others with the same token: 32 characters.
+    pub(super) fn new_call(&self) -> String {
+        let mut call = random::hex128();
+        if self.token.is_brought() {
+            call.pop();
+            call.insert(0, BROUGHT);
+        }
+        call
+    }
+
     /// Tries once to take the lock, unless there is a value at `result`. `call` tells this
     /// acquisition from others with the same token; `began` is now. Returns when the answer came,
     /// too.
@@ -139,7 +159,7 @@ impl OwnedLock {
         which: Try,
         result: Option<ResultKey<'_>>,
     ) -> Result<(Attempt, Instant), RedisError> {
-        let cancelled = self.key.cancelled(call);
+        let cancelled = self.cancelled(call);
         let [lock, fence, queue] = self.keys();
         let (result, given) = match result {
             None => ("", 0),
@@ -151,8 +171,9 @@ impl OwnedLock {
         let which = match which {
             Try::Single => Cow::Borrowed("once"),
             Try::Waiting(None) => Cow::Borrowed("wait"),
-            Try::Waiting(Some(arrived_at)) => Cow::Owned(arrived_at.to_string()),
-            Try::Last => Cow::Borrowed("last"),
+            Try::Waiting(Some(arrived_at)) => Cow::Owned(format!("wait {arrived_at}")),
+            Try::Last(None) => Cow::Borrowed("last"),
+            Try::Last(Some(arrived_at)) => Cow::Owned(format!("last {arrived_at}")),
         };
         let arguments = [
             self.token_argument(),
@@ -225,46 +246,56 @@ impl OwnedLock {
     }
 
     /// Gives the lock back; `false` if it is not the token's. `work` says what is known of the
-    /// holder's work.
-    pub(super) async fn release(&self, work: HoldersWork) -> Result<bool, RedisError> {
-        self.release_and(work, &[]).await
+    /// holder's work, and `number` is its fencing token, where that is known.
+    pub(super) async fn release(
+        &self,
+        work: HoldersWork,
+        number: Option<FencingToken>,
+    ) -> Result<bool, RedisError> {
+        self.release_and(work, number, None).await
     }
 
     /// Gives the lock back as [`OwnedLock::release`] does, and cancels the calls that wait with its
     /// token; `false` if there is neither.
     pub(super) async fn withdraw(&self, work: HoldersWork) -> Result<bool, RedisError> {
-        let cancellations = [
-            Argument::Bytes(self.key.cancelled_prefix().as_bytes()),
-            Argument::millis(WITHDRAWAL_TTL),
-        ];
-        self.release_and(work, &cancellations).await
+        let cancelled = self.cancelled_by_token();
+        self.release_and(work, None, Some(&cancelled)).await
     }
 
     async fn release_and(
         &self,
         work: HoldersWork,
-        more: &[Argument<'_>],
+        number: Option<FencingToken>,
+        cancelled: Option<&str>,
     ) -> Result<bool, RedisError> {
         let call = match work {
             HoldersWork::Ended => format!("{ENDED}{}", random::hex128()),
             HoldersWork::MayGoOn => random::hex128(),
         };
         let proof_ttl = proof_ttl(&self.redis);
-        let mut arguments = vec![
+        let arguments = [
             self.token_argument(),
             Argument::Bytes(call.as_bytes()),
             self.waiters(&proof_ttl),
+            number.map_or(Argument::Bytes(b""), |number| {
+                Argument::Integer(number.get())
+            }),
+            Argument::millis(WITHDRAWAL_TTL),
         ];
-        arguments.extend_from_slice(more);
-        let keys = self.keys();
-        let reply = self.redis.script(&RELEASE, &keys, &arguments, Repeat::Safe);
+        let [lock, fence, queue] = self.keys();
+        let keys = [lock, fence, queue, cancelled.unwrap_or_default()];
+        let (keys, arguments) = match cancelled {
+            Some(_) => (&keys[..], &arguments[..]),
+            None => (&keys[..3], &arguments[..4]),
+        };
+        let reply = self.redis.script(&RELEASE, keys, arguments, Repeat::Safe);
         yes_or_no(&reply.await?)
     }
 
     /// Cancels an acquisition whose answer was lost: it waits no longer, takes nothing should it
     /// yet arrive, and gives the lock back if it has taken it, unless a client brought the token.
     pub(super) async fn cancel(&self, call: &str) -> Result<(), RedisError> {
-        let cancelled = self.key.cancelled(call);
+        let cancelled = self.cancelled(call);
         let [lock, fence, queue] = self.keys();
         let keys = [lock, fence, queue, &cancelled];
         let arguments = [
@@ -327,6 +358,21 @@ impl OwnedLock {
             .script_since(began, by.script, &keys, &arguments, Repeat::Safe)
             .await?;
         Ok(reply)
+    }
+
+    /// The key of the mark that `call` was cancelled.
+    fn cancelled(&self, call: &str) -> String {
+        if self.token.is_brought() {
+            self.cancelled_by_token()
+        } else {
+            self.key.cancelled(call)
+        }
+    }
+
+    /// The same, for all calls with a token that a client brought.
+    fn cancelled_by_token(&self) -> String {
+        self.key
+            .cancelled(&sha1_hex(self.token.as_str().as_bytes()))
     }
 
     /// The lock, its fence and its queue.

@@ -8,6 +8,7 @@ mod queue;
 mod renewal;
 mod sharing;
 mod waiting;
+mod withdrawn;
 
 use std::collections::HashSet;
 

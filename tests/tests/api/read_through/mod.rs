@@ -5,6 +5,7 @@ mod collapsing;
 mod failures;
 mod freshness;
 mod invalidation;
+mod lost_fence;
 mod never_older;
 mod stale;
 

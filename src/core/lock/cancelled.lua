@@ -1,0 +1,30 @@
+-- The mark of cancelled calls, "time call call...". A token that a client brought has one mark for
+-- all its calls: those that are named are cancelled, and those that had arrived by that time, in
+-- microseconds. Any other token has one call, and so one mark.
+
+-- How many bytes of calls a mark keeps: a hundred calls, each with a space before it.
+local MOST_CALLS = 3300
+
+local function parse_mark(key)
+  -- MGET passes over a stranger's value of another type. The next SET replaces it.
+  local mark = redis.call('MGET', key)[1]
+  local time, calls = string.match(mark or '', '^(%d+)(.*)$')
+  return tonumber(time) or 0, calls or ''
+end
+
+-- Whether a call is cancelled that arrived at this time; nil where it arrives now.
+local function is_cancelled(key, call, arrived_at)
+  local time, calls = parse_mark(key)
+  return string.find(calls, ' ' .. call, 1, true) ~= nil or arrived_at and arrived_at <= time
+end
+
+-- Cancels a call, or what had arrived by a time, for `ttl` milliseconds. A full Redis may refuse it.
+-- Returns the reply.
+local function mark_cancelled(key, call, arrived_by, ttl)
+  local time, calls = parse_mark(key)
+  time = math.max(time, arrived_by)
+  calls = string.sub(calls .. (call and ' ' .. call or ''), -MOST_CALLS)
+  local left = redis.pcall('PTTL', key)
+  ttl = math.max(tonumber(ttl), tonumber(left) or 0)
+  return redis.pcall('SET', key, string.format('%.0f', time) .. calls, 'PX', ttl)
+end

@@ -1,0 +1,162 @@
+//! Calls that wait no longer: their token was given back, or they were told of an error.
+
+use std::time::Duration;
+
+use edgelatch_tests::{Answer, App, Call, Service, until, within};
+use tokio::task::JoinHandle;
+
+const PATH: &str = "/api/v1/users/42/lock";
+const LOCK: &str = "user:42:lock";
+const QUEUE: &str = "{user:42:lock}:queue";
+const TOKEN: &str = "a-token-of-the-clients-own";
+const HOLDER: &str = "the-token-of-the-holder";
+const API_TOKEN: &str = "a-token-of-the-api";
+const ADMIN_TOKEN: &str = "a-token-of-an-admin";
+
+fn with(token: &str, call: Call) -> Call {
+    let call = call.header("authorization", &format!("Bearer {API_TOKEN}"));
+    call.header("lock-token", token)
+}
+
+/// A call that waits with a token at a service that gets no processor.
+struct Frozen {
+    app: App,
+    other: Service,
+    waiter: JoinHandle<Answer>,
+}
+
+impl Frozen {
+    async fn waiter() -> Self {
+        let app = App::builder()
+            .var("api_token", API_TOKEN)
+            .var("admin_token", ADMIN_TOKEN)
+            .start()
+            .await;
+        let other = App::builder()
+            .var("api_token", API_TOKEN)
+            .beside(&app.redis);
+        let lease = with(HOLDER, app.post(&format!("{PATH}?expire=600")));
+        assert_eq!(lease.await.status, 201);
+        let waiter = other.post(&format!("{PATH}?timeout=30&expire=600"));
+        let waiter = with(TOKEN, waiter).spawn();
+        until("it waits", async || app.redis.exists(QUEUE).await).await;
+        other.freeze();
+        Self { app, other, waiter }
+    }
+
+    fn delete(&self, token: &str) -> Call {
+        with(token, self.app.delete(PATH))
+    }
+
+    async fn until_handed_over(&self) {
+        self.delete(HOLDER).await.assert_body(204, "");
+        assert_eq!(self.app.redis.get(LOCK).await.as_deref(), Some(TOKEN));
+    }
+
+    async fn until_free(&self) {
+        until("the lock is free", async || {
+            !self.app.redis.exists(LOCK).await
+        })
+        .await;
+    }
+
+    /// Gives the token back, lets the waiter go on, and asserts that it takes nothing.
+    async fn assert_withdrawn(self, status: u16) {
+        let answer = self.delete(TOKEN).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        self.other.thaw();
+        let (answer, _) = within(Duration::from_secs(5), self.waiter).await;
+        answer.unwrap().assert_problem(423, "lock-held");
+        assert!(!self.app.redis.exists(LOCK).await);
+        // The token itself is as good as before, also for waiting.
+        let lease = with(HOLDER, self.app.post(PATH)).await;
+        assert_eq!(lease.status, 201);
+        let again = self.app.post(&format!("{PATH}?timeout=30"));
+        let again = with(TOKEN, again).spawn();
+        until("it waits", async || self.app.redis.exists(QUEUE).await).await;
+        with(HOLDER, self.app.delete(PATH)).await;
+        assert_eq!(again.await.unwrap().status, 201);
+    }
+}
+
+#[tokio::test]
+async fn one_that_was_handed_the_lock_takes_nothing() {
+    let frozen = Frozen::waiter().await;
+    frozen.until_handed_over().await;
+    frozen.assert_withdrawn(204).await;
+}
+
+#[tokio::test]
+async fn one_that_was_handed_the_lock_takes_nothing_though_another_call_has_renewed_it() {
+    for method in ["POST", "PUT"] {
+        let frozen = Frozen::waiter().await;
+        frozen.until_handed_over().await;
+        let renewal = frozen.app.call(method, &format!("{PATH}?expire=600"));
+        let renewal = with(TOKEN, renewal).await;
+        assert_eq!(renewal.status, 200, "{method}: {}", renewal.text());
+        frozen.assert_withdrawn(204).await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_did_not_claim_the_lock_in_time_takes_nothing() {
+    let frozen = Frozen::waiter().await;
+    frozen.until_handed_over().await;
+    frozen.until_free().await;
+    frozen.assert_withdrawn(409).await;
+}
+
+#[tokio::test]
+async fn one_whose_lock_was_broken_before_it_claimed_it_takes_nothing() {
+    let frozen = Frozen::waiter().await;
+    frozen.until_handed_over().await;
+    let admin = frozen.app.delete(&format!("{PATH}?force=true"));
+    let admin = admin.header("authorization", &format!("Bearer {ADMIN_TOKEN}"));
+    admin.await.assert_body(204, "");
+    frozen.assert_withdrawn(409).await;
+}
+
+#[tokio::test]
+async fn one_that_was_passed_over_takes_nothing() {
+    let frozen = Frozen::waiter().await;
+    // Longer than a live waiter is silent.
+    tokio::time::sleep(Duration::from_millis(1700)).await;
+    frozen.delete(HOLDER).await.assert_body(204, "");
+    assert!(!frozen.app.redis.exists(LOCK).await);
+    frozen.assert_withdrawn(409).await;
+}
+
+#[tokio::test]
+async fn one_whose_place_was_lost_takes_nothing() {
+    let frozen = Frozen::waiter().await;
+    frozen.app.redis.run::<()>(&["FLUSHALL"]).await;
+    frozen.assert_withdrawn(409).await;
+}
+
+/// A stopped Redis carries out what waits in its sockets when it goes on.
+#[tokio::test]
+async fn what_was_told_503_takes_nothing_however_long_redis_was_stopped() {
+    let app = App::start().await;
+    let call = |number: u32| match number % 2 {
+        0 => app.post(&format!("{PATH}?expire=5&timeout=5")),
+        _ => app.perform("user_id=42&expire=5"),
+    };
+    // Redis knows the scripts.
+    let lease = app.post(PATH).header("lock-token", HOLDER).await;
+    assert_eq!(lease.status, 201);
+    app.delete(PATH).header("lock-token", HOLDER).await;
+    app.perform("user_id=42").await.assert_success();
+    app.redis.pause();
+    let calls: Vec<_> = (0..4).map(|number| call(number).spawn()).collect();
+    for call in calls {
+        call.await.unwrap().assert_problem(503, "redis-timeout");
+    }
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    app.redis.resume();
+    let served = async {
+        let action = app.perform("user_id=42&timeout=5").await;
+        action.assert_success();
+    };
+    within(Duration::from_secs(3), served).await;
+    until("the lock is free", async || !app.redis.exists(LOCK).await).await;
+}

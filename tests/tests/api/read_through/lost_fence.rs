@@ -1,0 +1,83 @@
+//! An action whose fence is gone, with the data of Redis or alone: the origin may still be at work
+//! when the action was given up.
+
+use edgelatch_tests::{App, Origin, Reply, until};
+
+use super::USER;
+
+const LOCK: &str = "user:42:lock";
+const FENCE: &str = "{user:42:lock}:fence";
+
+fn reading(value: &str) -> Reply {
+    Reply::json(value).header("cache-control", "max-age=600")
+}
+
+/// What is taken away while the origin is at work, and what the action is told.
+async fn assert_never_older(app: &App, origin: &Origin, query: &str, lost: &[&str], told: u16) {
+    app.redis.run::<()>(&["FLUSHALL"]).await;
+    origin.reply_with(reading("0"));
+    app.get(USER).await.assert_body(200, "0");
+    let seen = origin.seen().len();
+    origin.reply_with(Reply::json("{}").gated());
+    let action = app.perform(&format!("user_id=42{query}")).spawn();
+    origin.until_seen(seen + 1).await;
+    app.redis.run::<redis::Value>(lost).await;
+    origin.reply_with(reading("0"));
+    let answer = action.await.unwrap();
+    assert_eq!(answer.status, told, "{lost:?}: {}", answer.text());
+    until("the lock is free", async || !app.redis.exists(LOCK).await).await;
+    for _ in 0..2 {
+        app.get(USER).await.assert_body(200, "0");
+    }
+    // The origin completes the action.
+    origin.reply_with(reading("1"));
+    let read = app.get(USER).await;
+    assert_eq!(read.text(), "1", "{told} {lost:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_fresh_after_an_action_that_was_too_slow() {
+    let origin = Origin::start(reading("0")).await;
+    let app = App::builder().origin(&origin).var("origin_timeout", "0.7");
+    let app = app.start().await;
+    for lost in [
+        ["DEL", FENCE].as_slice(),
+        &["DEL", LOCK],
+        &["DEL", LOCK, FENCE],
+        &["FLUSHALL"],
+    ] {
+        assert_never_older(&app, &origin, "", lost, 504).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_fresh_after_an_action_that_found_its_lock_lost() {
+    let origin = Origin::start(reading("0")).await;
+    let app = App::builder().origin(&origin).start().await;
+    for lost in [
+        ["DEL", LOCK].as_slice(),
+        &["DEL", LOCK, FENCE],
+        &["FLUSHALL"],
+    ] {
+        assert_never_older(&app, &origin, "&expire=1", lost, 409).await;
+    }
+}
+
+/// A reader that comes before the holder finds out makes a fence of its own.
+#[tokio::test]
+async fn nothing_is_fresh_though_somebody_has_read_in_between() {
+    let origin = Origin::start(reading("0")).await;
+    let app = App::builder().origin(&origin).var("origin_timeout", "1");
+    let app = app.start().await;
+    app.get(USER).await.assert_body(200, "0");
+    origin.reply_with(Reply::json("{}").gated());
+    let action = app.perform("user_id=42").spawn();
+    origin.until_seen(2).await;
+    app.redis.run::<()>(&["FLUSHALL"]).await;
+    origin.reply_with(reading("0"));
+    app.get(USER).await.assert_body(200, "0");
+    action.await.unwrap().assert_problem(504, "origin-timeout");
+    app.get(USER).await.assert_body(200, "0");
+    origin.reply_with(reading("1"));
+    app.get(USER).await.assert_body(200, "1");
+}
