@@ -51,6 +51,12 @@ pub(crate) fn parse_seconds(
     Ok(Duration::from_millis(floor_ms + u64::from(finer)))
 }
 
+/// Whole milliseconds as the JSON number of seconds that reads as they do: 1.997, where
+/// [`Duration::as_secs_f64`] adds a fraction to the seconds and gives 1.9969999999999999.
+pub(crate) fn json_seconds(time: Duration) -> f64 {
+    time.as_millis() as f64 / 1000.0
+}
+
 /// Milliseconds as decimal seconds without trailing zeros, for messages.
 pub(crate) fn display_seconds(ms: u64) -> String {
     let text = format!("{}.{:03}", ms / 1000, ms % 1000);

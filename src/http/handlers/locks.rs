@@ -16,6 +16,7 @@ use crate::http::response::{Answer, Response, Undelivered, empty};
 #[cfg(not(target_family = "wasm"))]
 use crate::http::schemas;
 use crate::types::keys::LockKey;
+use crate::types::seconds::json_seconds;
 use crate::types::ttl::Ttl;
 
 /// A lease, as its owner sees it.
@@ -75,7 +76,7 @@ impl From<LockStatus> for LockState {
             }) => Self::Held {
                 held: true,
                 fencing_token: fencing_token.map(FencingToken::get),
-                expires_in: remaining.map(|left| left.as_secs_f64()),
+                expires_in: remaining.map(json_seconds),
                 owner: owner.map(|name| name.as_str().to_owned()),
                 waiting,
             },
@@ -228,7 +229,7 @@ fn lease(
     let mut response = replies::json(&GrantedLease {
         token: token.as_str(),
         fencing_token: fencing_token.get(),
-        expires_in: expire.as_duration().as_secs_f64(),
+        expires_in: json_seconds(expire.as_duration()),
     })?;
     // The answer holds a secret.
     let no_store = HeaderValue::from_static("no-store");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use edgelatch_tests::{App, until};
 
-use super::{Lease, PLACES};
+use super::{Lease, PLACES, TOKEN};
 
 #[tokio::test]
 async fn acquiring_is_201() {
@@ -41,6 +41,24 @@ async fn each_acquisition_has_a_token_of_its_own() {
             assert!(!tokens.contains(&lease.token));
             tokens.push(lease.token);
         }
+    }
+}
+
+#[tokio::test]
+async fn expires_in_reads_as_whole_milliseconds() {
+    let app = App::patient().await;
+    for place in PLACES {
+        for expire in ["1.997", "2.554", "66.651", "0.001", "2591999.999"] {
+            let query = format!("{}?expire={expire}", place.path);
+            let told = format!(r#""expires_in":{expire}}}"#);
+            let call = || app.post(&query).header("lock-token", TOKEN);
+            for answer in [call().await, call().await] {
+                assert!(answer.text().ends_with(&told), "{}", answer.text());
+            }
+        }
+        let renewal = app.put(&format!("{}?expire=2.554", place.path));
+        let renewed = renewal.header("lock-token", TOKEN).await;
+        assert!(renewed.text().ends_with(r#""expires_in":2.554}"#));
     }
 }
 

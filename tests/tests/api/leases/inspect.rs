@@ -54,6 +54,22 @@ async fn a_held_lock_never_shows_its_token() {
 }
 
 #[tokio::test]
+async fn the_time_left_is_in_whole_milliseconds() {
+    let app = App::patient().await;
+    for place in PLACES {
+        for _ in 0..40 {
+            let lock = app.post(&format!("{}?expire=1.999", place.path));
+            lock.header("lock-token", TOKEN).await.assert_success();
+            let text = app.get(place.path).await.text();
+            let (_, rest) = text.split_once(r#""expires_in":"#).unwrap();
+            let (seconds, _) = rest.split_once(',').unwrap();
+            let decimals = seconds.split_once('.').unwrap().1;
+            assert!(decimals.len() <= 3, "{seconds}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_renewed_lock_keeps_its_fencing_token_in_sight() {
     let app = App::patient().await;
     for place in PLACES {
