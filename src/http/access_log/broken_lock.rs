@@ -33,17 +33,19 @@ struct Line<'a> {
     outcome: &'static str,
     owner: Option<&'a str>,
     fencing_token: Option<i64>,
+    by: Option<&'a str>,
 }
 
 /// Writes that an administrator's request broke the lock at this path, or may have, whether or not
 /// requests are logged. No token is told. `key` hashes the user and the lock's name, which are left
-/// out without it.
+/// out without it. `by` is what the administrator says of itself.
 pub(in crate::http) fn lock_broken(
     id: &RequestId,
     key: Option<&str>,
     user_ids: UserIds,
     (route, path): (&'static str, &PathParameters),
     came_to: Break<'_>,
+    by: Option<&OwnerName>,
 ) {
     let user = user_of(user_ids, path.user_id.as_deref(), &Uri::default());
     let name = path.name.as_deref().map(percent_decode_str);
@@ -62,5 +64,6 @@ pub(in crate::http) fn lock_broken(
         outcome,
         owner: broken.and_then(|broken| broken.owner.as_ref().map(OwnerName::as_str)),
         fencing_token: broken.and_then(|broken| broken.fencing_token.map(FencingToken::get)),
+        by: by.map(OwnerName::as_str),
     });
 }

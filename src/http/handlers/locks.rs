@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::core::lock::{FencingToken, Grant, Holder, LockStatus, OwnerToken};
+use crate::core::lock::{FencingToken, Grant, Holder, LockStatus, OwnerName, OwnerToken};
 use crate::http::access_log::{self, Break};
 use crate::http::auth::is_admin;
 use crate::http::problem::{Problem, not_lock_owner};
@@ -152,10 +152,12 @@ pub(crate) async fn release(request: Request) -> Result<Answer, Problem> {
     }
     let force = query.optional("force", query::boolean);
     let key = lock_key(&mut query, &request);
-    let key = query.finish(key)?;
     if force == Some(true) {
-        return break_lock(request, &key).await;
+        let by = query.header("Lock-Owner", headers::lock_owner(&request.headers));
+        let key = query.finish(key)?;
+        return break_lock(request, &key, by.as_ref()).await;
     }
+    let key = query.finish(key)?;
     let token = headers::lock_token(&request.headers)?;
     let context = request.context;
     let locks = context.instance.locks(&context.redis);
@@ -164,7 +166,11 @@ pub(crate) async fn release(request: Request) -> Result<Answer, Problem> {
 }
 
 /// `DELETE lock?force=true`: takes it from whoever has it.
-async fn break_lock(request: Request, key: &LockKey) -> Result<Answer, Problem> {
+async fn break_lock(
+    request: Request,
+    key: &LockKey,
+    by: Option<&OwnerName>,
+) -> Result<Answer, Problem> {
     let context = request.context;
     let locks = context.instance.locks(&context.redis);
     let outcome = locks.break_lock(key).await;
@@ -180,6 +186,7 @@ async fn break_lock(request: Request, key: &LockKey) -> Result<Answer, Problem> 
             config.user_ids,
             (request.route, &request.path),
             came_to,
+            by,
         );
     }
     outcome?;

@@ -138,7 +138,7 @@ fn release(lock: Lock) -> Described {
          whoever holds it when the request is carried out: a repetition after a lost answer or a \
          503 may take it from the next holder. Look first.",
     )
-    .parameters(&["Force", "ReleaseToken"])
+    .parameters(&["Force", "ReleaseToken", "BreakOwner"])
     .reply(
         204,
         answer(

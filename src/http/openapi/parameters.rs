@@ -94,6 +94,10 @@ fn in_headers() -> Vec<(&'static str, ParameterBuilder)> {
             header("Lock-Owner", LOCK_OWNER, schemas::owner_name(), SOME_OWNER),
         ),
         (
+            "BreakOwner",
+            header("Lock-Owner", BREAK_OWNER, schemas::owner_name(), SOME_OWNER),
+        ),
+        (
             "ComputeToken",
             header("Compute-Token", COMPUTE_TOKEN, token(), SOME_TOKEN),
         ),
@@ -137,6 +141,7 @@ const BROUGHT_TOKEN: &str = "The client's own token. Acquiring again with the sa
 const LOCK_TOKEN: &str = "The token that the lock was acquired with; without it: 428";
 const RELEASE_TOKEN: &str =
     "The token that the lock was acquired with; without it, and without `force=true`: 428";
+const BREAK_OWNER: &str = "With `force=true`: who breaks the lock and why, for the service's log; otherwise it is ignored";
 const LOCK_OWNER: &str = "Who takes the lock, and why, for people to read. GET and 423 tell it while the lock is held. \
     Acquiring again with the same token replaces it, and leaves it where this header is absent";
 const WAIT: &str = "Answers only when the lock is free, or after this many seconds; 0 by default";

@@ -19,7 +19,8 @@ async fn a_line_says_who_broke_whose_lock() {
     };
     let take = place.post(&app, "expire=60", TOKEN);
     let held = Lease::of(&take.header("lock-owner", "billing \"17\"").await, 201);
-    place.force(&app).header("x-request-id", "broke-it").await;
+    let force = place.force(&app).header("lock-owner", "ada \"on call\"");
+    force.header("x-request-id", "broke-it").await;
     until("it is logged", async || !lines("broke-it").is_empty()).await;
     app.redis.run::<()>(&["SET", place.key, "locked"]).await;
     place
@@ -41,14 +42,14 @@ async fn a_line_says_who_broke_whose_lock() {
     assert_eq!(line["outcome"], "broken");
     assert_eq!(line["owner"], "billing \"17\"");
     assert_eq!(line["fencing_token"], held.fencing_token);
+    assert_eq!(line["by"], "ada \"on call\"");
     let user = line["user"].as_str().unwrap_or_default();
     assert_eq!(user.len(), 16, "{line}");
     humantime::parse_rfc3339(line["time"].as_str().unwrap()).unwrap();
     let stranger = &lines("broke-a-stranger")[0];
-    assert_eq!(
-        (&stranger["owner"], &stranger["fencing_token"]),
-        (&json!(null), &json!(null))
-    );
+    for of_nobody in ["owner", "fencing_token", "by"] {
+        assert_eq!(stranger.get(of_nobody), Some(&json!(null)), "{of_nobody}");
+    }
     assert_eq!(lines("found-it-free"), Vec::<Value>::new());
     for secret in [TOKEN, API, ADMIN, "user:42"] {
         assert!(!app.logs().contains(secret), "{secret}");
@@ -127,7 +128,8 @@ async fn a_break_that_is_not_answered_has_a_line_too() {
         place.post(&app, "expire=60", TOKEN).await.assert_success();
         link.lose_answer_to(place.key, Loss::Swallow);
         let id = format!("lost-{}", place.key);
-        let answer = place.force(&app).header("x-request-id", &id).await;
+        let force = place.force(&app).header("lock-owner", "ada");
+        let answer = force.header("x-request-id", &id).await;
         answer.assert_problem(503, "redis-timeout");
         assert!(link.is_spent());
         assert!(!app.redis.exists(place.key).await);
@@ -135,6 +137,7 @@ async fn a_break_that_is_not_answered_has_a_line_too() {
         assert_eq!(line["outcome"], "unknown");
         let told = (&line["owner"], &line["fencing_token"]);
         assert_eq!(told, (&json!(null), &json!(null)));
+        assert_eq!(line["by"], "ada");
     }
 }
 

@@ -59,6 +59,43 @@ async fn a_broken_holder_finds_out() {
 }
 
 #[tokio::test]
+async fn who_breaks_is_1_to_128_visible_ascii_and_spaces() {
+    let app = guarded().start().await;
+    let longest = "x".repeat(128);
+    for place in PLACES {
+        place.post(&app, "expire=60", TOKEN).await.assert_success();
+        for bad in ["", "   ", "Jürgen", "a\tb", &format!("{longest}!")] {
+            let refused = place.force(&app).header("lock-owner", bad).await;
+            assert_eq!(refused.faults(), ["header.Lock-Owner"], "{bad:?}");
+        }
+        let twice = place.force(&app).header("lock-owner", "a");
+        let twice = twice.header("lock-owner", "b").await;
+        assert_eq!(twice.faults(), ["header.Lock-Owner"]);
+        // Nothing was done, and who may not ask is told nothing else.
+        assert_eq!(app.redis.get(place.key).await.as_deref(), Some(TOKEN));
+        let not_allowed = by(app.delete(&format!("{}?force=true", place.path)), API);
+        let not_allowed = not_allowed.header("lock-owner", "").await;
+        not_allowed.assert_problem(403, "admin-only");
+        let good = place.force(&app).header("lock-owner", &longest).await;
+        good.assert_body(204, "");
+        assert!(!app.redis.exists(place.key).await);
+    }
+}
+
+#[tokio::test]
+async fn a_release_has_no_use_for_an_owner() {
+    let app = guarded().start().await;
+    for place in PLACES {
+        for query in ["", "?force=false"] {
+            place.post(&app, "", TOKEN).await.assert_success();
+            let release = by(app.delete(&format!("{}{query}", place.path)), API);
+            let release = release.header("lock-token", TOKEN);
+            release.header("lock-owner", "").await.assert_body(204, "");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_broken_action_can_not_commit() {
     let origin = Origin::start(Reply::json("1").gated()).await;
     let app = guarded().origin(&origin).start().await;
