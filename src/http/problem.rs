@@ -18,7 +18,9 @@ use crate::core::lock::HeldBy;
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use body::Members;
-pub(crate) use errors::{not_computing, not_lock_owner, origin_failure, patch_failure};
+pub(crate) use errors::{
+    break_failure, may_have_been_done, not_computing, not_lock_owner, origin_failure, patch_failure,
+};
 pub(crate) use of_origin::OriginAnswer;
 
 /// A request that has no result, and why.

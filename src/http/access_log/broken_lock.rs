@@ -16,7 +16,7 @@ use crate::types::user_id::UserIds;
 pub(in crate::http) enum Break<'a> {
     /// This holder lost its lock.
     Done(&'a Broken),
-    /// Redis did not answer: the lock may have been broken or not.
+    /// Redis did not answer, or refused a part: the lock may have been broken or not.
     Unknown,
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::core::lock::{FencingToken, Grant, Holder, LockStatus, OwnerName, OwnerToken};
 use crate::http::access_log::{self, Break};
 use crate::http::auth::is_admin;
-use crate::http::problem::{Problem, not_lock_owner};
+use crate::http::problem::{Problem, break_failure, may_have_been_done, not_lock_owner};
 use crate::http::replies;
 use crate::http::request::query::{self, Query};
 use crate::http::request::{Request, body, headers};
@@ -176,7 +176,7 @@ async fn break_lock(
     let outcome = locks.break_lock(key).await;
     let came_to = match &outcome {
         Ok(broken) => broken.as_ref().map(Break::Done),
-        Err(error) => error.is_ambiguous().then_some(Break::Unknown),
+        Err(error) => may_have_been_done(error).then_some(Break::Unknown),
     };
     if let Some(came_to) = came_to {
         let config = &context.instance.config;
@@ -189,7 +189,7 @@ async fn break_lock(
             by,
         );
     }
-    outcome?;
+    outcome.map_err(break_failure)?;
     Ok(empty(StatusCode::NO_CONTENT).into())
 }
 

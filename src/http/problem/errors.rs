@@ -19,28 +19,48 @@ const SHOWN_BYTES: usize = 2048;
 
 impl From<RedisError> for Problem {
     fn from(error: RedisError) -> Self {
-        let (title, detail) = match error.kind() {
-            RedisErrorKind::TimedOut => (
-                "Redis too slow",
-                "Redis did not answer in time; what was asked for may or may not have been done",
-            ),
-            _ if error.slot_is_moving() => (
-                "Redis unavailable",
-                "Redis Cluster is moving the user's keys to another node, which took too long",
-            ),
-            RedisErrorKind::Unreachable
-            | RedisErrorKind::Refused(_)
-            | RedisErrorKind::Unexpected => (
-                "Redis unavailable",
-                "Redis could not be reached, or refused",
-            ),
+        let became = match error.kind() {
+            RedisErrorKind::TimedOut => "; what was asked for may or may not have been done",
+            _ => "",
         };
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self {
-            retry_after: Some(1),
-            ..Self::new(status, error.code(), title, detail).caused_by(error)
-        }
+        redis_failure(error, became)
     }
+}
+
+/// `became` follows the sentence that says what went wrong.
+fn redis_failure(error: RedisError, became: &str) -> Problem {
+    let (title, what) = match error.kind() {
+        RedisErrorKind::TimedOut => ("Redis too slow", "Redis did not answer in time"),
+        _ if error.slot_is_moving() => (
+            "Redis unavailable",
+            "Redis Cluster is moving the user's keys to another node, which took too long",
+        ),
+        RedisErrorKind::Unreachable | RedisErrorKind::Refused(_) | RedisErrorKind::Unexpected => (
+            "Redis unavailable",
+            "Redis could not be reached, or refused",
+        ),
+    };
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Problem {
+        retry_after: Some(1),
+        ..Problem::new(status, error.code(), title, format!("{what}{became}")).caused_by(error)
+    }
+}
+
+/// The problem of a break: it says what became of the lock, too. Whoever breaks it again in doubt
+/// may break the next holder's.
+pub(crate) fn break_failure(error: RedisError) -> Problem {
+    let became = if may_have_been_done(&error) {
+        "; the lock may have been broken or not: look at it before you try again"
+    } else {
+        "; the lock was not broken"
+    };
+    redis_failure(error, became)
+}
+
+/// Whether a script may have been carried out, or begun, although it failed.
+pub(crate) fn may_have_been_done(error: &RedisError) -> bool {
+    error.is_ambiguous() || error.may_be_half_done()
 }
 
 impl From<LockError> for Problem {

@@ -131,6 +131,8 @@ async fn a_break_that_is_not_answered_has_a_line_too() {
         let force = place.force(&app).header("lock-owner", "ada");
         let answer = force.header("x-request-id", &id).await;
         answer.assert_problem(503, "redis-timeout");
+        let detail = answer.json()["detail"].to_string();
+        assert!(detail.contains("may have been broken or not"), "{detail}");
         assert!(link.is_spent());
         assert!(!app.redis.exists(place.key).await);
         let line = the_line(&app, &id).await;
@@ -150,6 +152,11 @@ async fn a_break_that_was_never_sent_has_no_line() {
         .header("x-request-id", "not-sent")
         .await;
     force.assert_problem(503, "redis-unavailable");
+    let detail = force.json()["detail"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    assert!(detail.ends_with("the lock was not broken"), "{detail}");
     let of_request = || app.logs().lines().any(|line| line.contains("not-sent"));
     until("the failure is logged", async || of_request()).await;
     assert!(!app.logs().contains("lock-broken"), "{}", app.logs());
