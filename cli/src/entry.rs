@@ -11,7 +11,7 @@ use ureq::http::header::{CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use crate::answer::Answer;
 use crate::client::{Call, Client};
 use crate::exit::{self, Code, Failure};
-use crate::service::{self, Service, expire, segment};
+use crate::service::{self, Service, decimal, expire, segment};
 
 /// How long a call may take. Values may be large.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -204,9 +204,7 @@ fn add<'a>(headers: &mut Vec<(HeaderName, &'a str)>, name: HeaderName, value: Op
 }
 
 fn expire_query(expire: Option<Duration>) -> String {
-    expire.map_or_else(String::new, |expire| {
-        format!("?expire={}", expire.as_secs_f64())
-    })
+    expire.map_or_else(String::new, |expire| format!("?expire={}", decimal(expire)))
 }
 
 /// A value that is an argument, in a file, or comes from standard input.

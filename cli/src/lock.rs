@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::exit::{Code, Failure, say};
-use crate::service::TOKEN;
+use crate::service::{TOKEN, decimal};
 pub(crate) use arguments::Lock;
 use guardian::Guardian;
 pub(crate) use guardian::LockGuardian;
@@ -152,7 +152,7 @@ impl Lock {
                 Outcome::Lost
             }
             (Release::Unknown(why), outcome) => {
-                let left = self.expire.as_secs_f64();
+                let left = decimal(self.expire);
                 say(format_args!(
                     "the lock could not be released and expires within {left} s: {why}"
                 ));

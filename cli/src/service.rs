@@ -141,6 +141,12 @@ fn seconds(text: &str, least: f64, most: f64) -> Result<Duration, String> {
     }
 }
 
+/// Seconds as they were written: 2.554, where [`Duration::as_secs_f64`] adds a fraction to the
+/// seconds and gives 2.5540000000000003, which the service rounds up to the next millisecond.
+pub(crate) fn decimal(time: Duration) -> f64 {
+    time.as_nanos() as f64 / 1e9
+}
+
 /// A part of a path. Without it the address would be that of something else.
 pub(crate) fn segment(text: &str) -> Result<String, String> {
     match text {
@@ -170,6 +176,14 @@ mod tests {
             assert!(expire(wrong).is_err(), "{wrong}");
         }
         assert_eq!(wait("0"), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn seconds_are_sent_as_they_were_written() {
+        for text in ["0.001", "1.997", "2.554", "66.651", "10", "2591999.999"] {
+            let sent = expire(text).map(|time| decimal(time).to_string());
+            assert_eq!(sent.as_deref(), Ok(text));
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::Lock;
 use crate::answer::Answer;
 use crate::client::{CALL_LIMIT, Call, Client};
 use crate::exit::{Code, Failure};
+use crate::service::decimal;
 
 const LOCK_TOKEN: HeaderName = HeaderName::from_static("lock-token");
 
@@ -72,8 +73,8 @@ impl LeaseClient {
     /// `limit` longer.
     pub(super) fn acquire(&self, wait: Duration, limit: Duration) -> Result<Lease, Failure> {
         let unavailable = |why| Failure::new(Code::Unavailable, why);
-        let expire = self.expire.as_secs_f64();
-        let query = format!("?timeout={}&expire={expire}", wait.as_secs_f64());
+        let expire = decimal(self.expire);
+        let query = format!("?timeout={}&expire={expire}", decimal(wait));
         let sent = Instant::now();
         let answer = self.call("POST", query, wait + limit);
         let answer = answer.map_err(unavailable)?;
@@ -94,7 +95,7 @@ impl LeaseClient {
 
     /// Renews it for its full time to live. Waits up to `limit` for the answer.
     pub(super) fn renew(&self, limit: Duration) -> Renewal {
-        let query = format!("?expire={}", self.expire.as_secs_f64());
+        let query = format!("?expire={}", decimal(self.expire));
         let sent = Instant::now();
         let answer = match self.call("PUT", query, limit.min(CALL_LIMIT)) {
             Ok(answer) => answer,
