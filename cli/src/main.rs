@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage_error(&error),
+        Err(error) => return usage_error(error),
     };
     let outcome = match cli.command {
         Command::Lock(lock) => return lock.run(),
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 }
 
 /// Prints what is wrong with the command line. Returns the exit code.
-fn usage_error(error: &clap::Error) -> ExitCode {
+fn usage_error(mut error: clap::Error) -> ExitCode {
     if error.exit_code() == 0 {
         // Help is no error. If nobody reads it, there is nobody to tell.
         drop(error.print());
@@ -92,12 +92,29 @@ fn usage_error(error: &clap::Error) -> ExitCode {
                 "--url must be an address that begins with http:// or https://, without ? and #",
             );
         }
-        _ => {
+        context => {
+            if matches!(context, Some(ContextValue::String(argument)) if is_after_option(argument))
+            {
+                let tip =
+                    "a value that begins with '-' is joined to its option with '=': --name=-x";
+                error.insert(
+                    ContextKind::Suggested,
+                    ContextValue::StyledStrs(vec![tip.into()]),
+                );
+            }
             let text = service::without_logins(&error.render().to_string());
             let _ = std::io::stderr().write_all(text.as_bytes());
         }
     }
     Code::Usage.into()
+}
+
+/// Whether an argument that is no option stands where an option's value may have been meant.
+fn is_after_option(argument: &str) -> bool {
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    given
+        .windows(2)
+        .any(|pair| pair[0].starts_with('-') && pair[1].starts_with(argument))
 }
 
 fn completions(shell: Shell) -> Result<(), Failure> {

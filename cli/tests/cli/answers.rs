@@ -34,6 +34,36 @@ fn a_login_page_is_no_success() {
 }
 
 #[test]
+fn a_value_that_looks_like_an_option_is_joined_with_an_equals_sign() {
+    let ask = |arguments: &str| {
+        let output = edgelatch("http://127.0.0.1:1", arguments).output();
+        Run::from(output.unwrap())
+    };
+    for arguments in [
+        "status -u -ada",
+        "status --user --ada",
+        "break -u 42 --name -x",
+        "lock -u 42 --owner -x true",
+        "put -u 42 k 1 --if-match -x",
+    ] {
+        let run = ask(arguments);
+        assert_eq!(run.code, Some(64), "{arguments}: {run:?}");
+        let tip = "a value that begins with '-' is joined to its option with '='";
+        assert!(run.stderr.contains(tip), "{arguments}: {run:?}");
+    }
+    assert!(!ask("status --colour").stderr.contains("joined"));
+    for arguments in [
+        "status -u=-ada --name=-x",
+        "status --user=--ada",
+        "status -u -7",
+    ] {
+        let run = ask(arguments);
+        assert_eq!(run.code, Some(69), "{arguments}: {run:?}");
+        assert!(run.stderr.contains("/api/v1/users/-"), "{run:?}");
+    }
+}
+
+#[test]
 fn a_break_without_an_answer_is_sent_once() {
     let failing = "503 \r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
     // Closed without an answer, answered with half of one, or with a failure.
