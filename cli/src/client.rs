@@ -15,6 +15,9 @@ use crate::exit::{Code, Failure};
 use crate::proxy;
 use crate::service::{self, Service};
 
+/// Who holds a lock, or breaks it.
+pub(crate) const LOCK_OWNER: HeaderName = HeaderName::from_static("lock-owner");
+
 /// How long a call may take beyond the wait that it asks for.
 pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(5);
 

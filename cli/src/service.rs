@@ -155,6 +155,17 @@ pub(crate) fn segment(text: &str) -> Result<String, String> {
     }
 }
 
+/// What `Lock-Owner` may say.
+pub(crate) fn owner(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if printable && (1..=128).contains(&text.len()) {
+        Ok(text.to_owned())
+    } else {
+        Err("1 to 128 visible ASCII characters and spaces".to_owned())
+    }
+}
+
 fn url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if url.query().is_some() || url.fragment().is_some() => {

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::Value;
 
-use crate::client::{CALL_LIMIT, Call, Client};
+use crate::client::{CALL_LIMIT, Call, Client, LOCK_OWNER};
 use crate::exit::{self, Code, Failure, printable};
-use crate::service::{Service, segment};
+use crate::service::{Service, owner, segment};
 
 /// Tell whether a lock is held, by whom, and until when
 #[derive(Args)]
@@ -32,6 +32,10 @@ pub(crate) struct Break {
     service: Service,
     #[command(flatten)]
     lock: LockName,
+    /// Who breaks it and why: the service's log tells it. 1 to 128 visible ASCII characters and
+    /// spaces
+    #[arg(long, value_name = "TEXT", env = "EDGELATCH_OWNER", value_parser = owner)]
+    owner: Option<String>,
 }
 
 /// Which lock of the user.
@@ -68,6 +72,11 @@ impl Break {
         let call = Call {
             method: "DELETE",
             query: "?force=true".to_owned(),
+            headers: self
+                .owner
+                .iter()
+                .map(|owner| (LOCK_OWNER, &**owner))
+                .collect(),
             limit: CALL_LIMIT,
             ..Call::default()
         };

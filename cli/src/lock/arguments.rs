@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::service::{Service, expire, wait};
+use crate::service::{Service, expire, owner, wait};
 use crate::status::LockName;
 
 /// Run a command while holding a user's lock
@@ -77,15 +77,5 @@ impl Lock {
         } else {
             self.wait
         }
-    }
-}
-
-fn owner(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    if printable && (1..=128).contains(&text.len()) {
-        Ok(text.to_owned())
-    } else {
-        Err("1 to 128 visible ASCII characters and spaces".to_owned())
     }
 }

@@ -10,13 +10,11 @@ use ureq::http::HeaderName;
 
 use super::Lock;
 use crate::answer::Answer;
-use crate::client::{CALL_LIMIT, Call, Client};
+use crate::client::{CALL_LIMIT, Call, Client, LOCK_OWNER};
 use crate::exit::{Code, Failure};
 use crate::service::decimal;
 
 const LOCK_TOKEN: HeaderName = HeaderName::from_static("lock-token");
-
-const LOCK_OWNER: HeaderName = HeaderName::from_static("lock-owner");
 
 /// How long we try to take back a request that may have had the lock.
 pub(super) const WITHDRAW_LIMIT: Duration = Duration::from_secs(1);

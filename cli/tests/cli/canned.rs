@@ -10,6 +10,11 @@ pub(crate) struct Canned {
 }
 
 impl Canned {
+    /// What edgelatch answers where there is nothing to tell.
+    pub(crate) fn nothing() -> Self {
+        Self::start("204 No Content\r\nX-Request-Id: 7f3a\r\n\r\n")
+    }
+
     /// `answer` begins with the status: `204 No Content\r\n\r\n`.
     pub(crate) fn start(answer: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -52,7 +52,7 @@ fn what_is_no_answer_of_edgelatch_is_told() {
 fn a_lock_is_broken_with_the_admin_token() {
     let problem = r#"{"type":"urn:edgelatch:admin-only","detail":"No"}"#;
     for (service, code) in [
-        (Canned::start("204 No Content\r\n\r\n"), 0),
+        (Canned::nothing(), 0),
         (Canned::json("403 Forbidden", problem), 77),
     ] {
         let mut command = edgelatch(&service.url(), "break --user 42 --name nightly");
@@ -66,4 +66,29 @@ fn a_lock_is_broken_with_the_admin_token() {
             "{asked}"
         );
     }
+}
+
+#[test]
+fn who_breaks_a_lock_is_told_to_the_service() {
+    for (arguments, told) in [
+        (vec!["--owner", "ada, on call"], Some("ada, on call")),
+        (vec![], Some("of the variable")),
+    ] {
+        let service = Canned::nothing();
+        let mut command = edgelatch(&service.url(), "break --user 42");
+        let command = command.args(arguments);
+        let command = command.env("EDGELATCH_OWNER", "of the variable");
+        assert_eq!(command.status().unwrap().code(), Some(0));
+        let asked = service.asked();
+        let owner = asked
+            .lines()
+            .find_map(|line| line.strip_prefix("lock-owner: "));
+        assert_eq!(owner, told, "{asked}");
+    }
+    let service = Canned::nothing();
+    let break_it = edgelatch(&service.url(), "break --user 42").status();
+    assert_eq!(break_it.unwrap().code(), Some(0));
+    assert!(!service.asked().contains("lock-owner"));
+    let wrong = edgelatch("http://127.0.0.1:1", "break --user 42 --owner \u{fc}").status();
+    assert_eq!(wrong.unwrap().code(), Some(64));
 }
