@@ -53,6 +53,11 @@ impl Answer {
         kind.starts_with(PROBLEM_TYPE)
     }
 
+    /// Whether the service failed in a way that it does not foresee.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.json().unwrap_or_default()["type"] == format!("{PROBLEM_TYPE}internal")
+    }
+
     /// Whether a problem is about a path of the API. Otherwise the base address is wrong.
     pub(crate) fn is_of_api(&self) -> bool {
         let problem = self.json().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! HTTP: one request to the service, with our token, and its answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -8,6 +9,8 @@ use ureq::Agent;
 use ureq::http::header::EXPECT;
 use ureq::http::{HeaderName, Request};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, Transport};
 use url::Url;
 
 use crate::answer::Answer;
@@ -44,6 +47,28 @@ pub(crate) struct Client {
     not_found: Code,
     /// What a failed connection is named after.
     peer: String,
+    /// Whether there was a connection for any request.
+    has_connected: Arc<AtomicBool>,
+}
+
+/// Notes that there is a connection: through the proxy, and with TLS where the address wants it. No
+/// request is sent without one. The errors do not tell: a time-out may be before or after.
+#[derive(Debug)]
+struct Connected(Arc<AtomicBool>);
+
+impl<In: Transport> Connector<In> for Connected {
+    type Out = In;
+
+    fn connect(
+        &self,
+        _: &ConnectionDetails<'_>,
+        connection: Option<In>,
+    ) -> Result<Option<In>, ureq::Error> {
+        if connection.is_some() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+        Ok(connection)
+    }
 }
 
 /// A request, without what the [`Client`] knows.
@@ -108,12 +133,15 @@ impl Client {
             let trusted = RootCerts::Specific(Arc::new(trusted));
             config = config.tls_config(TlsConfig::builder().root_certs(trusted).build());
         }
+        let has_connected = Arc::new(AtomicBool::new(false));
+        let connector = DefaultConnector::new().chain(Connected(Arc::clone(&has_connected)));
         Ok(Self {
-            agent: config.build().new_agent(),
+            agent: Agent::with_parts(config.build(), connector, DefaultResolver::default()),
             url,
             authorization: service.authorization()?,
             not_found,
             peer,
+            has_connected,
         })
     }
 
@@ -172,6 +200,21 @@ impl Client {
         }
     }
 
+    /// Sends a request that is answered with nothing, once. Anybody may answer so, and edgelatch
+    /// marks each of its answers.
+    pub(crate) fn order(&self, call: &Call<'_>) -> Result<(), Failure> {
+        let answer = self.ask(call, &[204])?;
+        match answer.header("x-request-id") {
+            Some(_) => Ok(()),
+            None => Err(self.stranger()),
+        }
+    }
+
+    /// Whether a request may have been sent.
+    pub(crate) fn may_have_sent(&self) -> bool {
+        self.has_connected.load(Ordering::Relaxed)
+    }
+
     /// For a success whose content is not edgelatch's.
     pub(crate) fn stranger(&self) -> Failure {
         let why = format!("{}: not an answer of edgelatch", self.url);
@@ -191,6 +234,7 @@ impl Client {
         };
         let mut failure = Failure::new(code, self.why(answer));
         failure.is_lasting = (300..400).contains(&answer.status);
+        failure.tells_outcome = answer.is_problem() && !answer.is_internal();
         failure
     }
 

@@ -171,7 +171,7 @@ impl Delete {
             limit: LIMIT,
             ..Call::default()
         };
-        client.ask(&call, &[204]).map(drop)
+        client.order(&call)
     }
 }
 

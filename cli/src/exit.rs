@@ -42,6 +42,8 @@ pub(crate) struct Failure {
     pub(crate) why: String,
     /// Whether it stays if the request is sent again.
     pub(crate) is_lasting: bool,
+    /// Whether edgelatch says what became of the request.
+    pub(crate) tells_outcome: bool,
 }
 
 impl Failure {
@@ -51,6 +53,7 @@ impl Failure {
             code,
             why,
             is_lasting: false,
+            tells_outcome: false,
         }
     }
 

@@ -80,16 +80,16 @@ impl Break {
             limit: CALL_LIMIT,
             ..Call::default()
         };
-        let broken = client.ask(&call, &[204]).map(drop);
-        broken.map_err(|failure| match failure.code {
-            Code::Unavailable => {
-                let why = format!(
-                    "{}; it may have been broken: look with `edgelatch status` before you try again",
-                    failure.why
-                );
-                Failure::new(failure.code, why)
+        client.order(&call).map_err(|failure| {
+            if failure.code != Code::Unavailable || failure.tells_outcome {
+                return failure;
             }
-            _ => failure,
+            let became = if client.may_have_sent() {
+                "it may have been broken: look with `edgelatch status` before you try again"
+            } else {
+                "nothing was sent, so nothing was broken"
+            };
+            Failure::new(failure.code, format!("{}; {became}", failure.why))
         })
     }
 }

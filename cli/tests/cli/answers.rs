@@ -34,6 +34,18 @@ fn a_login_page_is_no_success() {
 }
 
 #[test]
+fn not_every_204_is_of_edgelatch() {
+    for arguments in ["break --user 42", "delete --user 42 profile"] {
+        let elsewhere = Canned::start("204 No Content\r\n\r\n");
+        let run = Run::from(edgelatch(&elsewhere.url(), arguments).output().unwrap());
+        assert_eq!(run.code, Some(69), "{arguments}: {run:?}");
+        assert!(run.stderr.contains("not an answer of edgelatch"), "{run:?}");
+        let done = edgelatch(&Canned::nothing().url(), arguments).status();
+        assert_eq!(done.unwrap().code(), Some(0), "{arguments}");
+    }
+}
+
+#[test]
 fn a_value_that_looks_like_an_option_is_joined_with_an_equals_sign() {
     let ask = |arguments: &str| {
         let output = edgelatch("http://127.0.0.1:1", arguments).output();

@@ -3,7 +3,7 @@
 use edgelatch_tests::App;
 
 use crate::canned::Canned;
-use crate::program::{Run, edgelatch, run};
+use crate::program::{Run, edgelatch, run, url};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_state_of_a_lock_is_printed() {
@@ -91,4 +91,53 @@ fn who_breaks_a_lock_is_told_to_the_service() {
     assert!(!service.asked().contains("lock-owner"));
     let wrong = edgelatch("http://127.0.0.1:1", "break --user 42 --owner \u{fc}").status();
     assert_eq!(wrong.unwrap().code(), Some(64));
+}
+
+/// What is said of a break that failed.
+fn said_of(url: &str) -> String {
+    let run = Run::from(edgelatch(url, "break --user 42").output().unwrap());
+    assert_eq!(run.code, Some(69), "{run:?}");
+    run.stderr
+}
+
+#[test]
+fn a_break_that_was_not_sent_broke_nothing() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let refusing = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let no_tls = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("https://{}", no_tls.local_addr().unwrap());
+    std::thread::spawn(move || drop(no_tls.accept()));
+    for url in [refusing, "http://nowhere.invalid".to_owned(), silent] {
+        let said = said_of(&url);
+        assert!(said.contains("nothing was sent"), "{said}");
+        assert!(!said.contains("may have been broken"), "{said}");
+    }
+}
+
+#[test]
+fn what_edgelatch_says_of_a_failed_break_is_not_contradicted() {
+    let problem = r#"{"type":"urn:edgelatch:redis-unavailable","detail":"It was not broken"}"#;
+    let said = said_of(&Canned::json("503 Service Unavailable", problem).url());
+    assert!(said.contains("503, It was not broken\n"), "{said}");
+    // A proxy does not know, and neither does a service that fails unforeseen.
+    let internal = r#"{"type":"urn:edgelatch:internal","detail":"x"}"#;
+    for body in ["{}", internal] {
+        let said = said_of(&Canned::json("500 Internal Server Error", body).url());
+        assert!(said.contains("may have been broken"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_break_that_redis_could_not_be_asked_for_broke_nothing() {
+    let app = App::builder().patient();
+    let app = app.var("api_token", "the-token-of-everybody");
+    let mut app = app.var("admin_token", "an-admin-token-0001").start().await;
+    app.redis.kill();
+    let mut command = edgelatch(&url(&app), "break --user 42");
+    let command = command.env("EDGELATCH_TOKEN", "an-admin-token-0001");
+    let run = Run::from(command.output().unwrap());
+    assert_eq!(run.code, Some(69), "{run:?}");
+    assert!(run.stderr.contains("the lock was not broken"), "{run:?}");
+    assert!(!run.stderr.contains("may have been"), "{run:?}");
 }
