@@ -1,14 +1,23 @@
 // What anybody may see of the lock, and the button that breaks it.
 
-import { ask, field, url } from "./live-pane.js";
+import { ask, field, url, write } from "./live-pane.js";
 
-/** Describes a lock. A foreign client's lock has no fencing token, and may not expire. */
+/**
+ * Describes a lock: its holder, and what changes while that has it. A foreign client's lock has
+ * no fencing token, and may not expire.
+ */
 function describe({ held, fencing_token: token, expires_in: left, owner, waiting }) {
-  if (!held) return "The lock is free.";
+  if (!held) return ["The lock is free.", ""];
   const by = owner === null ? "" : ` by “${owner}”`;
   const number = token === null ? "" : `, fencing token ${token}`;
   const time = left === null ? "" : `, ${left.toFixed(1)} s left`;
-  return `The lock is held${by}${number}${time}; ${waiting === 1 ? "1 waits" : `${waiting} wait`}.`;
+  return [`The lock is held${by}${number}`, `${time}; ${count(waiting)}.`];
+}
+
+/** How many wait. */
+function count(waiting) {
+  if (waiting === 0) return "nobody waits";
+  return waiting === 1 ? "1 waits" : `${waiting} wait`;
 }
 
 /** Names a holder. */
@@ -29,7 +38,8 @@ const TOLD = 8000;
 /** What anybody may see of the lock, and a button that breaks it. */
 export class Watcher {
   constructor(section) {
-    this.state = section.querySelector(".state");
+    this.what = section.querySelector(".what");
+    this.left = section.querySelector(".left");
     this.answer = section.querySelector(".answer");
     this.button = section.querySelector("button");
     this.button.addEventListener("click", () => this.break());
@@ -67,15 +77,16 @@ export class Watcher {
   async look() {
     const [path, token, breaks] = [url("lock"), field("token"), this.breaks];
     if (path !== this.path) this.forget();
-    const answer = await ask("GET", path).catch(() => null);
+    const answer = await ask("GET", path).catch(noAnswer);
     // What was asked before a break, or of another user, is of no interest any more.
     if (breaks !== this.breaks || path !== url("lock")) return;
-    this.refused = answer?.status === 401 ? token : null;
-    const lock = answer?.status === 200 ? answer.json : null;
+    this.refused = answer.status === 401 ? token : null;
+    const lock = lockOf(answer);
     this.see(path, lock);
-    if (lock) this.state.textContent = describe(lock);
-    else if (answer) this.state.textContent = answer.json?.detail ?? `${answer.status}`;
-    else this.state.textContent = "The service does not answer.";
+    const [what, left] = lock ? describe(lock) : [why(answer), ""];
+    // Only a change of the first is read out.
+    write(this.what, what);
+    write(this.left, left);
   }
   /** Keeps who is shown, and since when. */
   see(path, lock) {
@@ -92,20 +103,37 @@ export class Watcher {
     this.forget();
     this.breaking = true;
     this.breaks += 1;
-    const told = await this.breakOf(seen).catch(() => "No answer: it may have been broken or not.");
+    const told = await this.breakOf(seen);
     if (seen.path === url("lock")) this.say(told);
     this.breaking = false;
     await this.look();
   }
   async breakOf({ path, lock }) {
-    const { status: found, json: now } = await ask("GET", path);
-    if (found === 200 && !isSame({ path, lock }, path, now)) {
+    const found = await ask("GET", path).catch(noAnswer);
+    const now = lockOf(found);
+    if (!now) return `Nothing was broken: ${why(found)}`;
+    if (!isSame({ path, lock }, path, now)) {
       return "Nothing was broken: the lock is not held by the same any more.";
     }
-    const { status, json } = await ask("DELETE", `${path}?force=true`);
+    const { status, json } = await ask("DELETE", `${path}?force=true`).catch(() => ({}));
     if (status === 204) return `The lock of ${holder(lock)} was broken.`;
-    return json?.detail ?? `${status}`;
+    return json?.detail ?? "No answer of edgelatch: it may have been broken or not.";
   }
+}
+
+/** Stands for the answer to a request that has none. */
+function noAnswer({ message }) {
+  return { status: 0, json: { detail: message } };
+}
+
+/** The lock that an answer tells of; null if it tells of none. */
+function lockOf({ status, json }) {
+  return status === 200 && typeof json?.held === "boolean" ? json : null;
+}
+
+/** Why an answer tells of no lock. */
+function why({ status, json }) {
+  return json?.detail ?? `${status}, no answer of edgelatch.`;
 }
 
 /** Whether it is the same holder of the same lock as before. */

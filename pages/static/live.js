@@ -1,154 +1,162 @@
 // Two clients of one lock, the cache of its user, and two who compute an entry. Requests go to this
 // service only, and nothing is stored outside this page.
 
-import { Pane, field, url } from "./live-pane.js";
+import { Holder, Pane, field, url } from "./live-pane.js";
 import { Watcher } from "./live-watcher.js";
 
 /** A client with a lock token of its own. */
-class Client extends Pane {
+class Client extends Holder {
   constructor(section) {
-    section.append(document.getElementById("client").content.cloneNode(true));
-    section.querySelector("h2").textContent = section.dataset.name;
-    super(section);
+    super(section, "client");
     this.owner = `${section.dataset.name}, at /docs/live`;
-    this.lose("no lock");
+    // A token whose request was not answered. It may have the lock.
+    this.doubtful = null;
   }
-  can(...names) {
-    for (const button of this.section.querySelectorAll("button")) {
-      button.disabled = !names.includes(button.dataset.do);
-    }
+  useful() { return this.held ? ["renew", "release"] : ["take", "wait"]; }
+  holds(whose) { return `holds the lock${whose}, fencing token ${this.held.fencing}`; }
+  over(perhaps) {
+    return perhaps === "renewed" ? "the lock expired, unless it was renewed" : "the lock expired";
   }
-  lose(why) {
-    this.fencing = null;
-    this.countdown.stop();
-    this.say(why);
-    this.can("take", "wait");
-  }
-  tick(left) {
-    if (left <= 0) return this.lose("the lock expired");
-    this.say(`holds the lock, fencing token ${this.fencing}, ${left.toFixed(1)} s left`, "held");
-  }
-  hold(answer) {
-    this.fencing = answer.json.fencing_token;
-    this.can("renew", "release");
-    this.countdown.start(answer.json.expires_in);
+  lost(perhaps) {
+    return perhaps === "released" ? "released the lock, or lost it" : "lost the lock";
   }
   async acquire(timeout) {
+    const [path, user] = [url("lock"), field("user")];
     // A new token for each hold. With it, a retry after a lost answer renews the lock.
-    const bytes = crypto.getRandomValues(new Uint8Array(16));
-    this.lockToken = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    const token = this.doubtful?.path === path ? this.doubtful.token : newToken();
+    this.doubtful = { path, token };
     const query = new URLSearchParams({ timeout, expire: field("expire") });
-    this.can();
-    this.say("waits for the lock", "waiting");
-    const headers = { "Lock-Token": this.lockToken, "Lock-Owner": this.owner };
-    const answer = await this.ask("POST", url(`lock?${query}`), headers);
-    if (answer.status === 201) return this.hold(answer);
+    this.awaits("waits for the lock");
+    const headers = { "Lock-Token": token, "Lock-Owner": this.owner };
+    const answer = await this.ask("POST", `${path}?${query}`, headers);
+    if (answer.status < 500) this.doubtful = null;
+    if (answer.status < 300) {
+      const { fencing_token: fencing, expires_in: left } = answer.json;
+      return this.hold({ path, user, token, fencing }, left);
+    }
     const after = answer.headers.get("retry-after");
-    this.lose(after ? `did not get the lock; retry in ${after} s` : "did not get the lock");
+    this.say(after ? `did not get the lock; retry in ${after} s` : "did not get the lock");
   }
   take() { return this.acquire("0"); }
   wait() { return this.acquire(field("timeout")); }
   async renew() {
+    const { held } = this;
     const query = new URLSearchParams({ expire: field("expire") });
-    const answer = await this.ask("PUT", url(`lock?${query}`), { "Lock-Token": this.lockToken });
-    if (answer.status === 200) this.hold(answer);
-    else this.lose("lost the lock");
+    const answer = await this.use("renewed", "PUT", `?${query}`, { "Lock-Token": held.token });
+    if (answer) this.hold(held, answer.json.expires_in);
   }
   async release() {
-    const answer = await this.ask("DELETE", url("lock"), { "Lock-Token": this.lockToken });
-    this.lose(answer.status === 204 ? "released the lock" : "lost the lock");
+    const token = { "Lock-Token": this.held.token };
+    if (await this.use("released", "DELETE", "", token)) this.end("released the lock");
   }
+}
+
+/** 128 random bits, in hexadecimal. */
+function newToken() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** An entry of the user's cache. */
 class Cache extends Pane {
-  get path() { return url("cache/live"); }
-  tick(left) {
-    this.say(left > 0 ? `${this.age(left)}; ${left.toFixed(1)} s left` : "expired");
-    if (left <= 0) this.countdown.stop();
+  constructor(section) {
+    super(section);
+    this.forget("nothing read yet");
+    // What is known is of another user's entry.
+    document.getElementById("user").addEventListener("input", () => {
+      this.forget("nothing read yet");
+    });
   }
-  age(left) { return `${this.found}, ${(this.lifetime - left).toFixed(1)} s old`; }
+  /** Knows nothing of the entry. */
+  forget(why) {
+    this.path = url("cache/live");
+    this.tag = null;
+    this.lifetime = 0;
+    this.countdown.stop();
+    this.say(why);
+  }
+  tick(left) {
+    if (left <= 0) return this.forget("expired");
+    const age = (this.lifetime - left).toFixed(1);
+    this.say(this.found, "", `, ${age} s old; ${left.toFixed(1)} s left`);
+  }
+  /** Sends a request. Resolves to its answer, unless it is refused or of another user's entry. */
+  async send(done, method, query = "", headers = {}, body = undefined) {
+    const { path } = this;
+    const answer = await this.ask(method, `${path}${query}`, headers, body);
+    if (path !== this.path) return undefined;
+    if (answer.status < 400 || (method === "GET" && answer.status === 404)) return answer;
+    // A countdown goes on.
+    if (this.countdown.end === null) this.say(`not ${done}: ${answer.status}`);
+    return undefined;
+  }
   async put() {
-    const query = new URLSearchParams({ expire: field("expire") });
+    const expire = field("expire");
+    const query = new URLSearchParams({ expire });
     const body = this.section.querySelector("textarea").value;
     const json = { "Content-Type": "application/json" };
-    const answer = await this.ask("PUT", `${this.path}?${query}`, json, body);
-    if (answer.status >= 400) return;
+    const answer = await this.send("stored", "PUT", `?${query}`, json, body);
+    if (!answer) return;
     this.tag = answer.headers.get("etag");
-    this.lifetime = Number(field("expire"));
+    this.lifetime = Number(expire);
     this.found = "stored";
     this.countdown.start(this.lifetime);
   }
   async read() {
     const known = this.tag ? { "If-None-Match": this.tag } : {};
-    const answer = await this.ask("GET", this.path, known);
-    const left = /max-age=(\d+)/.exec(answer.headers.get("cache-control") ?? "");
-    if (answer.status === 404 || !left) {
-      this.tag = null;
-      this.countdown.stop();
-      return this.say("miss: there is no entry");
-    }
+    const answer = await this.send("read", "GET", "", known);
+    if (!answer) return;
+    if (answer.status === 404) return this.forget("miss: there is no entry");
+    const isKnown = answer.status === 304;
     this.tag = answer.headers.get("etag");
-    this.found = answer.status === 304 ? "hit, unchanged" : "hit";
-    this.lifetime = Math.max(this.lifetime ?? 0, Number(left[1]));
+    this.found = isKnown ? "hit, unchanged" : "hit";
     // max-age is in whole seconds, rounded down: a running countdown knows better.
-    if (this.countdown.end === null) this.countdown.start(Number(left[1]));
+    if (isKnown && this.countdown.end !== null) return;
+    const left = /max-age=(\d+)/.exec(answer.headers.get("cache-control") ?? "");
+    if (!left) return this.say(this.found);
+    this.lifetime = Math.max(isKnown ? this.lifetime : 0, Number(left[1]));
+    this.countdown.start(Number(left[1]));
   }
   async drop() {
-    await this.ask("DELETE", this.path);
-    this.tag = null;
-    this.countdown.stop();
-    this.say("deleted");
+    if (await this.send("deleted", "DELETE")) this.forget("deleted");
   }
 }
 
 /** A client that reads an entry, or computes it if that is its task. */
-class Computer extends Pane {
+class Computer extends Holder {
   constructor(section) {
-    section.append(document.getElementById("computer").content.cloneNode(true));
-    section.querySelector("h2").textContent = section.dataset.name;
-    super(section);
+    super(section, "computer");
   }
-  get path() { return url("cache/report"); }
-  can(...names) {
-    for (const button of this.section.querySelectorAll("button")) {
-      button.disabled = !names.includes(button.dataset.do);
-    }
-  }
-  end(why) {
-    this.countdown.stop();
-    this.say(why);
-    this.can("read", "drop");
-  }
-  tick(left) {
-    if (left <= 0) return this.end("the time to compute is up");
-    this.say(`computes the value; ${left.toFixed(1)} s left`, "held");
+  useful() { return this.held ? ["store", "giveUp"] : ["read", "drop"]; }
+  holds(whose) { return `computes the value${whose}`; }
+  over() { return "the time to compute is up"; }
+  lost(perhaps) {
+    if (perhaps === "stored") return "stored the value, or lost the task";
+    return perhaps ? "gave up, or lost the task" : "lost the task; nothing was stored";
   }
   async read() {
-    const query = new URLSearchParams({ compute: field("expire"), timeout: field("timeout") });
-    this.can();
-    this.say("waits for the value", "waiting");
-    const answer = await this.ask("GET", `${this.path}?${query}`);
-    if (answer.status === 200) return this.end(`found ${answer.text}`);
-    this.token = answer.headers.get("compute-token");
-    if (!this.token) return this.end("got neither the value nor the task");
-    this.can("store", "giveUp");
-    this.countdown.start(Number(field("expire")));
+    const [path, user, compute] = [url("cache/report"), field("user"), field("expire")];
+    const query = new URLSearchParams({ compute, timeout: field("timeout") });
+    this.awaits("waits for the value");
+    const answer = await this.ask("GET", `${path}?${query}`);
+    if (answer.status === 200) return this.say(`found ${answer.text}`);
+    const token = answer.headers.get("compute-token");
+    if (!token) return this.say("got neither the value nor the task");
+    this.hold({ path, user, token }, Number(compute));
   }
   async store() {
-    const query = new URLSearchParams({ expire: 60 });
-    const headers = { "Content-Type": "application/json", "Compute-Token": this.token };
+    const headers = { "Content-Type": "application/json", "Compute-Token": this.held.token };
     const report = JSON.stringify({ by: this.section.dataset.name });
-    const answer = await this.ask("PUT", `${this.path}?${query}`, headers, report);
-    this.end(answer.status < 400 ? "stored the value" : "lost the task; nothing was stored");
+    const stored = await this.use("stored", "PUT", "?expire=60", headers, report);
+    if (stored) this.end("stored the value");
   }
   async giveUp() {
-    const answer = await this.ask("DELETE", this.path, { "Compute-Token": this.token });
-    this.end(answer.status === 204 ? "gave up" : "lost the task");
+    const token = { "Compute-Token": this.held.token };
+    if (await this.use("given up", "DELETE", "", token)) this.end("gave up");
   }
   async drop() {
-    await this.ask("DELETE", this.path);
-    this.say("deleted");
+    const { status } = await this.ask("DELETE", url("cache/report"));
+    this.say(status === 204 ? "deleted" : `not deleted: ${status}`);
   }
 }
 
