@@ -15,6 +15,7 @@ mod fetch;
 mod lookup;
 mod meta_and_body;
 mod reading;
+mod waiting;
 
 use std::time::{Duration, Instant};
 
@@ -26,10 +27,10 @@ use crate::types::keys::Keys;
 use crate::types::random;
 use crate::types::ttl::Ttl;
 use crate::types::user_id::UserId;
-use ended_fetch::{EndedFetch, FetchOutcome};
 pub(crate) use lookup::holders_may_go_on;
 use lookup::{Claim, Lookup, When};
 pub(crate) use reading::Reading;
+use waiting::{FetchEnd, Patience, Shared};
 
 /// Who has waited for another request's fetch for longer than this gives way to those who need a
 /// connection.
@@ -168,24 +169,23 @@ impl ReadThrough {
         }
     }
 
-    /// Fetches, or waits for another request's fetch, for `origin_timeout` each at most, and not
-    /// longer than the request has left.
+    /// Fetches, or waits for the fetches of other requests, for `origin_timeout` each at most, and
+    /// not longer than the request has left.
     async fn fetched(
         &self,
         reason: FetchReason,
         mut lookup: Lookup,
     ) -> Result<UserRead, ReadError> {
         let began = Instant::now();
-        let timeout = self.source.origin().timeout;
-        let timeout = self.redis.deadline().clamp_since(began, timeout);
-        let deadline = began + timeout;
+        let mut patience = Patience::new(self.source.origin().timeout, self.redis.deadline());
         let mut backoff = Backoff::new();
         let mut shared = Shared::at_arrival(reason, &lookup);
+        let mut has_waited = false;
         let mut vain_looks = 0;
         loop {
             if let Some(lease) = lookup.lease.take() {
                 self.telemetry.stopwatches.add_wait(began.elapsed());
-                return self.fetch(lease, lookup, reason).await;
+                return self.fetch(lease, lookup, reason, has_waited).await;
             }
             if let Some(end) = shared.end_of(&lookup) {
                 self.telemetry.stopwatches.add_wait(began.elapsed());
@@ -199,12 +199,14 @@ impl ReadThrough {
                 };
             }
             if lookup.fetching > 0 {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    let failure = Failure::timed_out(timeout);
-                    let collapsed = true;
-                    return self.stale_if_error(lookup.reading, failure, reason, collapsed);
-                }
+                let left = match patience.left(lookup.fetching, Instant::now()) {
+                    Ok(left) => left,
+                    Err(failure) => {
+                        let collapsed = true;
+                        return self.stale_if_error(lookup.reading, failure, reason, collapsed);
+                    }
+                };
+                has_waited = true;
                 let pause = backoff.next_pause(random::bits64()).min(left);
                 spin_sdk::time::sleep(pause).await;
                 if began.elapsed() > LONG_WAIT {
@@ -241,110 +243,6 @@ impl ReadThrough {
                 reason,
                 collapsed,
             }))),
-        }
-    }
-}
-
-/// How a fetch ended that was waited for.
-enum FetchEnd {
-    Reading(Reading),
-    Failure(Failure),
-    Uncacheable,
-}
-
-/// What `lookup.lua` returns for a fetch under way whose fencing token it can't tell.
-const UNKNOWN_FETCH: i64 = 1;
-
-/// Which fetch of another request may end a request's wait.
-struct Shared {
-    reason: FetchReason,
-    /// The fencing token of the first fetch that the request saw.
-    fetch: Option<i64>,
-    /// Whether that was under way when the request came.
-    began_before: bool,
-    /// The fencing token of the last fetch that had ended when the request came.
-    ended: i64,
-    /// The user's fencing number when the request came.
-    fence: Option<i64>,
-}
-
-impl Shared {
-    fn at_arrival(reason: FetchReason, lookup: &Lookup) -> Self {
-        let fetch = (lookup.fetching > 0).then_some(lookup.fetching);
-        Self {
-            reason,
-            fetch,
-            began_before: fetch.is_some(),
-            ended: lookup.last_ended(),
-            fence: lookup.follows_lock.then_some(lookup.fence),
-        }
-    }
-
-    /// What the next look may claim, after so many looks that found no fetch under way and took no
-    /// lock. The end of a fetch that is of use goes before a fetch of the request's own.
-    fn claim(&self, read: &ReadThrough, vain_looks: usize) -> Claim {
-        let is_request = self.reason == FetchReason::Request;
-        let when = match vain_looks {
-            _ if is_request => When::Always,
-            0 => When::Unspared,
-            1 => When::Stale,
-            _ => When::Always,
-        };
-        let after = i64::from(vain_looks > 0 || is_request && self.began_before);
-        let unless_ended = self.fetch.map(|fetch| fetch + after);
-        read.claim(when, unless_ended.filter(|_| vain_looks < 2))
-    }
-
-    fn see(&mut self, lookup: &Lookup) {
-        let fetch = (lookup.fetching > 0).then_some(lookup.fetching);
-        self.fetch = self.fetch.or(fetch);
-    }
-
-    /// Whether a fetch with this fencing token may have been under way when the request came.
-    fn may_be_older(&self, number: i64) -> bool {
-        let is_known = self.fetch != Some(UNKNOWN_FETCH);
-        self.began_before && (!is_known || self.fetch == Some(number))
-    }
-
-    /// Whether the end of a fetch with this fencing token is of use at all.
-    fn is_of_use(&self, number: i64) -> bool {
-        let waited_for = self.fetch.is_some_and(|fetch| number >= fetch);
-        let too_old = self.reason == FetchReason::Request && self.may_be_older(number);
-        waited_for && number > self.ended && !too_old
-    }
-
-    /// Whether what a fetch found may be answered. A fetch that was under way when the request came
-    /// may be older than an action that had ended by then, if anybody had the user's lock since.
-    fn is_new_enough(&self, number: i64, began_under: impl FnOnce(i64) -> bool) -> bool {
-        !self.may_be_older(number) || self.fence.is_none_or(began_under)
-    }
-
-    fn takes(&self, reading: &Reading) -> bool {
-        let number = reading.number();
-        let is_fresh = reading.fresh_for().is_some() && self.reason != FetchReason::Request;
-        is_fresh
-            || self.is_of_use(number)
-                && self.is_new_enough(number, |fence| reading.began_under(fence))
-    }
-
-    fn takes_failure(&self, ended: &EndedFetch) -> bool {
-        self.is_of_use(ended.number)
-            && self.is_new_enough(ended.number, |fence| ended.began_under(fence))
-    }
-
-    fn end_of(&self, lookup: &Lookup) -> Option<FetchEnd> {
-        if let Some(reading) = &lookup.reading
-            && self.takes(reading)
-        {
-            return Some(FetchEnd::Reading(reading.clone()));
-        }
-        let ended = lookup.ended.as_ref()?;
-        match &ended.outcome {
-            FetchOutcome::Uncacheable => Some(FetchEnd::Uncacheable),
-            FetchOutcome::Failed(failure) => {
-                let failure = || FetchEnd::Failure(failure.clone());
-                self.takes_failure(ended).then(failure)
-            }
         }
     }
 }

@@ -32,14 +32,18 @@ const CALLERS_OWN_TTL: Ttl = Ttl::of_millis(2000);
 
 impl ReadThrough {
     /// Fetches under the lock, which `lookup` has taken, and keeps what came of it. If the lock is
-    /// lost meanwhile, the fetch goes on and is answered, but nothing is kept.
+    /// lost meanwhile, the fetch goes on and is answered, but nothing is kept. `has_waited` says
+    /// whether the request has waited for the fetches of others before.
     pub(super) async fn fetch(
         &self,
         mut lease: Lease,
         lookup: Lookup,
         reason: FetchReason,
+        has_waited: bool,
     ) -> Result<UserRead, ReadError> {
         let began = Instant::now();
+        let timeout = self.source.origin().timeout;
+        let is_cut = has_waited && self.redis.deadline().clamp_since(began, timeout) < timeout;
         let start = lookup.start(lease.fencing_token().get());
         let mut asking = pin!(self.ask());
         let (fetched, lease) = match lease.keep_during(asking.as_mut()).await {
@@ -60,6 +64,13 @@ impl ReadThrough {
                 self.leave(lease, &ended, ttl, &[&reading_key]).await;
                 let kept = false;
                 answered(reading, Source::Fetched { reason, kept })
+            }
+            Verdict::Failed(failure) if failure.came_late() || failure.is_timeout() && is_cut => {
+                // Others have more time to ask in. One of them takes the lock.
+                if let Some(lease) = lease {
+                    let _ = lease.release().await;
+                }
+                self.stale_if_error(lookup.reading, failure, reason, false)
             }
             Verdict::Failed(failure) => {
                 let (outcome, ttl) = if failure.is_callers_own() {
@@ -209,7 +220,7 @@ impl ReadThrough {
         // Nobody waits for it, so nothing need stand in for it.
         lookup.reading = None;
         wit_bindgen::spawn(async move {
-            let read = self.fetch(lease, lookup, FetchReason::Stale).await;
+            let read = self.fetch(lease, lookup, FetchReason::Stale, false).await;
             if let Err(ReadError::Origin(origin_failed)) = read {
                 let id = &self.telemetry.request_id;
                 let cause = &origin_failed.failure.detail;

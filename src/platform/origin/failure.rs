@@ -93,7 +93,7 @@ impl Failure {
     }
 
     /// The request for which it would be asked has no time left.
-    pub(super) fn no_time_left() -> Self {
+    pub(crate) fn no_time_left() -> Self {
         let detail = "There was no time left to ask the origin";
         Self::new(FailureKind::TimedOut, detail).unseen(true)
     }
@@ -152,12 +152,20 @@ impl Failure {
         }
     }
 
-    /// Whether it may be due to the headers of this one caller (RFC 6585, section 5), or is due to
-    /// how late it came.
+    /// Whether it may be due to the headers of this one caller (RFC 6585, section 5).
     pub(crate) fn is_callers_own(&self) -> bool {
-        let came_late = self.kind == FailureKind::TimedOut && self.is_unseen;
         let too_large = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        came_late || self.status() == Some(too_large.as_u16())
+        self.status() == Some(too_large.as_u16())
+    }
+
+    /// Whether the origin was too slow.
+    pub(crate) fn is_timeout(&self) -> bool {
+        self.kind == FailureKind::TimedOut
+    }
+
+    /// Whether the request had no time left when the origin would have been asked.
+    pub(crate) fn came_late(&self) -> bool {
+        self.is_timeout() && self.is_unseen
     }
 
     /// Whether the origin knows no such user.

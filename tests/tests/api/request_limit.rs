@@ -152,6 +152,29 @@ async fn a_read_that_waits_for_anothers_fetch_ends_before_the_request() {
 }
 
 #[tokio::test]
+async fn a_fetch_that_began_late_in_its_request_fails_for_that_request_alone() {
+    let origin = Origin::start(Reply::json("1").gated()).await;
+    let app = limited().origin(&origin).start().await;
+    let first = app.get(USER).spawn();
+    origin.until_seen(1).await;
+    // It wants a fetch that begins after it came.
+    let late = app.get(USER).header("cache-control", "no-cache").spawn();
+    tokio::time::sleep(WAITS_END / 2).await;
+    origin.release_one();
+    first.await.unwrap().assert_body(200, "1");
+    origin.until_seen(2).await;
+    let later = app.get(USER).header("cache-control", "no-cache").spawn();
+    late.await.unwrap().assert_problem(504, "origin-timeout");
+    // Nothing says that the origin is down.
+    let outcome = "{user:7:lock}:origin:outcome";
+    assert!(!app.redis.exists(outcome).await);
+    origin.until_seen(3).await;
+    origin.release_one();
+    origin.release_one();
+    later.await.unwrap().assert_body(200, "1");
+}
+
+#[tokio::test]
 async fn a_refresh_after_the_answer_ends_before_the_limit() {
     let reply = Reply::json("1").header("cache-control", "max-age=0, stale-while-revalidate=60");
     let origin = Origin::start(reply).await;

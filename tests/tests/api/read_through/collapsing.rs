@@ -168,6 +168,56 @@ async fn they_wait_for_origin_timeout_at_most() {
     assert_eq!(origin.seen().len(), 0);
 }
 
+/// Two fetches of this take longer than the `origin_timeout` of [`before_a_slow_origin`], and one of
+/// them takes much less.
+const SLOW: Duration = Duration::from_millis(1800);
+
+async fn before_a_slow_origin() -> (App, Origin) {
+    let origin = Origin::start(Reply::json("1")).await;
+    let app = App::builder().origin(&origin).var("origin_timeout", "3");
+    (app.start().await, origin)
+}
+
+#[tokio::test]
+async fn who_waits_for_two_fetches_has_origin_timeout_for_each() {
+    let (app, origin) = before_a_slow_origin().await;
+    app.get(USER).await.assert_body(200, "1");
+    app.perform("user_id=42").await.assert_success();
+    origin.reply_with(Reply::json("2").after(SLOW));
+    let first = app.get(USER).spawn();
+    origin.until_seen(3).await;
+    // Another fetch has to begin for all who come after this.
+    let lease = app.post("/api/v1/users/42/lock").await.json();
+    let token = lease["token"].as_str().unwrap();
+    let given_back = app.delete("/api/v1/users/42/lock");
+    let given_back = given_back.header("lock-token", token).await;
+    given_back.assert_body(204, "");
+    origin.reply_with(Reply::json("3").after(SLOW));
+    let later: Vec<_> = (0..6).map(|_| app.get(USER).spawn()).collect();
+    first.await.unwrap().assert_body(200, "2");
+    for answer in later {
+        answer.await.unwrap().assert_body(200, "3");
+    }
+    assert_eq!(origin.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn no_cache_has_origin_timeout_for_each_fetch_too() {
+    let (app, origin) = before_a_slow_origin().await;
+    origin.reply_with(Reply::json("1").after(SLOW));
+    let first = app.get(USER).spawn();
+    origin.until_seen(1).await;
+    origin.reply_with(Reply::json("2").after(SLOW));
+    let anew: Vec<_> = (0..20)
+        .map(|_| app.get(USER).header("cache-control", "no-cache").spawn())
+        .collect();
+    first.await.unwrap().assert_body(200, "1");
+    for answer in anew {
+        answer.await.unwrap().assert_body(200, "2");
+    }
+    assert_eq!(origin.seen().len(), 2);
+}
+
 #[tokio::test]
 async fn a_dead_fetcher_delays_others_by_3_s_at_most() {
     let origin = Origin::start(Reply::json("1").gated()).await;
