@@ -42,11 +42,11 @@ struct ReadingMeta {
     /// The user's fencing number when the fetch began; 0 if somebody had the user's lock, or if
     /// actions don't make readings stale.
     fence: i64,
-    /// How long it is kept beyond its lifetime.
+    /// How long it is kept beyond its lifetime, with which it is 30 days at most.
     grace: u64,
     /// The fencing token of the fetch.
     number: i64,
-    /// How long it is fresh. With the grace it is 30 days at most.
+    /// How long it is fresh.
     lifetime: u64,
     /// The origin's: a 2xx, or 404 where it knows no such user.
     status: u16,
@@ -58,7 +58,10 @@ struct ReadingMeta {
     age: u64,
     /// For how long it was stale when it came.
     overdue: u64,
+    /// For how long after its lifetime it may be served while it is fetched anew, 0 for never. It
+    /// may be longer than the grace.
     while_revalidate: u64,
+    /// The same while the origin is down.
     if_error: u64,
 }
 
@@ -91,13 +94,13 @@ impl Reading {
     ) -> Self {
         // Whatever the freshness says, what is written and what is read back agree.
         let lifetime = ms(freshness.lifetime).min(MAX_TTL_MS);
-        let window = |window| ms(window).min(MAX_TTL_MS - lifetime);
+        let window = |window| ms(window).min(MAX_TTL_MS);
         let while_revalidate = window(freshness.stale_while_revalidate);
         let if_error = window(freshness.stale_if_error);
         let etag = ETag::of(&body);
         let meta = ReadingMeta {
             fence: start.fence.unwrap_or(0),
-            grace: while_revalidate.max(if_error),
+            grace: while_revalidate.max(if_error).min(MAX_TTL_MS - lifetime),
             number: start.number,
             lifetime,
             status,
@@ -188,15 +191,18 @@ impl Reading {
 
     /// Whether it may be served while it is fetched anew (RFC 5861, section 3).
     pub(super) fn serves_while_revalidating(&self) -> bool {
-        let window = Duration::from_millis(self.meta.while_revalidate);
-        self.is_current && self.expired_for() <= window
+        self.is_current && self.is_within(self.meta.while_revalidate)
     }
 
     /// Whether it may be served while the origin is down (RFC 5861, section 4).
     pub(super) fn serves_if_error(&self) -> bool {
-        let window = Duration::from_millis(self.meta.if_error);
-        // Without a window nothing stale is served, whatever made it stale.
-        !window.is_zero() && self.expired_for() <= window
+        self.is_within(self.meta.if_error)
+    }
+
+    /// Whether its lifetime has been over for no longer than a window. Without a window nothing
+    /// stale is served, whatever made it stale.
+    fn is_within(&self, window: u64) -> bool {
+        window > 0 && self.expired_for() <= Duration::from_millis(window)
     }
 
     /// The status that the origin answered with.
@@ -307,6 +313,19 @@ mod tests {
         // An action made it stale, with all of its lifetime left.
         let read = Reading::read(value, ttl.as_millis() as i64, Some(6));
         assert!(read.is_some_and(|read| !read.is_current() && !read.serves_if_error()));
+    }
+
+    #[test]
+    fn a_lifetime_of_30_days_forbids_nothing_stale() {
+        let freshness = Freshness {
+            lifetime: Duration::from_millis(2 * MAX_TTL_MS),
+            ..FRESHNESS
+        };
+        let written = Reading::found(START, Answer::ok(b"1"), &freshness);
+        let (value, ttl) = written.write();
+        assert_eq!(ttl.as_millis(), MAX_TTL_MS);
+        let read = Reading::read(value, 1, Some(6));
+        assert!(read.is_some_and(|read| !read.is_current() && read.serves_if_error()));
     }
 
     proptest! {

@@ -205,8 +205,10 @@ pub(crate) fn freshness(
             None if implied => default,
             None => Duration::ZERO,
         };
-        let left = Duration::from_millis(MAX_TTL_MS) - lifetime;
-        window.saturating_sub(overdue).min(left)
+        // Not cut to what a long lifetime leaves of 30 days: without a window nothing stale may be
+        // served, also not what an action made stale.
+        let longest = Duration::from_millis(MAX_TTL_MS);
+        window.saturating_sub(overdue).min(longest)
     };
     let freshness = Freshness {
         lifetime,
@@ -337,9 +339,9 @@ mod tests {
         assert_eq!(said("max-age=60, s-maxage=5"), Some([5, 0, 0, 0]));
         assert_eq!(said("MAX-AGE=\"60\""), Some([60, 0, 30, 300]));
         assert_eq!(said("max-age=60, max-age=9"), Some([9, 0, 30, 300]));
-        assert_eq!(said("max-age=99999999999"), Some([2_592_000, 0, 0, 0]));
+        assert_eq!(said("max-age=99999999999"), Some([2_592_000, 0, 30, 300]));
         let framework = "s-maxage=60, stale-while-revalidate=31535940";
-        assert_eq!(said(framework), Some([60, 0, 2_591_940, 0]));
+        assert_eq!(said(framework), Some([60, 0, 2_592_000, 0]));
         let aged = [("cache-control", "max-age=60"), ("age", "20")];
         assert_eq!(kept(&aged), Some([40, 20, 30, 300]));
     }

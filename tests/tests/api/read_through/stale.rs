@@ -190,3 +190,42 @@ async fn the_origin_may_say_for_how_long_itself_or_forbid_it() {
         assert!((seconds - 2..=seconds).contains(&left), "{control}: {left}");
     }
 }
+
+#[tokio::test]
+async fn a_lifetime_of_30_days_does_not_forbid_to_serve_it_stale() {
+    let origin = Origin::start(Reply::json("1")).await;
+    let long = App::builder()
+        .origin(&origin)
+        .var("cache_expire", "2592000");
+    let long = long.start().await;
+    let usual = App::builder().origin(&origin).start().await;
+    for (app, control, query) in [
+        (&usual, "max-age=2592000", ""),
+        (&usual, "max-age=31536000", ""),
+        (&usual, "max-age=31536000, stale-if-error=86400", ""),
+        (&usual, "public", "?expire=2592000"),
+        (&long, "public", ""),
+    ] {
+        let path = format!("{USER}{query}");
+        origin.reply_with(Reply::json("1").header("cache-control", control));
+        let anew = app.get(&path).header("cache-control", "no-cache").await;
+        anew.assert_body(200, "1");
+        app.perform("user_id=42").await.assert_success();
+        origin.reply_with(Reply::status(503, "{}"));
+        let stale = app.get(&path).await;
+        stale.assert_body(200, "1");
+        let status = stale.header("cache-status").unwrap();
+        assert!(status.ends_with("detail=stale-if-error"), "{status}");
+        assert!(app.redis.ms_left(ENTRY).await <= 2_592_000_000);
+    }
+}
+
+#[tokio::test]
+async fn a_lifetime_of_30_days_ends_with_them() {
+    let (app, origin) = before(Reply::json("1").header("cache-control", "max-age=31536000")).await;
+    app.get(USER).await.assert_body(200, "1");
+    age(&app, Duration::from_secs(2_592_000 - 1)).await;
+    origin.stop().await;
+    until("it is gone", || async { !app.redis.exists(ENTRY).await }).await;
+    app.get(USER).await.assert_problem(502, "origin-failed");
+}
