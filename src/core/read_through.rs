@@ -36,6 +36,10 @@ use waiting::{FetchEnd, Patience, Shared};
 /// connection.
 const LONG_WAIT: Duration = Duration::from_millis(250);
 
+/// How many looks of a request may find no fetch under way and take no lock. From the second on they
+/// take it whatever they find.
+const MOST_VAIN_LOOKS: usize = 3;
+
 /// Where a user came from.
 #[derive(Debug)]
 pub(crate) enum Source {
@@ -212,7 +216,7 @@ impl ReadThrough {
                 if began.elapsed() > LONG_WAIT {
                     self.redis.give_way_at_rest().await;
                 }
-            } else if self.keeps {
+            } else if self.keeps && vain_looks < MOST_VAIN_LOOKS {
                 // Nobody fetches, and the last look took no lock: an outcome was there, or a
                 // reading that is of no use, or a stranger's value that only the script takes for a
                 // reading.

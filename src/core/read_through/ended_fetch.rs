@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::meta_and_body::{join, split};
+use super::meta_and_body::{is_of_a_fetch, join, split};
 use super::reading::FetchStart;
 use crate::platform::origin::{Failure, FailureKind, KeptHeaders};
 
@@ -75,6 +75,7 @@ impl EndedFetch {
     /// Reads what is in Redis; `None` for what is no outcome.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (meta, body) = split::<OutcomeMeta>(bytes)?;
+        let meta = Some(meta).filter(|meta| is_of_a_fetch(meta.number))?;
         let ended = |outcome| Self {
             number: meta.number,
             fence: meta.fence,

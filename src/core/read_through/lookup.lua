@@ -49,6 +49,14 @@ end
 local fence, grace, fetch = string.match(reading, '^{"fence":(%d+),"grace":(%d+),"number":(%d+),')
 local failed_fetch, failed_fence = string.match(outcome, '^{"number":(%d+),"fence":(%d+),')
 
+-- A stranger's number that is greater than any fetch's would end waits for ever.
+if fetch and tonumber(fetch) >= NO_NUMBER then
+  fence, fetch = nil, nil
+end
+if failed_fetch and tonumber(failed_fetch) >= NO_NUMBER then
+  failed_fetch = nil
+end
+
 local function is_current(began_under)
   return not RUNS_ON or number ~= nil and number > 0 and tonumber(began_under) == number
 end

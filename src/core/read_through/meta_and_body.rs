@@ -2,6 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Whether a fetch may have this fencing token, as `formats.lua` says: a stranger's value may have
+/// any number.
+pub(super) fn is_of_a_fetch(number: i64) -> bool {
+    (0..(1 << 53) - 1).contains(&number)
+}
+
 /// Reads a value; `None` where its first line is no such JSON.
 pub(super) fn split<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Option<(T, &'a [u8])> {
     let end = value.iter().position(|byte| *byte == b'\n')?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::meta_and_body::{join, split};
+use super::meta_and_body::{is_of_a_fetch, join, split};
 use crate::platform::origin::{Answer, Failure, Freshness, KeptHeaders};
 use crate::types::etag::ETag;
 use crate::types::ttl::{MAX_TTL_MS, Ttl};
@@ -125,6 +125,7 @@ impl Reading {
     pub(super) fn read(value: impl Into<Bytes>, left: i64, fence: Option<i64>) -> Option<Self> {
         let value = value.into();
         let (meta, body) = split::<ReadingMeta>(&value)?;
+        let meta = Some(meta).filter(|meta| is_of_a_fetch(meta.number))?;
         let total = Duration::from_millis(meta.total());
         let left = Duration::from_millis(u64::try_from(left).ok()?);
         Some(Self {

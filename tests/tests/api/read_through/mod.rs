@@ -15,6 +15,7 @@ use edgelatch_tests::{App, Origin, Pace, Reply};
 
 const USER: &str = "/api/v1/users/42";
 const ENTRY: &str = "{user:42:lock}:origin";
+const OUTCOME: &str = "{user:42:lock}:origin:outcome";
 
 /// A service in front of an origin that answers like this.
 async fn before(reply: Reply) -> (App, Origin) {
@@ -194,6 +195,40 @@ async fn a_strangers_value_is_no_entry() {
     app.get(USER).await.assert_body(200, "{}");
     app.get(USER).await.assert_body(200, "{}");
     assert_eq!(origin.seen().len(), 5);
+}
+
+#[tokio::test]
+async fn a_number_that_no_fetch_has_counts_for_none() {
+    let (app, origin) = before(Reply::json("{}")).await;
+    for number in [
+        "9007199254740991",
+        "9223372036854775806",
+        "9223372036854775807",
+        "99999999999999999999",
+    ] {
+        let reading = format!(r#"{{"fence":1,"grace":1,"number":{number},"#);
+        let rest = r#""lifetime":60000,"status":200,"etag":"0123456789abcdef0123456789abcdef","#;
+        let rest = format!(r#"{rest}"age":0,"overdue":0,"while_revalidate":1,"if_error":1}}"#);
+        let outcome = format!(r#"{{"number":{number},"fence":1,"kind":"down"}}"#);
+        for (key, value) in [
+            (ENTRY, format!("{reading}\n")),
+            (ENTRY, format!("{reading}{rest}\n1")),
+            (OUTCOME, format!("{outcome}\n")),
+        ] {
+            app.redis.run::<()>(&["FLUSHALL"]).await;
+            let planted = ["SET", key, &value, "PX", "60001"];
+            let _: String = app.redis.run(&planted).await;
+            let asked = origin.seen().len();
+            let commands = app.redis.calls("evalsha").await;
+            for control in ["max-age=9", "no-cache"] {
+                let answer = app.get(USER).header("cache-control", control).await;
+                answer.assert_body(200, "{}");
+            }
+            assert_eq!(origin.seen().len() - asked, 2, "{value}");
+            let commands = app.redis.calls("evalsha").await - commands;
+            assert!(commands <= 6, "{value} {commands}");
+        }
+    }
 }
 
 #[tokio::test]
