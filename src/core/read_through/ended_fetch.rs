@@ -15,6 +15,8 @@ pub(super) struct EndedFetch {
     /// The user's fencing number when the fetch began; 0 if somebody had the user's lock, or if
     /// actions don't make readings stale.
     fence: i64,
+    /// As in [`FetchStart`].
+    beside: i64,
     pub(super) outcome: FetchOutcome,
 }
 
@@ -27,7 +29,7 @@ pub(super) enum FetchOutcome {
     Failed(Failure),
 }
 
-/// `lookup.lua` reads number and fence, which come first.
+/// `lookup.lua` reads the first three, in this order.
 #[derive(Serialize, Deserialize)]
 struct OutcomeMeta {
     /// The fencing token of the fetch.
@@ -35,6 +37,9 @@ struct OutcomeMeta {
     /// As in [`EndedFetch`].
     #[serde(default)]
     fence: i64,
+    /// As in [`EndedFetch`].
+    #[serde(default)]
+    beside: i64,
     kind: OutcomeKind,
     #[serde(default)]
     status: u16,
@@ -63,13 +68,16 @@ impl EndedFetch {
         Self {
             number: start.number,
             fence: start.fence.unwrap_or(0),
+            beside: start.beside,
             outcome,
         }
     }
 
-    /// Whether it began under this fencing number of the user, with the user's lock free.
-    pub(super) fn began_under(&self, fence: i64) -> bool {
-        fence > 0 && fence == self.fence
+    /// Whether it began under this fencing number of the user, with the user's lock free, or beside
+    /// this holder; so no action has begun or been answered in between.
+    pub(super) fn began_under(&self, fence: i64, beside: i64) -> bool {
+        let is_known = fence > 0 || beside != 0;
+        is_known && (fence, beside) == (self.fence, self.beside)
     }
 
     /// Reads what is in Redis; `None` for what is no outcome.
@@ -79,6 +87,7 @@ impl EndedFetch {
         let ended = |outcome| Self {
             number: meta.number,
             fence: meta.fence,
+            beside: meta.beside,
             outcome,
         };
         let kind = match meta.kind {
@@ -92,11 +101,7 @@ impl EndedFetch {
         let failure = Failure::new(kind, meta.detail);
         let mut failure = failure.with_body(&meta.headers, body);
         failure.is_whole = !meta.cut;
-        Some(Self {
-            number: meta.number,
-            fence: meta.fence,
-            outcome: FetchOutcome::Failed(failure),
-        })
+        Some(ended(FetchOutcome::Failed(failure)))
     }
 
     /// As it is kept.
@@ -117,6 +122,7 @@ impl EndedFetch {
         let meta = OutcomeMeta {
             number: self.number,
             fence: self.fence,
+            beside: self.beside,
             kind,
             status: status.unwrap_or_default(),
             detail: failure.map_or_else(String::new, |failure| failure.detail.clone()),
@@ -134,8 +140,33 @@ mod tests {
 
     const START: FetchStart = FetchStart {
         number: 7,
+        beside: 0,
         fence: Some(5),
     };
+
+    #[test]
+    fn what_it_began_beside_is_the_same_only_if_it_is_known() {
+        let began = |fence, beside| {
+            let start = FetchStart {
+                fence,
+                beside,
+                ..START
+            };
+            let ended = EndedFetch::new(start, FetchOutcome::Uncacheable);
+            move |fence, beside| {
+                let read = EndedFetch::read(&ended.write());
+                read.is_some_and(|read| read.began_under(fence, beside))
+            }
+        };
+        let held = began(Some(0), 5);
+        assert!(held(0, 5) && !held(0, 6) && !held(0, -5) && !held(5, 0) && !held(0, 0));
+        let late = began(Some(0), -5);
+        assert!(late(0, -5) && !late(0, 5) && !late(5, 0));
+        let free = began(Some(5), 0);
+        assert!(free(5, 0) && !free(6, 0) && !free(0, 5) && !free(0, -5));
+        let unknown = began(Some(0), 0);
+        assert!(!unknown(0, 0) && !unknown(0, 5));
+    }
 
     #[test]
     fn a_failure_is_the_same_after_it_was_kept() {
@@ -149,7 +180,7 @@ mod tests {
         let again = |outcome| {
             let ended = EndedFetch::read(&EndedFetch::new(START, outcome).write())?;
             assert_eq!(ended.number, START.number);
-            assert!(ended.began_under(5) && !ended.began_under(6));
+            assert!(ended.began_under(5, 0) && !ended.began_under(6, 0));
             Some(ended.outcome)
         };
         let Some(FetchOutcome::Failed(read)) = again(FetchOutcome::Failed(failure.clone())) else {

@@ -95,10 +95,7 @@ impl ReadThrough {
         let began = Instant::now();
         let fetched = self.ask().await;
         self.telemetry.stopwatches.add_action(began.elapsed());
-        let start = FetchStart {
-            number: 0,
-            fence: None,
-        };
+        let start = FetchStart::default();
         match self.judge(start, fetched) {
             Verdict::Cacheable(reading) | Verdict::Uncacheable(reading) => {
                 let kept = false;

@@ -21,6 +21,9 @@
 --   the user's fencing number, if nobody has the user's lock and nothing of its last holders may
 --   still go on, else 0
 --   1 if the caller has the lock of the fetch now, else 0
+--   where the user's fencing number is 0, beside whom a fetch begins: the number of the holder of
+--   the user's lock, or, negative, the last number, where nobody has the lock and the work of a
+--   holder may still go on; else 0, and 0 beside a stranger
 --
 -- A call that is repeated because its answer was lost finds its token in the lock.
 
@@ -40,14 +43,26 @@ end
 local values = redis.call('MGET', KEYS[3], KEYS[4], KEYS[1])
 local reading, outcome, fetcher = values[1] or '', values[2] or '', values[3]
 local left = redis.call('PTTL', KEYS[3])
-local number = 0
+local number, beside = 0, 0
 if RUNS_ON then
   number = free_under(KEYS[5], KEYS[6], RUNS_ON)
+  if number == 0 then
+    -- As long as this is the same, no action has begun or been answered. A stranger's lock may be
+    -- the next stranger's.
+    local users = redis.call('MGET', KEYS[5], KEYS[6])
+    local last = parse_fence(users[2])
+    if redis.call('EXISTS', KEYS[5]) == 0 then
+      beside = -last.number
+    elseif users[1] == last.owner then
+      beside = last.number
+    end
+  end
 end
 
 -- As reading.rs and ended_fetch.rs write them.
 local fence, grace, fetch = string.match(reading, '^{"fence":(%d+),"grace":(%d+),"number":(%d+),')
-local failed_fetch, failed_fence = string.match(outcome, '^{"number":(%d+),"fence":(%d+),')
+local failed_fetch, failed_fence, failed_beside =
+  string.match(outcome, '^{"number":(%d+),"fence":(%d+),"beside":(-?%d+),')
 
 -- A stranger's number that is greater than any fetch's would end waits for ever.
 if fetch and tonumber(fetch) >= NO_NUMBER then
@@ -70,7 +85,12 @@ end
 
 -- An origin that has just failed is spared, but not after an action.
 local function is_spared()
-  return failed_fetch ~= nil and is_current(failed_fence)
+  if not failed_fetch then
+    return false
+  elseif RUNS_ON and number == 0 then
+    return beside ~= 0 and tonumber(failed_beside) == beside
+  end
+  return is_current(failed_fence)
 end
 
 local function is_wanted()
@@ -103,4 +123,4 @@ elseif is_wanted() then
   redis.call('SET', KEYS[2], value, 'PX', FENCE_TTL)
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 end
-return {reading, left, outcome, fetching, number or 0, taken}
+return {reading, left, outcome, fetching, number or 0, taken, beside}

@@ -49,6 +49,8 @@ pub(super) struct Lookup {
     /// The user's fencing number, if nobody has the user's lock and nothing that a holder has begun
     /// may still go on; else 0.
     pub(super) fence: i64,
+    /// As in [`FetchStart`].
+    pub(super) beside: i64,
     /// Whether an action makes readings stale.
     pub(super) follows_lock: bool,
     /// The lock of the fetch, if this look took it.
@@ -80,16 +82,17 @@ impl Lookup {
     pub(super) fn start(&self, number: i64) -> FetchStart {
         FetchStart {
             number,
+            beside: self.beside,
             fence: self.follows_lock.then_some(self.fence),
         }
     }
 
-    /// Whether the last fetch has found the origin down, and nobody has had the user's lock since.
+    /// Whether the last fetch has found the origin down, and no action has begun or ended since.
     pub(super) fn origin_is_down(&self) -> bool {
         let Some(ended) = &self.ended else {
             return false;
         };
-        let is_current = !self.follows_lock || ended.began_under(self.fence);
+        let is_current = !self.follows_lock || ended.began_under(self.fence, self.beside);
         match &ended.outcome {
             FetchOutcome::Failed(failure) => failure.is_down() && is_current,
             FetchOutcome::Uncacheable => false,
@@ -140,7 +143,7 @@ impl ReadThrough {
                 drop(lease(0, sent));
             }
         })?;
-        match <[RedisResult; 6]>::try_from(reply) {
+        match <[RedisResult; 7]>::try_from(reply) {
             Ok(
                 [
                     RedisResult::Binary(reading),
@@ -149,12 +152,14 @@ impl ReadThrough {
                     RedisResult::Int64(fetching),
                     RedisResult::Int64(fence),
                     RedisResult::Int64(taken),
+                    RedisResult::Int64(beside),
                 ],
             ) => Ok(Lookup {
                 reading: Reading::read(reading, left, invalidates.then_some(fence)),
                 ended: EndedFetch::read(&outcome),
                 fetching,
                 fence,
+                beside,
                 follows_lock: invalidates,
                 lease: (taken == 1).then(|| lease(fetching, answered)),
             }),

@@ -27,10 +27,12 @@ pub(crate) struct Reading {
 }
 
 /// Under what a fetch began.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct FetchStart {
     /// The fencing token of the fetch.
     pub(super) number: i64,
+    /// Where the user's fencing number was 0: beside whom it began, as `lookup.lua` says; else 0.
+    pub(super) beside: i64,
     /// The user's fencing number; 0 while somebody had the user's lock. `None` where actions don't
     /// make readings stale.
     pub(super) fence: Option<i64>,
@@ -244,6 +246,7 @@ mod tests {
 
     const START: FetchStart = FetchStart {
         number: 7,
+        beside: 0,
         fence: Some(5),
     };
 

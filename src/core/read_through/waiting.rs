@@ -79,6 +79,8 @@ pub(super) struct Shared {
     ended: i64,
     /// The user's fencing number when the request came.
     fence: Option<i64>,
+    /// As in [`FetchStart`](super::reading::FetchStart), when the request came.
+    beside: i64,
 }
 
 impl Shared {
@@ -90,6 +92,7 @@ impl Shared {
             began_before: fetch.is_some(),
             ended: lookup.last_ended(),
             fence: lookup.follows_lock.then_some(lookup.fence),
+            beside: lookup.beside,
         }
     }
 
@@ -142,7 +145,7 @@ impl Shared {
 
     fn takes_failure(&self, ended: &EndedFetch) -> bool {
         self.is_of_use(ended.number)
-            && self.is_new_enough(ended.number, |fence| ended.began_under(fence))
+            && self.is_new_enough(ended.number, |fence| ended.began_under(fence, self.beside))
     }
 
     pub(super) fn end_of(&self, lookup: &Lookup) -> Option<FetchEnd> {

@@ -51,7 +51,7 @@ async fn a_failure_that_no_cache_found_spares_nobody_after_an_action() {
 
 #[tokio::test]
 async fn the_failure_of_a_fetch_from_before_an_action_is_not_shared_after_it() {
-    for failure in [500, 410] {
+    for failure in [500, 409, 410] {
         let (app, origin) = before(Reply::status(failure, "{}").gated()).await;
         let first = app.get(USER).spawn();
         origin.until_seen(1).await;
@@ -67,6 +67,100 @@ async fn the_failure_of_a_fetch_from_before_an_action_is_not_shared_after_it() {
         first.await.unwrap().assert_problem(502, "origin-failed");
         later.await.unwrap().assert_body(200, "2");
     }
+}
+
+/// Asserts that five reads answer the stale value, and how often the origin was asked meanwhile.
+async fn assert_stale(app: &App, origin: &Origin, asked: usize) {
+    let before = origin.seen().len();
+    for _ in 0..5 {
+        app.get(USER).await.assert_body(200, "1");
+    }
+    assert_eq!(origin.seen().len() - before, asked);
+}
+
+#[tokio::test]
+async fn a_failing_origin_is_spared_while_one_holder_has_the_lock() {
+    let (app, origin) = before(Reply::json("1")).await;
+    app.get(USER).await.assert_body(200, "1");
+    origin.reply_with(Reply::status(500, "{}"));
+    for _ in 0..2 {
+        // Asked for each holder, and after it.
+        let lease = app.post(&format!("{LOCK}?expire=60")).await.json();
+        assert_stale(&app, &origin, 1).await;
+        let token = lease["token"].as_str().unwrap();
+        let given_back = app.delete(LOCK).header("lock-token", token).await;
+        given_back.assert_body(204, "");
+        assert_stale(&app, &origin, 1).await;
+    }
+    assert_eq!(app.post(LOCK).await.status, 201);
+    origin.reply_with(Reply::json("2"));
+    app.get(USER).await.assert_body(200, "2");
+}
+
+#[tokio::test]
+async fn a_failing_origin_is_spared_after_an_action_that_may_go_on() {
+    let origin = Origin::start(Reply::json("1")).await;
+    let app = App::builder().origin(&origin).var("origin_timeout", "0.5");
+    let app = app.start().await;
+    app.get(USER).await.assert_body(200, "1");
+    origin.reply_with(Reply::json("2").gated());
+    let action = app.perform("user_id=42").spawn();
+    origin.until_seen(2).await;
+    origin.reply_with(Reply::status(500, "{}"));
+    assert_stale(&app, &origin, 1).await;
+    action.await.unwrap().assert_problem(504, "origin-timeout");
+    // What failed during the action may be over after it.
+    assert_stale(&app, &origin, 1).await;
+    origin.reply_with(Reply::json("2"));
+    app.perform("user_id=42").await.assert_success();
+    app.get(USER).await.assert_body(200, "2");
+}
+
+#[tokio::test]
+async fn a_failure_during_an_action_spares_nobody_after_it() {
+    let (app, origin) = before(Reply::json("1")).await;
+    app.get(USER).await.assert_body(200, "1");
+    origin.reply_with(Reply::json("2").gated());
+    let action = app.perform("user_id=42").spawn();
+    origin.until_seen(2).await;
+    origin.reply_with(Reply::status(500, "{}"));
+    assert_stale(&app, &origin, 1).await;
+    origin.reply_with(Reply::json("2"));
+    origin.release_one();
+    action.await.unwrap().assert_success();
+    app.get(USER).await.assert_body(200, "2");
+}
+
+#[tokio::test]
+async fn strangers_are_not_told_apart_so_none_of_them_spares_the_origin() {
+    let (app, origin) = before(Reply::json("1")).await;
+    app.get(USER).await.assert_body(200, "1");
+    origin.reply_with(Reply::status(500, "{}"));
+    for stranger in [["SET", "user:42:lock", "1"], ["RPUSH", "user:42:lock", "1"]] {
+        let _: i64 = app.redis.run(&["DEL", "user:42:lock"]).await;
+        let _: redis::Value = app.redis.run(&stranger).await;
+        assert_stale(&app, &origin, 5).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_shared_while_one_holder_has_the_lock() {
+    let (app, origin) = before(Reply::status(500, "{}").gated()).await;
+    assert_eq!(app.post(&format!("{LOCK}?expire=60")).await.status, 201);
+    let first = app.get(USER).spawn();
+    origin.until_seen(1).await;
+    let commands = app.redis.calls("evalsha").await;
+    let others: Vec<_> = (0..5).map(|_| app.get(USER).spawn()).collect();
+    until("they wait", || async {
+        app.redis.calls("evalsha").await >= commands + 50
+    })
+    .await;
+    origin.reply_with(Reply::json("2"));
+    origin.release_one();
+    for read in others.into_iter().chain([first]) {
+        read.await.unwrap().assert_problem(502, "origin-failed");
+    }
+    assert_eq!(origin.seen().len(), 1);
 }
 
 #[tokio::test]
