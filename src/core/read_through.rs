@@ -131,7 +131,7 @@ impl ReadThrough {
     /// # Cancellation
     /// A future dropped half-way may leave the lock of the fetch taken for some seconds.
     pub(crate) async fn read(self) -> Result<UserRead, ReadError> {
-        let mut lookup = self.lookup(self.claim(When::Unspared, None)).await?;
+        let mut lookup = self.lookup(self.claim(When::Unspared, None), None).await?;
         let Some(reading) = &lookup.reading else {
             return self.fetched(FetchReason::Miss, lookup).await;
         };
@@ -161,7 +161,7 @@ impl ReadThrough {
     /// # Cancellation
     /// As [`ReadThrough::read`].
     pub(crate) async fn read_anew(self) -> Result<UserRead, ReadError> {
-        let lookup = self.lookup(self.claim(When::Always, None)).await?;
+        let lookup = self.lookup(self.claim(When::Always, None), None).await?;
         self.fetched(FetchReason::Request, lookup).await
     }
 
@@ -224,7 +224,8 @@ impl ReadThrough {
             } else {
                 return self.unshared(lookup.reading, reason).await;
             }
-            lookup = self.lookup(shared.claim(self, vain_looks)).await?;
+            let claim = shared.claim(self, vain_looks);
+            lookup = self.lookup(claim, Some(lookup)).await?;
             shared.see(&lookup);
         }
     }

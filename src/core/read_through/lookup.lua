@@ -13,10 +13,14 @@
 --                                            with this one or a greater one
 --                                    ARGV[5] optional: an action makes readings stale. How long
 --                                            what a holder has begun may go on after the holder
---                                            got the lock, in microseconds
+--                                            got the lock, in microseconds; '' for none
+--                                    ARGV[6], ARGV[7] optional: the fencing tokens of the reading
+--                                            and of the outcome that the caller has already, '' for
+--                                            none
 --
 -- Returns
---   the reading, its PTTL, and the outcome: an empty string for what is absent or a stranger's
+--   the reading, its PTTL, and the outcome: an empty string for what is absent or a stranger's, and
+--   "=" for what the caller has already
 --   the fencing token of the fetch under way: 0 without one, 1 where it is not known
 --   the user's fencing number, if nobody has the user's lock and nothing of its last holders may
 --   still go on, else 0
@@ -40,8 +44,35 @@ local function ensure_fence(number)
   return number
 end
 
-local values = redis.call('MGET', KEYS[3], KEYS[4], KEYS[1])
-local reading, outcome, fetcher = values[1] or '', values[2] or '', values[3]
+-- As reading.rs and ended_fetch.rs write them.
+local READING = '^{"fence":(%d+),"grace":(%d+),"number":(%d+),'
+local OUTCOME = '^{"number":(%d+),"fence":(%d+),"beside":(-?%d+),'
+
+-- Those who wait look often, and a value may be megabytes: of one that they have, only the
+-- beginning is read. The lock stands in its place.
+local same_reading, same_outcome
+if ARGV[6] then
+  local function beginning(key)
+    -- A stranger's value may be of another type.
+    local text = redis.pcall('GETRANGE', key, 0, 127)
+    return type(text) == 'string' and text or ''
+  end
+  local text = beginning(KEYS[3])
+  local _, _, number = string.match(text, READING)
+  same_reading = number == ARGV[6] and text
+  text = beginning(KEYS[4])
+  same_outcome = string.match(text, OUTCOME) == ARGV[7] and text
+end
+
+local values = redis.call(
+  'MGET',
+  same_reading and KEYS[1] or KEYS[3],
+  same_outcome and KEYS[1] or KEYS[4],
+  KEYS[1]
+)
+local reading = same_reading or values[1] or ''
+local outcome = same_outcome or values[2] or ''
+local fetcher = values[3]
 local left = redis.call('PTTL', KEYS[3])
 local number, beside = 0, 0
 if RUNS_ON then
@@ -59,10 +90,8 @@ if RUNS_ON then
   end
 end
 
--- As reading.rs and ended_fetch.rs write them.
-local fence, grace, fetch = string.match(reading, '^{"fence":(%d+),"grace":(%d+),"number":(%d+),')
-local failed_fetch, failed_fence, failed_beside =
-  string.match(outcome, '^{"number":(%d+),"fence":(%d+),"beside":(-?%d+),')
+local fence, grace, fetch = string.match(reading, READING)
+local failed_fetch, failed_fence, failed_beside = string.match(outcome, OUTCOME)
 
 -- A stranger's number that is greater than any fetch's would end waits for ever.
 if fetch and tonumber(fetch) >= NO_NUMBER then
@@ -123,4 +152,12 @@ elseif is_wanted() then
   redis.call('SET', KEYS[2], value, 'PX', FENCE_TTL)
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 end
-return {reading, left, outcome, fetching, number or 0, taken, beside}
+return {
+  same_reading and '=' or reading,
+  left,
+  same_outcome and '=' or outcome,
+  fetching,
+  number or 0,
+  taken,
+  beside,
+}

@@ -16,6 +16,9 @@ static LOOKUP: Script = Script::new(&[FORMATS, USERS_LOCK, lua!("lookup.lua")]);
 /// The lock of a fetch is renewed at a third of its time to live, which a slow network must allow.
 const SHORTEST_FETCH_LOCK_TTL_MS: u64 = 300;
 
+/// What `lookup.lua` returns in place of a value that the caller has already.
+const SAME: &[u8] = b"=";
+
 /// What a user's own lock says of readings.
 pub(super) const USERS_LOCK: &[u8] = lua!("users_lock.lua");
 
@@ -71,11 +74,16 @@ impl Claim {
 }
 
 impl Lookup {
-    /// The fencing token of the last fetch that has ended, as far as anything tells of it; else 0.
-    pub(super) fn last_ended(&self) -> i64 {
+    /// The fencing tokens of the reading and of the last fetch that left none.
+    fn numbers(&self) -> [Option<i64>; 2] {
         let reading = self.reading.as_ref().map(Reading::number);
         let ended = self.ended.as_ref().map(|ended| ended.number);
-        reading.max(ended).unwrap_or(0)
+        [reading, ended]
+    }
+
+    /// The fencing token of the last fetch that has ended, as far as anything tells of it; else 0.
+    pub(super) fn last_ended(&self) -> i64 {
+        self.numbers().into_iter().flatten().max().unwrap_or(0)
     }
 
     /// What a fetch that begins now begins under.
@@ -101,11 +109,16 @@ impl Lookup {
 }
 
 impl ReadThrough {
-    /// One look, which also takes the lock of the fetch as `claim` says.
+    /// One look, which also takes the lock of the fetch as `claim` says. What the look `before` has
+    /// found is not read again unless it has changed.
     ///
     /// # Errors
     /// If Redis fails. Then the lock is given back in the background if it may have been taken.
-    pub(super) async fn lookup(&self, claim: Claim) -> Result<Lookup, RedisError> {
+    pub(super) async fn lookup(
+        &self,
+        claim: Claim,
+        before: Option<Lookup>,
+    ) -> Result<Lookup, RedisError> {
         let lock = self.keys.read_lock(self.user);
         let reading = self.keys.read_through(self.user);
         let outcome = self.keys.read_outcome(self.user);
@@ -125,8 +138,16 @@ impl ReadThrough {
         ];
         arguments.extend(claim.arguments());
         let invalidates = self.source.origin().invalidate;
-        if invalidates {
-            arguments.push(self.runs_on());
+        let numbers = before.as_ref().map(Lookup::numbers);
+        let numbers = numbers.filter(|numbers| *numbers != [None, None]);
+        let none = Argument::Bytes(b"");
+        match numbers {
+            _ if invalidates => arguments.push(self.runs_on()),
+            Some(_) => arguments.push(none),
+            None => {}
+        }
+        for number in numbers.into_iter().flatten() {
+            arguments.push(number.map_or(none, Argument::Integer));
         }
         let sent = Instant::now();
         let reply = self
@@ -154,15 +175,30 @@ impl ReadThrough {
                     RedisResult::Int64(taken),
                     RedisResult::Int64(beside),
                 ],
-            ) => Ok(Lookup {
-                reading: Reading::read(reading, left, invalidates.then_some(fence)),
-                ended: EndedFetch::read(&outcome),
-                fetching,
-                fence,
-                beside,
-                follows_lock: invalidates,
-                lease: (taken == 1).then(|| lease(fetching, answered)),
-            }),
+            ) => {
+                let (reading_before, ended_before) =
+                    before.map_or((None, None), |before| (before.reading, before.ended));
+                let users_fence = invalidates.then_some(fence);
+                let reading = if reading == SAME {
+                    reading_before.and_then(|reading| reading.with_left(left, users_fence))
+                } else {
+                    Reading::read(reading, left, users_fence)
+                };
+                let ended = if outcome == SAME {
+                    ended_before
+                } else {
+                    EndedFetch::read(&outcome)
+                };
+                Ok(Lookup {
+                    reading,
+                    ended,
+                    fetching,
+                    fence,
+                    beside,
+                    follows_lock: invalidates,
+                    lease: (taken == 1).then(|| lease(fetching, answered)),
+                })
+            }
             _ => Err(RedisError::unexpected("not a reply of lookup.lua")),
         }
     }

@@ -128,15 +128,25 @@ impl Reading {
         let value = value.into();
         let (meta, body) = split::<ReadingMeta>(&value)?;
         let meta = Some(meta).filter(|meta| is_of_a_fetch(meta.number))?;
-        let total = Duration::from_millis(meta.total());
-        let left = Duration::from_millis(u64::try_from(left).ok()?);
-        Some(Self {
-            elapsed: total.saturating_sub(left),
-            is_current: fence.is_none_or(|fence| fence > 0 && fence == meta.fence),
+        let reading = Self {
+            elapsed: Duration::ZERO,
+            is_current: false,
             etag: ETag::of_digits(&meta.etag)?,
             meta,
             // It may be megabytes: not copied.
             body: value.slice_ref(body),
+        };
+        reading.with_left(left, fence)
+    }
+
+    /// This reading at a later look, as [`Reading::read`] reads it.
+    pub(super) fn with_left(self, left: i64, fence: Option<i64>) -> Option<Self> {
+        let total = Duration::from_millis(self.meta.total());
+        let left = Duration::from_millis(u64::try_from(left).ok()?);
+        Some(Self {
+            elapsed: total.saturating_sub(left),
+            is_current: fence.is_none_or(|fence| self.began_under(fence)),
+            ..self
         })
     }
 

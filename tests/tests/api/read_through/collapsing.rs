@@ -218,6 +218,49 @@ async fn no_cache_has_origin_timeout_for_each_fetch_too() {
     assert_eq!(origin.seen().len(), 2);
 }
 
+/// What Redis has sent so far, in bytes.
+async fn sent_by_redis(app: &App) -> u64 {
+    let info: String = app.redis.run(&["INFO", "stats"]).await;
+    let mut lines = info.lines();
+    let sent = lines.find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+    sent.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn those_who_wait_read_a_stale_value_and_a_failure_once() {
+    const BYTES: usize = 200_000;
+    let long = format!("\"{}\"", "x".repeat(BYTES));
+    for (before_action, after) in [
+        (Reply::json(&long), Reply::json("1")),
+        (Reply::status(500, &long), Reply::json("1")),
+        (Reply::json(&long), Reply::status(500, &long)),
+    ] {
+        let (app, origin) = before(before_action).await;
+        app.get(USER).await;
+        assert_eq!(
+            app.post("/api/v1/users/42/lock?expire=60").await.status,
+            201
+        );
+        origin.reply_with(after.gated());
+        let readers: Vec<_> = (0..5).map(|_| app.get(USER).spawn()).collect();
+        origin.until_seen(2).await;
+        until("they wait", || async {
+            app.redis.calls("evalsha").await >= 100
+        })
+        .await;
+        for _ in &readers {
+            origin.release_one();
+        }
+        for reader in readers {
+            reader.await.unwrap();
+        }
+        // Each reader may have read all there was before, and what came of one fetch or two.
+        let most = 5 * 4 * BYTES as u64;
+        let sent = sent_by_redis(&app).await;
+        assert!(sent < most, "{sent}");
+    }
+}
+
 #[tokio::test]
 async fn a_dead_fetcher_delays_others_by_3_s_at_most() {
     let origin = Origin::start(Reply::json("1").gated()).await;

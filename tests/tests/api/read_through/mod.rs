@@ -209,7 +209,7 @@ async fn a_number_that_no_fetch_has_counts_for_none() {
         let reading = format!(r#"{{"fence":1,"grace":1,"number":{number},"#);
         let rest = r#""lifetime":60000,"status":200,"etag":"0123456789abcdef0123456789abcdef","#;
         let rest = format!(r#"{rest}"age":0,"overdue":0,"while_revalidate":1,"if_error":1}}"#);
-        let outcome = format!(r#"{{"number":{number},"fence":1,"kind":"down"}}"#);
+        let outcome = format!(r#"{{"number":{number},"fence":1,"beside":0,"kind":"down"}}"#);
         for (key, value) in [
             (ENTRY, format!("{reading}\n")),
             (ENTRY, format!("{reading}{rest}\n1")),
