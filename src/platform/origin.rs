@@ -22,7 +22,7 @@ use crate::platform::telemetry::{Span, continued_trace};
 use crate::types::header_names::{FENCING_TOKEN, IDEMPOTENCY_KEY, X_REQUEST_ID, X_USER_ID};
 use crate::types::request_id::RequestId;
 use crate::types::user_id::UserId;
-pub(crate) use cache_control::{CacheControl, Defaults, Freshness};
+pub(crate) use cache_control::{Arrival, CacheControl, Defaults, Freshness};
 pub(crate) use exchange::Answer;
 use exchange::exchange;
 pub(crate) use failure::{Failure, FailureKind};

@@ -10,7 +10,7 @@ use super::{FetchReason, ReadError, ReadThrough, Source, UserRead, answered};
 use crate::core::lock::{
     COMMITTING, CommitScript, FENCE, FORMATS, GIVE_BACK, HOLDER, Lease, QUEUE, Record,
 };
-use crate::platform::origin::{Answer, Defaults, Failure, Freshness};
+use crate::platform::origin::{Answer, Arrival, Defaults, Failure, Freshness};
 use crate::platform::redis::{Argument, Script, lua};
 use crate::platform::telemetry::log;
 use crate::types::ttl::{MAX_TTL_MS, Ttl};
@@ -46,12 +46,12 @@ impl ReadThrough {
         let is_cut = has_waited && self.redis.deadline().clamp_since(began, timeout) < timeout;
         let start = lookup.start(lease.fencing_token().get());
         let mut asking = pin!(self.ask());
-        let (fetched, lease) = match lease.keep_during(asking.as_mut()).await {
-            Ok(fetched) => (fetched, Some(lease)),
+        let (asked, lease) = match lease.keep_during(asking.as_mut()).await {
+            Ok(asked) => (asked, Some(lease)),
             Err(_) => (asking.await, None),
         };
         self.telemetry.stopwatches.add_action(began.elapsed());
-        match self.judge(start, fetched) {
+        match self.judge(start, asked) {
             Verdict::Cacheable(mut reading) => {
                 let kept = self.keep(lease, &mut reading, lookup.follows_lock).await;
                 answered(reading, Source::Fetched { reason, kept })
@@ -93,10 +93,10 @@ impl ReadThrough {
         reason: FetchReason,
     ) -> Result<UserRead, ReadError> {
         let began = Instant::now();
-        let fetched = self.ask().await;
+        let asked = self.ask().await;
         self.telemetry.stopwatches.add_action(began.elapsed());
         let start = FetchStart::default();
-        match self.judge(start, fetched) {
+        match self.judge(start, asked) {
             Verdict::Cacheable(reading) | Verdict::Uncacheable(reading) => {
                 let kept = false;
                 answered(reading, Source::Fetched { reason, kept })
@@ -105,28 +105,35 @@ impl ReadThrough {
         }
     }
 
-    async fn ask(&self) -> Result<Answer, Failure> {
+    async fn ask(&self) -> (Result<Answer, Failure>, Arrival) {
+        let began = Instant::now();
         let span = self.telemetry.trace.span("fetch");
         let answer = self.source.fetch(self.user, &span).await;
         span.ended(&answer);
-        answer
+        let arrival = Arrival {
+            at: SystemTime::now(),
+            delay: began.elapsed(),
+        };
+        (answer, arrival)
     }
 
     /// Whether the origin's answer may be kept, and for how long.
-    fn judge(&self, start: FetchStart, fetched: Result<Answer, Failure>) -> Verdict {
-        let now = SystemTime::now();
-        match fetched {
+    fn judge(
+        &self,
+        start: FetchStart,
+        (answer, arrival): (Result<Answer, Failure>, Arrival),
+    ) -> Verdict {
+        match answer {
             Ok(answer) => {
-                let freshness = answer.freshness(&self.defaults(), now);
+                let freshness = answer.freshness(&self.defaults(), arrival);
                 Verdict::of(freshness, |freshness| {
                     Reading::found(start, answer, freshness)
                 })
             }
             Err(failure) if failure.is_not_found() && failure.is_whole => {
-                let freshness = failure.freshness(&self.negative_defaults(), now);
+                let freshness = failure.freshness(&self.negative_defaults(), arrival);
                 let freshness = freshness.and_then(|freshness| {
-                    let is_fresh = !freshness.lifetime.is_zero();
-                    if is_fresh {
+                    if freshness.was_fresh {
                         Ok(freshness)
                     } else {
                         Err(freshness)

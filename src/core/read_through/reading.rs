@@ -13,6 +13,10 @@ use crate::platform::origin::{Answer, Failure, Freshness, KeptHeaders};
 use crate::types::etag::ETag;
 use crate::types::ttl::{MAX_TTL_MS, Ttl};
 
+/// How long a reading is kept at least, in milliseconds: those who wait for it look more often, and
+/// take it also if it is stale.
+const SHARED_FOR_MS: u64 = 1000;
+
 /// An answer of the origin that was kept.
 #[derive(Debug, Clone)]
 pub(crate) struct Reading {
@@ -102,7 +106,10 @@ impl Reading {
         let etag = ETag::of(&body);
         let meta = ReadingMeta {
             fence: start.fence.unwrap_or(0),
-            grace: while_revalidate.max(if_error).min(MAX_TTL_MS - lifetime),
+            grace: while_revalidate
+                .max(if_error)
+                .max(SHARED_FOR_MS.saturating_sub(lifetime))
+                .min(MAX_TTL_MS - lifetime),
             number: start.number,
             lifetime,
             status,
@@ -249,6 +256,7 @@ mod tests {
     const FRESHNESS: Freshness = Freshness {
         lifetime: Duration::from_secs(10),
         age: Duration::from_secs(3),
+        was_fresh: true,
         overdue: Duration::ZERO,
         stale_while_revalidate: Duration::from_secs(5),
         stale_if_error: Duration::from_secs(20),
@@ -360,6 +368,7 @@ mod tests {
             let freshness = Freshness {
                 lifetime: seconds(lifetime),
                 age: seconds(age),
+                was_fresh: true,
                 overdue: seconds(overdue),
                 stale_while_revalidate: seconds(while_revalidate),
                 stale_if_error: seconds(if_error),

@@ -114,13 +114,25 @@ fn is_separator(character: char) -> bool {
     matches!(character, ';' | '"' | ' ' | '\t')
 }
 
+/// When an answer was there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    /// By the clock.
+    pub(crate) at: SystemTime,
+    /// How long after it was asked for (RFC 9111, section 4.2.3: `response_delay`).
+    pub(crate) delay: Duration,
+}
+
 /// How an answer may be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Freshness {
     /// For how long from now on it is fresh.
     pub(crate) lifetime: Duration,
-    /// How old it is already.
+    /// How old it is already, by the origin and by how long it was on its way.
     pub(crate) age: Duration,
+    /// Whether it was fresh when the origin sent it, so that those who have waited for it may share
+    /// it, also if its lifetime was over on the way.
+    pub(crate) was_fresh: bool,
     /// For how long it has been stale already.
     pub(crate) overdue: Duration,
     /// For how long after its expiry it may be served while it is fetched anew.
@@ -131,10 +143,11 @@ pub(crate) struct Freshness {
 
 impl Freshness {
     /// That of an answer which is not kept.
-    pub(crate) fn of_uncacheable(headers: &HeaderMap) -> Self {
+    pub(crate) fn of_uncacheable(headers: &HeaderMap, arrival: Arrival) -> Self {
         Self {
             lifetime: Duration::ZERO,
-            age: age(headers),
+            age: age(headers) + arrival.delay,
+            was_fresh: false,
             overdue: Duration::ZERO,
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
@@ -160,8 +173,10 @@ pub(crate) struct Defaults {
     pub(crate) stale_if_error: Duration,
 }
 
-/// How the answer with this status and these headers, which came at `now`, may be kept; `None` if
-/// it may not.
+/// How the answer with this status and these headers may be kept; `None` if it may not.
+///
+/// The time that it was on its way counts as age against what the origin says, and not against the
+/// settings: those say how long it is kept from its arrival on.
 ///
 /// An answer that is stale at once (`max-age=0`) is kept only where the origin itself allows it to
 /// be served stale. `s-maxage` alone forbids that too (RFC 9111, section 5.2.2.10).
@@ -169,7 +184,7 @@ pub(crate) fn freshness(
     status: StatusCode,
     headers: &HeaderMap,
     defaults: &Defaults,
-    now: SystemTime,
+    arrival: Arrival,
 ) -> Option<Freshness> {
     let directives = CacheControl::of(headers);
     let is_known = HEURISTICALLY_CACHEABLE.contains(&status);
@@ -187,17 +202,21 @@ pub(crate) fn freshness(
         .s_maxage
         .or(directives.max_age)
         .map(|seconds| (Duration::from_secs(seconds), Duration::ZERO))
-        .or_else(|| until_expires(headers, now));
-    let (said, expired) = match said {
-        Some(said) => said,
-        None if is_known || directives.public => (defaults.lifetime, Duration::ZERO),
+        .or_else(|| until_expires(headers, arrival.at));
+    let (said, expired, delay) = match said {
+        Some((said, expired)) => (said, expired, arrival.delay),
+        None if is_known || directives.public => {
+            (defaults.lifetime, Duration::ZERO, Duration::ZERO)
+        }
         None => return None,
     };
-    let age = age(headers);
+    let sent_at_age = age(headers);
+    let used_up = sent_at_age + delay;
     let longest = defaults.longest.min(Duration::from_millis(MAX_TTL_MS));
-    let lifetime = said.saturating_sub(age).min(longest);
-    let overdue = (age + expired).saturating_sub(said);
-    let implied = !lifetime.is_zero() && directives.s_maxage.is_none();
+    let lifetime = said.saturating_sub(used_up).min(longest);
+    let overdue = (used_up + expired).saturating_sub(said);
+    let was_fresh = said > sent_at_age;
+    let implied = was_fresh && directives.s_maxage.is_none();
     let stale = |said: Option<u64>, default: Duration| {
         let window = match said {
             _ if directives.must_revalidate => Duration::ZERO,
@@ -212,7 +231,8 @@ pub(crate) fn freshness(
     };
     let freshness = Freshness {
         lifetime,
-        age,
+        age: sent_at_age + arrival.delay,
+        was_fresh,
         overdue,
         stale_while_revalidate: stale(
             directives.stale_while_revalidate,
@@ -220,7 +240,7 @@ pub(crate) fn freshness(
         ),
         stale_if_error: stale(directives.stale_if_error, defaults.stale_if_error),
     };
-    (!freshness.total().is_zero()).then_some(freshness)
+    (was_fresh || !freshness.total().is_zero()).then_some(freshness)
 }
 
 /// Whether the answer would be another for another request (RFC 9111, section 4.1): `*` says so,
@@ -309,10 +329,21 @@ mod tests {
         pairs.collect()
     }
 
+    /// An answer that came so many seconds after it was asked for.
+    fn after(delay: u64) -> Arrival {
+        Arrival {
+            at: SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777),
+            delay: Duration::from_secs(delay),
+        }
+    }
+
     /// Lifetime, age and both times of grace, in seconds.
     fn kept(headers: &[(&'static str, &str)]) -> Option<[u64; 4]> {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        let freshness = freshness(StatusCode::OK, &with(headers), &DEFAULTS, now)?;
+        kept_after(0, headers)
+    }
+
+    fn kept_after(delay: u64, headers: &[(&'static str, &str)]) -> Option<[u64; 4]> {
+        let freshness = freshness(StatusCode::OK, &with(headers), &DEFAULTS, after(delay))?;
         Some([
             freshness.lifetime.as_secs(),
             freshness.age.as_secs(),
@@ -411,6 +442,28 @@ mod tests {
     }
 
     #[test]
+    fn the_time_on_the_way_is_taken_off_what_the_origin_says() {
+        let control = ("cache-control", "max-age=60");
+        let aged = |delay| kept_after(delay, &[control, ("age", "20")]);
+        assert_eq!(aged(3), Some([37, 23, 30, 300]));
+        assert_eq!(aged(40), Some([0, 60, 30, 300]));
+        assert_eq!(aged(50), Some([0, 70, 20, 290]));
+        // Over, but those who waited for it may share it.
+        assert_eq!(aged(1000), Some([0, 1020, 0, 0]));
+        let strict = [("cache-control", "max-age=60, must-revalidate")];
+        assert_eq!(kept_after(60, &strict), Some([0, 60, 0, 0]));
+        assert_eq!(kept_after(0, &[control, ("age", "60")]), None);
+        let expires = [
+            ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("expires", "Sun, 06 Nov 1994 08:50:37 GMT"),
+        ];
+        assert_eq!(kept_after(7, &expires), Some([53, 7, 30, 300]));
+        // The settings say how long it is kept here.
+        assert_eq!(kept_after(7, &[]), Some([3600, 7, 30, 300]));
+        assert_eq!(kept_after(7, &[("age", "5")]), Some([3595, 12, 30, 300]));
+    }
+
+    #[test]
     fn the_windows_are_counted_from_expiry() {
         let windows = "max-age=60, stale-while-revalidate=50, stale-if-error=100";
         let aged = |age| kept(&[("cache-control", windows), ("age", age)]);
@@ -428,11 +481,10 @@ mod tests {
 
     #[test]
     fn a_status_that_does_not_say_so_is_kept_only_where_the_origin_does() {
-        let now = SystemTime::UNIX_EPOCH;
         let is_kept = |status, control| {
             let status = StatusCode::from_u16(status).unwrap_or_default();
             let headers = with(&[("cache-control", control)]);
-            freshness(status, &headers, &DEFAULTS, now).is_some()
+            freshness(status, &headers, &DEFAULTS, after(0)).is_some()
         };
         for status in [201, 202, 226, 299] {
             assert!(!is_kept(status, "stale-if-error=9"), "{status}");
@@ -480,20 +532,20 @@ mod tests {
 
         #[test]
         fn lifetime_and_windows_are_those_of_a_clock_that_ticks(
-            (said, age, longest) in (0u64..40, 0u64..60, 1u64..40),
+            (said, sent_at_age, delay, longest) in (0u64..40, 0u64..60, 0u64..20, 1u64..40),
             (revalidate, error) in (0u64..40, 0u64..40),
         ) {
             let control = format!(
                 "max-age={said}, stale-while-revalidate={revalidate}, stale-if-error={error}"
             );
-            let headers = with(&[("cache-control", &control), ("age", &age.to_string())]);
+            let headers = with(&[("cache-control", &control), ("age", &sent_at_age.to_string())]);
             let defaults = Defaults {
                 longest: Duration::from_secs(longest),
                 ..DEFAULTS
             };
-            let now = SystemTime::UNIX_EPOCH;
-            let freshness = freshness(StatusCode::OK, &headers, &defaults, now);
+            let freshness = freshness(StatusCode::OK, &headers, &defaults, after(delay));
             // When it was made, its age was 0; it came when its age was `age`.
+            let age = sent_at_age + delay;
             let mut expired_at = None;
             for tick in 0..200 {
                 let kept_for = tick as i64 - age as i64;

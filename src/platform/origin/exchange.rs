@@ -1,6 +1,6 @@
 //! One request to the origin and its whole answer, within a time and a size.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use serde_json::value::RawValue;
 use spin_sdk::wasip3::http::types::ErrorCode;
 
-use super::cache_control::{Defaults, Freshness, freshness};
+use super::cache_control::{Arrival, Defaults, Freshness, freshness};
 use super::failure::Failure;
 use crate::platform::time_limit::within;
 use crate::types::json;
@@ -41,14 +41,14 @@ impl Answer {
         self.status.as_u16()
     }
 
-    /// How the answer may be kept from `now` on; an error if it may not.
+    /// How the answer may be kept; an error if it may not.
     pub(crate) fn freshness(
         &self,
         defaults: &Defaults,
-        now: SystemTime,
+        arrival: Arrival,
     ) -> Result<Freshness, Freshness> {
-        freshness(self.status, &self.headers, defaults, now)
-            .ok_or_else(|| Freshness::of_uncacheable(&self.headers))
+        freshness(self.status, &self.headers, defaults, arrival)
+            .ok_or_else(|| Freshness::of_uncacheable(&self.headers, arrival))
     }
 
     /// The body as JSON; `None` if there is none.

@@ -1,11 +1,11 @@
 //! What the origin did instead of answering, as a thing that can be kept and shared.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
-use super::cache_control::{Defaults, Freshness, freshness};
+use super::cache_control::{Arrival, Defaults, Freshness, freshness};
 use super::kept_headers::KeptHeaders;
 use crate::types::error_code::ErrorCode;
 use crate::types::media_type::is_json;
@@ -201,18 +201,18 @@ impl Failure {
         content_type.is_none_or(is_json) && !self.headers.contains_key(header::CONTENT_ENCODING)
     }
 
-    /// How the answer may be kept from `now` on; an error if it may not.
+    /// How the answer may be kept; an error if it may not.
     pub(crate) fn freshness(
         &self,
         defaults: &Defaults,
-        now: SystemTime,
+        arrival: Arrival,
     ) -> Result<Freshness, Freshness> {
         let status = self.status().map(StatusCode::from_u16);
         let freshness = match status {
-            Some(Ok(status)) => freshness(status, &self.headers, defaults, now),
+            Some(Ok(status)) => freshness(status, &self.headers, defaults, arrival),
             _ => None,
         };
-        freshness.ok_or_else(|| Freshness::of_uncacheable(&self.headers))
+        freshness.ok_or_else(|| Freshness::of_uncacheable(&self.headers, arrival))
     }
 }
 

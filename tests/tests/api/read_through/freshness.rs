@@ -83,6 +83,45 @@ async fn age_is_counted_from_when_the_origin_made_it() {
 }
 
 #[tokio::test]
+async fn the_time_that_the_origin_took_is_age_too() {
+    let took = Duration::from_secs(2);
+    let aged = Reply::json("1").header("cache-control", "max-age=60");
+    let (app, origin) = before(aged.header("age", "1").after(took)).await;
+    let first = app.get(USER).await;
+    assert!((3..10).contains(&first.number("age")), "{first:?}");
+    assert!((50..=57).contains(&max_age(&first)), "{first:?}");
+    let hit = app.get(USER).await;
+    assert!((3..10).contains(&hit.number("age")), "{hit:?}");
+    // All of its lifetime is over when it comes. Those who waited share it all the same.
+    let short = Reply::json("2").header("cache-control", "max-age=2, must-revalidate");
+    origin.reply_with(short.after(took));
+    let anew = || app.get(USER).header("cache-control", "no-cache");
+    let first = anew().spawn();
+    let asked = origin.until_seen(2).await.len();
+    let others: Vec<_> = (0..5).map(|_| anew().spawn()).collect();
+    for read in others.into_iter().chain([first]) {
+        let read = read.await.unwrap();
+        read.assert_body(200, "2");
+        assert_eq!(max_age(&read), 0);
+    }
+    assert_eq!(origin.seen().len(), asked + 1);
+    origin.reply_with(Reply::json("3"));
+    app.get(USER).await.assert_body(200, "3");
+}
+
+#[tokio::test]
+async fn a_lifetime_of_the_settings_begins_when_the_answer_is_there() {
+    let slow = Reply::json("1").after(Duration::from_millis(1200));
+    let (app, _origin) = before(slow).await;
+    let path = format!("{USER}?expire=1");
+    let read = app.get(&path).await;
+    let status = read.header("cache-status").unwrap();
+    assert!(status.contains("; stored; ttl="), "{status}");
+    let left = app.redis.ms_left(ENTRY).await;
+    assert!((290_000..=301_000).contains(&left), "{left}");
+}
+
+#[tokio::test]
 async fn expires_counts_too() {
     let (app, _origin) = before(Reply::json("{}").header("expires", "0")).await;
     let answer = app.get(USER).await;
