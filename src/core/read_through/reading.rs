@@ -54,7 +54,7 @@ struct ReadingMeta {
     number: i64,
     /// How long it is fresh.
     lifetime: u64,
-    /// The origin's: a 2xx, or 404 where it knows no such user.
+    /// The origin's: a 2xx, or a 404 or 410 where it knows no such user.
     status: u16,
     /// The digits of the body's entity tag.
     etag: String,

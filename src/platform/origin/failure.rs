@@ -168,9 +168,10 @@ impl Failure {
         self.is_timeout() && self.is_unseen
     }
 
-    /// Whether the origin knows no such user.
+    /// Whether the origin knows no such user, or none any more.
     pub(crate) fn is_not_found(&self) -> bool {
-        self.status() == Some(StatusCode::NOT_FOUND.as_u16())
+        let statuses = [StatusCode::NOT_FOUND, StatusCode::GONE].map(|status| status.as_u16());
+        self.status().is_some_and(|status| statuses.contains(&status))
     }
 
     /// The status that it answered with, if it did.

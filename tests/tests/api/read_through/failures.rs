@@ -94,40 +94,44 @@ async fn ten_megabytes_are_kept_if_allowed() {
 }
 
 #[tokio::test]
-async fn a_404_is_kept_for_negative_expire() {
-    let (app, origin) = before(Reply::status(404, r#"{"error":"no such user"}"#)).await;
-    for status in [
-        "edgelatch; fwd=miss; fwd-status=404; stored; ttl=",
-        "edgelatch; hit; ttl=",
-    ] {
-        let answer = app.get(USER).await;
-        answer.assert_problem(502, "origin-failed");
-        assert_eq!(answer.json()["origin_status"], 404);
-        assert_eq!(answer.json()["origin_body"]["error"], "no such user");
-        assert!(answer.header("cache-status").unwrap().starts_with(status));
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
+async fn a_404_and_a_410_are_kept_for_negative_expire() {
+    for code in [404, 410] {
+        let (app, origin) = before(Reply::status(code, r#"{"error":"no such user"}"#)).await;
+        for status in [
+            format!("edgelatch; fwd=miss; fwd-status={code}; stored; ttl="),
+            "edgelatch; hit; ttl=".to_owned(),
+        ] {
+            let answer = app.get(USER).await;
+            answer.assert_problem(502, "origin-failed");
+            assert_eq!(answer.json()["origin_status"], code);
+            assert_eq!(answer.json()["origin_body"]["error"], "no such user");
+            assert!(answer.header("cache-status").unwrap().starts_with(&status));
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+        }
+        assert_eq!(origin.seen().len(), 1);
+        let left = app.redis.ms_left(ENTRY).await;
+        assert!((3000..=5000).contains(&left), "{left}");
+        let _: i64 = app.redis.run(&["PEXPIRE", ENTRY, "1"]).await;
+        origin.reply_with(Reply::json("1"));
+        edgelatch_tests::until("it has expired", || async {
+            !app.redis.exists(ENTRY).await
+        })
+        .await;
+        app.get(USER).await.assert_body(200, "1");
     }
-    assert_eq!(origin.seen().len(), 1);
-    let left = app.redis.ms_left(ENTRY).await;
-    assert!((3000..=5000).contains(&left), "{left}");
-    let _: i64 = app.redis.run(&["PEXPIRE", ENTRY, "1"]).await;
-    origin.reply_with(Reply::json("1"));
-    edgelatch_tests::until("it has expired", || async {
-        !app.redis.exists(ENTRY).await
-    })
-    .await;
-    app.get(USER).await.assert_body(200, "1");
 }
 
 #[tokio::test]
-async fn a_404_is_never_served_stale() {
-    let (app, origin) = before(Reply::json("1")).await;
-    app.get(USER).await.assert_body(200, "1");
-    origin.reply_with(Reply::status(404, "{}"));
-    let anew = app.get(USER).header("cache-control", "no-cache").await;
-    anew.assert_problem(502, "origin-failed");
-    app.get(USER).await.assert_problem(502, "origin-failed");
-    assert!(app.redis.ms_left(ENTRY).await <= 5000);
+async fn after_a_404_or_a_410_an_older_value_is_not_served() {
+    for code in [404, 410] {
+        let (app, origin) = before(Reply::json("1")).await;
+        app.get(USER).await.assert_body(200, "1");
+        origin.reply_with(Reply::status(code, "{}"));
+        let anew = app.get(USER).header("cache-control", "no-cache").await;
+        anew.assert_problem(502, "origin-failed");
+        app.get(USER).await.assert_problem(502, "origin-failed");
+        assert!(app.redis.ms_left(ENTRY).await <= 5000);
+    }
 }
 
 #[tokio::test]
