@@ -171,7 +171,8 @@ impl Failure {
     /// Whether the origin knows no such user, or none any more.
     pub(crate) fn is_not_found(&self) -> bool {
         let statuses = [StatusCode::NOT_FOUND, StatusCode::GONE].map(|status| status.as_u16());
-        self.status().is_some_and(|status| statuses.contains(&status))
+        self.status()
+            .is_some_and(|status| statuses.contains(&status))
     }
 
     /// The status that it answered with, if it did.

@@ -152,3 +152,27 @@ async fn with_passthrough_a_failure_is_the_origins_own() {
     answer.assert_body(503, "<p>later</p>");
     assert_eq!(answer.header("content-type"), Some("text/html"));
 }
+
+#[tokio::test]
+async fn those_who_share_a_failure_get_its_headers_byte_for_byte() {
+    let link = "</caf\u{e9}>; rel=\"help\"";
+    let reply = Reply::status(503, "{}").header("link", link);
+    let origin = Origin::start(reply.gated()).await;
+    let app = App::builder().origin(&origin);
+    let app = app.var("origin_passthrough", "true").start().await;
+    let first = app.get(USER).passed_through().spawn();
+    origin.until_seen(1).await;
+    let second = app.get(USER).passed_through().spawn();
+    edgelatch_tests::until("it waits", || async {
+        app.redis.calls("evalsha").await >= 5
+    })
+    .await;
+    origin.release_one();
+    for read in [first, second] {
+        let read = read.await.unwrap();
+        read.assert_body(503, "{}");
+        let told = read.headers.get("link").map(|value| value.as_bytes());
+        assert_eq!(told, Some(link.as_bytes()));
+    }
+    assert_eq!(origin.seen().len(), 1);
+}
