@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{CacheEntry, CacheError, Expiry, JsonCache, Stored, Write, Written};
 use crate::core::lock::{GrantUnlessDone, LockError, Locks, OwnerToken};
+use crate::platform::redis::RedisError;
 use crate::types::etag::Conditions;
 use crate::types::name::Name;
 use crate::types::ttl::Ttl;
@@ -70,7 +71,7 @@ impl JsonCache {
                 }
                 Stored::Entry(entry) => return Ok(Computed::Entry(entry)),
                 Stored::Nothing => Some(key.as_str()),
-                // It is there, and is no result.
+                // It is there, and is no result. While it stays, nobody who waits sees one come.
                 Stored::NotJson => None,
             };
             let began = Instant::now();
@@ -78,13 +79,27 @@ impl JsonCache {
             let ttl = request.compute;
             let granted = locks.grant_unless_done(began, &lock, &token, left, ttl, result);
             match granted.await {
-                Ok(GrantUnlessDone::Granted(_)) => return Ok(Computed::Granted(token)),
+                Ok(GrantUnlessDone::Granted(_)) if result.is_some() => {
+                    return Ok(Computed::Granted(token));
+                }
+                // The result may have been stored while we waited for the task.
+                Ok(GrantUnlessDone::Granted(_)) => {
+                    let task = self.confirm(locks, (user, name), token, request, conditions);
+                    return Ok(task.await?);
+                }
                 // It was stored meanwhile: read it with the time that it has left.
                 Ok(GrantUnlessDone::ResultExists) => {}
                 // A stranger's, since ours expires. Nobody else would ever remove it.
                 Err(LockError::Held(by)) if by.remaining.is_none() && may_break => {
                     may_break = false;
                     locks.break_lock(&lock).await?;
+                }
+                // Those who were handed the task before us, to find the result, may be many.
+                Err(error @ LockError::Held(_)) if result.is_none() => {
+                    return match self.get(user, name).await {
+                        Ok(Stored::Entry(entry)) => Ok(Computed::Entry(entry)),
+                        _ => Err(error),
+                    };
                 }
                 Err(error) => return Err(error),
             }
@@ -104,20 +119,32 @@ impl JsonCache {
         let lock = self.keys.compute_lock(user, name);
         let granted = locks.grant(&lock, token, Duration::ZERO, request.compute);
         granted.await.ok()?;
-        // It may have been computed anew between our look and the grant.
-        let now = match self.get(user, name).await {
+        let task = self.confirm(locks, (user, name), token.clone(), request, conditions);
+        task.await.ok()
+    }
+
+    /// What becomes of a task that was granted apart from our look at the entry: that may have been
+    /// computed in between. Then the task goes to the next.
+    async fn confirm(
+        &self,
+        locks: &Locks,
+        (user, name): (UserId, &Name),
+        token: OwnerToken,
+        request: &ComputeRequest,
+        conditions: &Conditions,
+    ) -> Result<Computed, RedisError> {
+        let done = match self.get(user, name).await {
             Ok(Stored::Entry(entry)) if request.is_due(&entry, conditions) => {
-                return Some(Computed::Expiring(entry, token.clone()));
+                return Ok(Computed::Expiring(entry, token));
             }
-            Ok(Stored::Entry(entry)) => Some(Computed::Entry(entry)),
-            Ok(Stored::Nothing | Stored::NotJson) => {
-                return Some(Computed::Granted(token.clone()));
-            }
-            Err(_) => None,
+            Ok(Stored::Nothing | Stored::NotJson) => return Ok(Computed::Granted(token)),
+            Ok(Stored::Entry(entry)) => Ok(Computed::Entry(entry)),
+            Err(error) => Err(error),
         };
         // Should this fail, the task is free when its time is up.
-        let _ = locks.release(&lock, token).await;
-        now
+        let lock = self.keys.compute_lock(user, name);
+        let _ = locks.release(&lock, &token).await;
+        done
     }
 
     /// Stores what was computed under `token`, if the task is still that token's and the conditions

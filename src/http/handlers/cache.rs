@@ -33,9 +33,6 @@ pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
     let (user, name) = query.finish(entry)?;
     let context = request.context;
     let cache = context.instance.cache(&context.redis);
-    if compute.is_some() {
-        writable(&name)?;
-    }
     let Some(compute) = compute.filter(|_| request.method != Method::HEAD) else {
         return match cache.get(user, &name).await? {
             Stored::Entry(entry) => Ok(shown(entry, &conditions)?.into()),
@@ -43,6 +40,7 @@ pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
             Stored::NotJson => Err(Problem::not_json_cached()),
         };
     };
+    writable(&name)?;
     let asked = ComputeRequest {
         compute,
         timeout: timeout.unwrap_or(context.instance.config.lock_timeout),

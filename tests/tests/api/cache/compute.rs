@@ -192,10 +192,12 @@ async fn a_head_gets_no_task_and_waits_for_nobody() {
     assert_eq!(tag_of(&due), tag_of(&put));
     let refreshing = ask(&app, "compute=30&refresh=200").await;
     assert!(refreshing.header("compute-token").is_some());
-    // It is refused as GET is.
     assert_eq!(head("compute=0").await.status, 422);
+    // Nobody computes that one, but it can be asked about.
     let reserved = "/api/v1/users/42/cache/last-action?compute=30";
-    assert_eq!(app.call("HEAD", reserved).await.status, 409);
+    assert_eq!(app.call("HEAD", reserved).await.status, 404);
+    app.perform("user_id=42").await.assert_success();
+    assert_eq!(app.call("HEAD", reserved).await.status, 200);
 }
 
 #[tokio::test]
@@ -395,6 +397,53 @@ async fn what_is_not_json_is_for_somebody_to_compute() {
         let token = granted(&ask(&app, "compute=30").await);
         put_with(&app, &token, "1").await.assert_body(200, "");
         app.get(ENTRY).await.assert_body(200, "1");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_json_keeps_no_result_from_those_who_wait() {
+    const CALLERS: i64 = 8;
+    let app = App::patient().await;
+    let text: &[&str] = &["SET", KEY, "not json"];
+    let list: &[&str] = &["RPUSH", KEY, "1"];
+    // The stranger comes before those who wait, or after.
+    for (before, after) in [(Some(text), None), (Some(list), None), (None, Some(text))] {
+        for with_token in [true, false] {
+            app.redis.run::<()>(&["FLUSHALL"]).await;
+            if let Some(words) = before {
+                app.redis.run::<redis::Value>(words).await;
+            }
+            let token = granted(&ask(&app, "compute=60").await);
+            let waiting: Vec<_> = (0..CALLERS)
+                .map(|_| ask(&app, "compute=60&timeout=50").spawn())
+                .collect();
+            until_waiting(&app, CALLERS).await;
+            if let Some(words) = after {
+                let (seconds, micros): (u64, u64) = app.redis.run(&["TIME"]).await;
+                app.redis.run::<redis::Value>(words).await;
+                // Each has seen it and waits anew.
+                let since = format!("{}", seconds * 1_000_000 + micros);
+                until("they wait again", || async {
+                    let queue = format!("{LOCK}/:queue");
+                    let anew = ["ZCOUNT", &queue, &since, "inf"];
+                    app.redis.run::<i64>(&anew).await == CALLERS
+                })
+                .await;
+            }
+            let put = if with_token {
+                put_with(&app, &token, "1")
+            } else {
+                app.put(ENTRY).json("1")
+            };
+            put.await.assert_body(200, "");
+            let stored_at = Instant::now();
+            for answer in join_all(waiting).await {
+                answer.unwrap().assert_body(200, "1");
+            }
+            let late = stored_at.elapsed();
+            assert!(late < Duration::from_secs(10), "{late:?}");
+            assert!(!app.redis.exists(LOCK).await);
+        }
     }
 }
 
