@@ -28,7 +28,8 @@ fn get() -> Described {
             "Returns the JSON byte for byte as it was stored. `last-action` holds the user's last \
              action: its result, its fencing token and when it ended. With `compute`, one caller of \
              an absent entry gets a `Compute-Token` to compute it; the others wait until it is \
-             stored, or until the task is theirs. `HEAD` is answered as without `compute`.",
+             stored, or until the task is theirs. `HEAD` is answered as without `compute`. Without \
+             an `api_token`, `compute` is refused to pages of other sites.",
         )
         .parameters(&["Compute", "ComputeTimeout", "Refresh"])
         .reply(200, found)
@@ -43,6 +44,7 @@ fn get() -> Described {
             remaining: Some(Duration::from_secs(10)),
             ..HeldBy::default()
         }))
+        .problem(Problem::cross_site())
         .guarded()
         .finish()
 }

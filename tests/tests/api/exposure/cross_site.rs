@@ -76,6 +76,10 @@ async fn reading_is_let_through() {
         let answer = call.header("sec-fetch-site", "cross-site").await;
         assert!([200, 204].contains(&answer.status), "{method}");
     }
+    // Unlike a GET, it takes no task.
+    let head = app.call("HEAD", "/api/v1/users/7/cache/page?compute=10");
+    let answer = head.header("sec-fetch-site", "cross-site").await;
+    assert_eq!(answer.status, 404);
 }
 
 #[tokio::test]

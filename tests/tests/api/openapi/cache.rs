@@ -67,6 +67,10 @@ async fn try_computing(judge: &mut Judge, app: &App) {
     let token = granted.header("compute-token").unwrap();
     let reserved = authorized(app, "GET", &format!("{RESERVED}?compute=10"));
     judge.see("get_cache", 409, "reserved-key", &reserved.await);
+    let open = App::start().await;
+    let foreign = open.get(&format!("{PATH}?compute=10"));
+    let foreign = foreign.header("sec-fetch-site", "cross-site").await;
+    judge.see("get_cache", 403, "cross-site", &foreign);
     let given_up = DELETE.call(app).header("compute-token", token).await;
     judge.see("delete_cache", 204, "", &given_up);
     for (id, call) in [
