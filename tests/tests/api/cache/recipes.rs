@@ -19,9 +19,17 @@ fn blocks(app: &App, language: &str) -> Vec<String> {
         .collect()
 }
 
-/// Runs the program with its script, in a folder with a `report.sh`.
-fn run(folder: &Path, program: &str, script: &str) -> Output {
-    let report = format!("#!/bin/sh\necho computed >> log\nprintf '%s' '{REPORT}'\n");
+/// The lock of the entry's computing.
+const LOCK: &str = "{user:42:lock}:compute:report";
+
+/// Commands that print the report, and note that they did.
+fn computing() -> String {
+    format!("echo computed >> log\nprintf '%s' '{REPORT}'\n")
+}
+
+/// Runs the program with its script, in a folder with a `report.sh` of these commands.
+fn run(folder: &Path, program: &str, script: &str, report: &str) -> Output {
+    let report = format!("#!/bin/sh\n{report}");
     std::fs::write(folder.join("report.sh"), report).unwrap();
     let mark = Command::new("chmod")
         .args(["+x", "report.sh"])
@@ -36,13 +44,17 @@ fn run(folder: &Path, program: &str, script: &str) -> Output {
         .unwrap()
 }
 
+fn python() -> String {
+    std::env::var("EDGELATCH_PYTHON").unwrap_or_else(|_| "python3".to_owned())
+}
+
 #[tokio::test]
 async fn the_script_for_a_shell_computes_once() {
     let app = App::patient().await;
     let folder = tempfile::tempdir().unwrap();
     let [script] = blocks(&app, "sh").try_into().unwrap();
     for _ in 0..3 {
-        let output = run(folder.path(), "sh", &script);
+        let output = run(folder.path(), "sh", &script, &computing());
         assert!(output.status.success(), "{output:?}");
         assert_eq!(String::from_utf8_lossy(&output.stdout), REPORT);
     }
@@ -55,12 +67,83 @@ async fn the_script_for_a_shell_computes_once() {
 async fn the_function_for_python_computes_once() {
     let app = App::patient().await;
     let folder = tempfile::tempdir().unwrap();
-    let python = std::env::var("EDGELATCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let script = blocks(&app, "python").concat() + "print(report)\n";
     for _ in 0..2 {
-        let output = run(folder.path(), &python, &script);
+        let output = run(folder.path(), &python(), &script, "");
         assert!(output.status.success(), "{output:?}");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "{'total': 17}\n");
     }
     app.get(ENTRY).await.assert_body(200, REPORT);
+}
+
+#[tokio::test]
+async fn a_script_for_a_shell_whose_report_is_refused_gives_the_task_up() {
+    let app = App::patient().await;
+    let folder = tempfile::tempdir().unwrap();
+    let [script] = blocks(&app, "sh").try_into().unwrap();
+    for (report, told) in [
+        ("printf 'not json'", "malformed-json"),
+        (
+            "printf '\"'; head -c 1100000 /dev/zero | tr '\\0' a; printf '\"'",
+            "body-too-large",
+        ),
+        ("echo no report >&2; exit 3", "no report"),
+    ] {
+        let output = run(folder.path(), "sh", &script, report);
+        assert!(!output.status.success(), "{report}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains(told), "{errors}");
+        assert!(!app.redis.exists(LOCK).await, "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_for_python_whose_value_is_refused_gives_the_task_up() {
+    let app = App::patient().await;
+    let folder = tempfile::tempdir().unwrap();
+    let script = blocks(&app, "python").concat();
+    for (value, told) in [
+        ("float('nan')", "HTTP Error 400"),
+        // The answer comes before all of it is sent, which may be all that this client sees.
+        ("'a' * 1_100_000", "urllib.error."),
+        ("object()", "TypeError"),
+        ("1 / 0", "ZeroDivisionError"),
+    ] {
+        let script = script.replace("{\"total\": 17}", value);
+        let output = run(folder.path(), &python(), &script, "");
+        assert!(!output.status.success(), "{value}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains(told), "{errors}");
+        assert!(!app.redis.exists(LOCK).await, "{value}");
+    }
+}
+
+#[tokio::test]
+async fn who_computed_too_slowly_has_the_value_all_the_same() {
+    let app = App::patient().await;
+    let folder = tempfile::tempdir().unwrap();
+    // Somebody else stores the entry meanwhile.
+    let other = format!(
+        "curl -fsS -o other -X PUT 'http://{}{ENTRY}' --json 1\n",
+        app.address()
+    );
+    let [script] = blocks(&app, "sh").try_into().unwrap();
+    let output = run(
+        folder.path(),
+        "sh",
+        &script,
+        &(other.clone() + &computing()),
+    );
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), REPORT);
+    app.get(ENTRY).await.assert_body(200, "1");
+
+    app.delete(ENTRY).await.assert_body(204, "");
+    let slow = "__import__('os').system('./report.sh > computed') or {\"total\": 17}";
+    let script = blocks(&app, "python").concat() + "print(report)\n";
+    let script = script.replace("{\"total\": 17}", slow);
+    let output = run(folder.path(), &python(), &script, &other);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "{'total': 17}\n");
+    app.get(ENTRY).await.assert_body(200, "1");
 }
