@@ -52,6 +52,16 @@ async fn if_match_is_only_if_unchanged() {
             .await
             .assert_body(200, "");
     }
+    // A tag may have bytes beyond ASCII (RFC 9110, section 8.8.3).
+    put_if(&app, "if-none-match", "\"\u{e4}\"", "2")
+        .await
+        .assert_body(200, "");
+    put_if(&app, "if-match", "\"\u{e4}\"", "3")
+        .await
+        .assert_problem(412, "precondition-failed");
+    put_if(&app, "if-match", &format!("\"\u{e4}\", {second}"), "2")
+        .await
+        .assert_body(200, "");
     app.put(ENTRY)
         .header("if-match", OTHER)
         .header("if-match", &second)
