@@ -3,9 +3,22 @@
 use sha1::{Digest as _, Sha1};
 use twox_hash::XxHash3_128;
 
-/// The SHA-1 of `bytes`, in hexadecimal digits: fingerprints, and the names of scripts.
-pub(crate) fn sha1_hex(bytes: &[u8]) -> String {
-    hex(&Sha1::digest(bytes))
+/// The SHA-1 of a text that comes in pieces.
+pub(crate) struct Sha1Pieces(Sha1);
+
+impl Sha1Pieces {
+    pub(crate) fn new() -> Self {
+        Self(Sha1::new())
+    }
+
+    pub(crate) fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// In hexadecimal digits.
+    pub(crate) fn finish_hex(self) -> String {
+        hex(&self.0.finalize())
+    }
 }
 
 /// The SHA-1 of parts, each with a line break after it: only the last may hold one.
@@ -88,6 +101,12 @@ impl Xxh3 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn sha1_hex(bytes: &[u8]) -> String {
+        let mut sha1 = Sha1Pieces::new();
+        bytes.chunks(7).for_each(|piece| sha1.update(piece));
+        sha1.finish_hex()
+    }
 
     proptest! {
         #[test]

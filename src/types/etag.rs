@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::HeaderValue;
 
-use super::digest::{Xxh3, sha1_hex, xxh3_hex};
+use super::digest::{Sha1Pieces, Xxh3, xxh3_hex};
 
 /// How many digits the tag of an entry of this service has.
 pub(crate) const TAG_LENGTH: usize = 32;
@@ -29,9 +29,9 @@ impl ETag {
         Self(digest.finish_hex())
     }
 
-    /// The tag of these bytes where a stranger stored them, or an earlier version of this service.
-    pub(crate) fn of_foreign(bytes: &[u8]) -> Self {
-        Self(sha1_hex(bytes))
+    /// The tag of bytes that a stranger stored, or an earlier version of this service.
+    pub(crate) fn of_foreign(digest: Sha1Pieces) -> Self {
+        Self(digest.finish_hex())
     }
 
     /// A tag from its digits; `None` where they are not 32 or 40 hexadecimal ones.
@@ -140,7 +140,9 @@ mod tests {
 
     #[test]
     fn a_tag_is_the_digest_in_quotes() {
-        let (own, foreign) = (ETag::of(b"a"), ETag::of_foreign(b"a"));
+        let mut sha1 = Sha1Pieces::new();
+        sha1.update(b"a");
+        let (own, foreign) = (ETag::of(b"a"), ETag::of_foreign(sha1));
         assert_eq!(own.to_string(), "\"a96faf705af16834e6c632b61e964e1f\"");
         assert_eq!(own.header(), own.to_string());
         let sha1 = "\"86f7e437faa5a7fce15d1ddcb9eaeaea377667b8\"";

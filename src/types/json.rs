@@ -1,5 +1,7 @@
 //! Whether bytes are JSON (RFC 8259), without building anything from them.
 
+mod fault;
+mod number;
 mod scanner;
 mod strings;
 
@@ -7,6 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::value::RawValue;
 use std::fmt;
 
+pub(crate) use fault::Fault;
 pub(crate) use scanner::{Progress, Scanner};
 pub(crate) use strings::special;
 
@@ -30,15 +33,15 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<&RawValue, serde_json::Error> {
 pub(crate) fn check(bytes: &[u8]) -> Result<(), serde_json::Error> {
     match Scanner::new(bytes).advance(usize::MAX) {
         Progress::Json => Ok(()),
-        Progress::More | Progress::Unsure => judge(bytes),
+        Progress::More | Progress::Stopped => judge(bytes),
     }
 }
 
-/// The verdict of serde_json, for what a [`Scanner`] is not sure of.
+/// The verdict of serde_json.
 ///
 /// # Errors
 /// As [`parse`].
-pub(crate) fn judge(bytes: &[u8]) -> Result<(), serde_json::Error> {
+fn judge(bytes: &[u8]) -> Result<(), serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     // `Check` counts for itself: serde_json's own limit allows 127.
     reader.disable_recursion_limit();
@@ -202,8 +205,22 @@ mod tests {
         })
     }
 
+    /// What is wrong with a text, as a scan in pieces of so many bytes finds it.
+    fn fault(bytes: &[u8], piece: usize) -> Option<String> {
+        let mut scanner = Scanner::new(bytes);
+        while scanner.advance(piece) == Progress::More {}
+        let Fault { what, at } = match scanner.advance(piece) {
+            Progress::Stopped => scanner.fault(usize::MAX),
+            _ => return None,
+        };
+        let before = bytes.get(..at)?;
+        let line = before.split(|byte| *byte == b'\n').next_back()?;
+        let lines = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        Some(format!("{what} at line {lines} column {}", line.len()))
+    }
+
     #[test]
-    fn ordinary_json_needs_no_second_opinion() {
+    fn json_is_told_without_reading_it_twice() {
         let deep = nested(128);
         for json in [
             " {\"a\" : [1, -2.5e-300, \"\\ud83d\\ude00\", true, {}, []]} ",
@@ -212,9 +229,40 @@ mod tests {
         ] {
             assert_eq!(scanned(json.as_bytes(), 3), Progress::Json, "{json}");
         }
-        for unsure in ["1e308", &"9".repeat(301), &nested(129)] {
-            assert_eq!(scanned(unsure.as_bytes(), 3), Progress::Unsure);
+        for number in ["1e308", &"1".repeat(309), "0.1"] {
+            assert_eq!(scanned(number.as_bytes(), 3), Progress::Json, "{number}");
         }
+        for bad in ["1e309", &"9".repeat(309), &nested(129)] {
+            assert_eq!(scanned(bad.as_bytes(), 3), Progress::Stopped, "{bad}");
+        }
+    }
+
+    #[test]
+    fn long_runs_of_anything_are_read_in_pieces() {
+        let run = |unit: &str| unit.repeat(100);
+        for (json, expected) in [
+            (format!("{}1", run(" ")), Progress::Json),
+            (format!("{{\"a\"{}:1}}", run("\n")), Progress::Json),
+            (format!("0.{}", run("0123456789")), Progress::Json),
+            (run("123456789"), Progress::Stopped),
+            (format!("\"{}\"", run("\u{1f600}")), Progress::Json),
+            (format!("[{}1]", run("1,")), Progress::Json),
+        ] {
+            let mut scanner = Scanner::new(json.as_bytes());
+            let mut pieces = 1;
+            let end = loop {
+                match scanner.advance(8) {
+                    Progress::More => pieces += 1,
+                    end => break end,
+                }
+            };
+            assert_eq!(end, expected, "{json}");
+            assert!(pieces > json.len() / 32, "{pieces} {json}");
+        }
+        let mut bytes = format!("[\"{}\"]", run("\u{e9}")).into_bytes();
+        assert_eq!(scanned(&bytes, 3), Progress::Json);
+        bytes[101] = b'a';
+        assert_eq!(scanned(&bytes, 3), Progress::Stopped);
     }
 
     proptest! {
@@ -228,7 +276,9 @@ mod tests {
         ) {
             let theirs = serde_json::from_str::<serde_json::Value>(&text).is_ok();
             prop_assert_eq!(parse(text.as_bytes()).is_ok(), theirs);
-            prop_assert!(scanned(text.as_bytes(), piece) != Progress::Json || theirs);
+            prop_assert_eq!(scanned(text.as_bytes(), piece) == Progress::Json, theirs);
+            let told = judge(text.as_bytes()).err().map(|error| error.to_string());
+            prop_assert_eq!(fault(text.as_bytes(), piece), told);
             prop_assert_eq!(
                 scanned(text.as_bytes(), piece),
                 scanned(text.as_bytes(), usize::MAX)
@@ -237,7 +287,9 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = parse(&bytes);
+            let valid = parse(&bytes).is_ok();
+            prop_assert_eq!(scanned(&bytes, 7) == Progress::Json, valid);
+            prop_assert_eq!(fault(&bytes, 7).is_none(), valid);
         }
     }
 }

@@ -31,11 +31,10 @@ use spin_sdk::redis::RedisResult;
 
 use super::format::{self, StoredEntry};
 use super::{CacheEntry, JsonCache, LONGEST_IN_SCRIPT, Stored};
-use crate::platform::long_work::check_json;
+use crate::platform::long_work::{check_json, foreign_tag_of};
 use crate::platform::redis::{
     Argument, RedisError, RedisErrorKind, Repeat, Script, ValueAndTtl, lua,
 };
-use crate::types::etag::ETag;
 use crate::types::name::Name;
 use crate::types::user_id::UserId;
 
@@ -183,7 +182,7 @@ impl CacheEntry {
             Some(entry) => (entry.etag, entry.json),
             None => {
                 check_json(&stored).await.ok()?;
-                (ETag::of_foreign(&stored), stored)
+                (foreign_tag_of(&stored).await, stored)
             }
         };
         Some(Self {

@@ -7,7 +7,7 @@ use spin_sdk::redis::RedisResult;
 
 use super::{FencingToken, HeldBy, OwnerName, OwnerToken, Record};
 use crate::platform::redis::{Argument, Redis, RedisError, Repeat, Script, lua};
-use crate::types::digest::sha1_hex;
+use crate::types::digest::sha1_hex_of_lines;
 use crate::types::keys::LockKey;
 use crate::types::random;
 use crate::types::ttl::Ttl;
@@ -372,7 +372,7 @@ impl OwnedLock {
     /// The same, for all calls with a token that a client brought.
     fn cancelled_by_token(&self) -> String {
         self.key
-            .cancelled(&sha1_hex(self.token.as_str().as_bytes()))
+            .cancelled(&sha1_hex_of_lines(sha1_hex(self.token.as_str().as_bytes())[self.token.as_str().as_bytes()]))
     }
 
     /// The lock, its fence and its queue.

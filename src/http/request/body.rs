@@ -67,7 +67,7 @@ pub(crate) async fn merge_patch(
 }
 
 /// 400, with what is wrong and where.
-pub(crate) fn not_json(error: &serde_json::Error) -> Problem {
+pub(crate) fn not_json(error: &impl std::fmt::Display) -> Problem {
     Problem::malformed_json(format!("Not JSON: {error}"))
 }
 

@@ -1,10 +1,11 @@
 //! Whether bytes are JSON, in one pass that may be interrupted.
 //!
-//! It accepts only what serde_json accepts, and several times as fast. What it does not accept is
-//! serde_json's to judge: a fault, whose place serde_json tells, or a number with hundreds of
-//! digits.
+//! It accepts what serde_json accepts, and several times as fast. Of what it does not accept,
+//! serde_json says what is wrong and where, from the place on where the scan has stopped.
 
 use super::MAX_DEPTH;
+use super::fault::Fault;
+use super::number::Number;
 use super::strings::special;
 
 /// How far a scan has come.
@@ -14,16 +15,19 @@ pub(crate) enum Progress {
     More,
     /// To the end: it is JSON.
     Json,
-    /// To something that serde_json has to judge.
-    Unsure,
+    /// To something that is no JSON.
+    Stopped,
 }
 
 /// A number with so many digits before the point is below the greatest f64.
 const SURE_DIGITS: i64 = 300;
 
+/// A number of more bytes is read as one that may be too great.
+const LONG_NUMBER: usize = 512;
+
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     Value,
     /// A value, or the end of an array that has just begun.
     FirstItem,
@@ -34,6 +38,10 @@ enum Next {
     RestOfString,
     /// The rest of a string that is a name.
     RestOfName,
+    /// The colon between a name and its value.
+    Colon,
+    /// The rest of a number that is long, or may be too great.
+    RestOfNumber,
     /// A comma, or the end of what the value is in.
     AfterValue,
 }
@@ -46,6 +54,9 @@ pub(crate) struct Scanner<'a> {
     depth: usize,
     /// A bit for each level, the innermost lowest: whether it is an object.
     objects: u128,
+    /// So many bytes are known to be UTF-8.
+    utf8: usize,
+    number: Number,
 }
 
 impl<'a> Scanner<'a> {
@@ -56,35 +67,88 @@ impl<'a> Scanner<'a> {
             next: Next::Value,
             depth: 0,
             objects: 0,
+            utf8: 0,
+            number: Number::default(),
         }
+    }
+
+    /// What is wrong where the scan has stopped. serde_json reads `piece` bytes more at the most.
+    pub(crate) fn fault(&self, piece: usize) -> Fault {
+        let levels = (0..self.depth)
+            .rev()
+            .map(|level| self.objects >> level & 1 == 1);
+        match self.next {
+            Next::RestOfNumber => {
+                let from = self.number.from;
+                Fault::find(
+                    self.bytes,
+                    levels,
+                    Next::Value,
+                    from,
+                    piece.max(LONG_NUMBER),
+                )
+            }
+            next => Fault::find(self.bytes, levels, next, self.at, piece),
+        }
+        .unwrap_or(Fault {
+            what: "invalid JSON".to_owned(),
+            at: self.at,
+        })
     }
 
     /// Goes on for some `budget` bytes.
     pub(crate) fn advance(&mut self, budget: usize) -> Progress {
-        if self.at == 0 && std::str::from_utf8(self.bytes).is_err() {
-            return Progress::Unsure;
-        }
         let until = self.at.saturating_add(budget).min(self.bytes.len());
+        let until = self.utf8_until(until);
+        let is_last = until == self.bytes.len();
+        if self.at >= until && !is_last {
+            // Not all of it is UTF-8.
+            return Progress::Stopped;
+        }
         loop {
-            let done = match self.next {
+            let (at, next) = (self.at, self.next);
+            let done = match next {
                 Next::RestOfString | Next::RestOfName => self.rest_of_string(until),
-                _ => self.token(),
+                Next::RestOfNumber => self.rest_of_number(until),
+                _ => self.token(until),
             };
             match done {
-                None => return Progress::Unsure,
-                Some(true) => return Progress::Json,
-                Some(false) if self.at >= until && until < self.bytes.len() => {
-                    return Progress::More;
+                None => {
+                    if next != Next::RestOfNumber {
+                        (self.at, self.next) = (at, next);
+                    }
+                    return Progress::Stopped;
                 }
+                Some(true) => return Progress::Json,
+                Some(false) if self.at >= until && !is_last => return Progress::More,
                 Some(false) => {}
             }
         }
     }
 
+    /// How far the text is UTF-8: to `until` or beyond, but for the last character, or to a fault.
+    fn utf8_until(&mut self, until: usize) -> usize {
+        // No character has more bytes than four.
+        let end = until.saturating_add(4).min(self.bytes.len());
+        let piece = self.bytes.get(self.utf8..end).unwrap_or_default();
+        self.utf8 += match std::str::from_utf8(piece) {
+            Ok(text) => text.len(),
+            Err(error) => error.valid_up_to(),
+        };
+        self.utf8.min(until)
+    }
+
     /// Reads one token; whether it was the end.
-    fn token(&mut self) -> Option<bool> {
-        let byte = self.after_space();
+    fn token(&mut self, until: usize) -> Option<bool> {
+        let byte = self.after_space(until);
+        if self.at >= until && until < self.bytes.len() {
+            return Some(false);
+        }
         match (self.next, byte) {
+            (Next::Colon, Some(b':')) => {
+                self.at += 1;
+                self.next = Next::Value;
+            }
             (Next::AfterValue, None) => return (self.depth == 0).then_some(true),
             (Next::AfterValue, Some(b',')) if self.depth > 0 => {
                 self.at += 1;
@@ -118,7 +182,14 @@ impl<'a> Scanner<'a> {
             b't' => self.literal(b"true")?,
             b'f' => self.literal(b"false")?,
             b'n' => self.literal(b"null")?,
-            _ => self.number()?,
+            _ => {
+                let from = self.at;
+                if self.number().is_none() {
+                    self.at = from;
+                    self.number = Number::new(from);
+                    self.next = Next::RestOfNumber;
+                }
+            }
         }
         Some(())
     }
@@ -164,15 +235,10 @@ impl<'a> Scanner<'a> {
         match self.bytes.get(self.at)? {
             b'"' => {
                 self.at += 1;
-                if self.next == Next::RestOfName {
-                    if self.after_space() != Some(b':') {
-                        return None;
-                    }
-                    self.at += 1;
-                    self.next = Next::Value;
-                } else {
-                    self.next = Next::AfterValue;
-                }
+                self.next = match self.next {
+                    Next::RestOfName => Next::Colon,
+                    _ => Next::AfterValue,
+                };
             }
             b'\\' => self.escape()?,
             _ => return None,
@@ -206,6 +272,25 @@ impl<'a> Scanner<'a> {
         })
     }
 
+    /// A number that is long, or may be too great, to its end or to `until`.
+    fn rest_of_number(&mut self, until: usize) -> Option<bool> {
+        while self.at < until {
+            let byte = self.peek()?;
+            if !Number::may_have(byte) {
+                break;
+            }
+            self.number.push(byte)?;
+            self.at += 1;
+        }
+        if self.at < until || until == self.bytes.len() {
+            let digits = self.bytes.get(self.number.from..self.at)?;
+            self.number.end(digits)?;
+            self.next = Next::AfterValue;
+        }
+        Some(false)
+    }
+
+    /// A number that is short and not too great.
     fn number(&mut self) -> Option<()> {
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -242,14 +327,17 @@ impl<'a> Scanner<'a> {
         let from = self.at;
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
+            if self.at - from > LONG_NUMBER {
+                return None;
+            }
         }
         (self.at > from).then_some(())
     }
 
-    fn after_space(&mut self) -> Option<u8> {
+    fn after_space(&mut self, until: usize) -> Option<u8> {
         loop {
             match self.peek() {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                Some(b' ' | b'\n' | b'\r' | b'\t') if self.at < until => self.at += 1,
                 byte => return byte,
             }
         }

@@ -93,6 +93,26 @@ async fn an_announced_oversize_body_is_413_before_it_is_sent() {
 }
 
 #[tokio::test]
+async fn a_fault_at_the_end_of_a_long_body_is_told_and_a_great_number_is_none() {
+    let app = App::start().await;
+    let put = async |end: &str| {
+        let body = format!("[{}{end}", "1,\n".repeat(200_000));
+        app.put("/api/v1/users/7/cache/profile").json(&body).await
+    };
+    for (end, told) in [
+        ("]", "trailing comma at line 200001 column 1"),
+        ("1", "EOF while parsing a list at line 200001 column 1"),
+        ("1e400]", "number out of range at line 200001 column 5"),
+        ("{'a':1}]", "key must be a string at line 200001 column 2"),
+    ] {
+        let answer = put(end).await;
+        answer.assert_problem(400, "malformed-json");
+        assert_eq!(answer.json()["detail"], format!("Not JSON: {told}"));
+    }
+    put("1e305]").await.assert_success();
+}
+
+#[tokio::test]
 async fn what_is_not_json_is_400_with_line_and_column() {
     let app = App::start().await;
     for (bad, place) in [
