@@ -3,6 +3,7 @@
 
 pub mod config;
 pub(crate) mod long_work;
+pub(crate) mod memory_budget;
 pub(crate) mod origin;
 pub mod redis;
 pub mod request_deadline;

@@ -4,167 +4,161 @@
 //! library that merges parsed values would round a number with more digits than an f64 has.
 //!
 //! Of an object that a patch touches, and only of such a one, the members are read: a name that is
-//! there twice has its last value, at its first place.
+//! there twice has its last value, at its first place. They are kept as places in the text
+//! ([`members`]), since a text of a megabyte may have 200 000 of them.
 
+mod members;
+mod names;
+mod pieces;
 mod reader;
 mod writer;
 
-use std::borrow::Cow;
-
-use indexmap::IndexMap;
-
 use crate::platform::long_work::Pace;
+use members::{BYTES_EACH, Link, Members};
+use names::Hashing;
 use reader::Reader;
+use writer::Writer;
 
 /// A text that is not JSON after all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// The members of an object, in their order: by the characters of their names, each with its name
-/// as it is spelled.
-type Members<'a, T> = IndexMap<Cow<'a, str>, (&'a str, T)>;
-
-/// The characters of a name, and how it is spelled, in quotes.
-type MemberName<'a> = (Cow<'a, str>, &'a str);
-
-/// What a patch does to a value.
-enum Change<'a> {
-    Remove,
-    Replace(&'a str),
-    Merge(Members<'a, Change<'a>>),
+/// Why a merge came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MergeError {
+    /// One of the texts is no JSON.
+    Malformed,
+    /// The merged text would be longer than allowed.
+    TooLong,
 }
 
-/// A value of the merged text.
-enum Merged<'a> {
-    /// As it was.
-    Same(&'a str),
-    /// As the patch has it, without what that removes.
-    Patched(&'a Change<'a>),
-    /// An object that the patch touches.
-    Object(Members<'a, Merged<'a>>),
-}
-
-/// An object of the target that is being read, and what the patch does to it.
-struct Frame<'a> {
-    changes: &'a Members<'a, Change<'a>>,
-    members: Members<'a, Merged<'a>>,
-    /// The member that holds the next frame's object.
-    inner: Option<MemberName<'a>>,
-}
-
-impl<'a> Frame<'a> {
-    fn new(changes: &'a Members<'a, Change<'a>>) -> Self {
-        Self {
-            changes,
-            members: Members::new(),
-            inner: None,
-        }
-    }
-
-    /// The merged object: what the patch adds comes last.
-    fn finish(mut self) -> Merged<'a> {
-        for (key, (name, change)) in self.changes {
-            if !matches!(change, Change::Remove) && !self.members.contains_key(key) {
-                let value = Merged::Patched(change);
-                self.members.insert(key.clone(), (*name, value));
-            }
-        }
-        Merged::Object(self.members)
+impl From<Malformed> for MergeError {
+    fn from(Malformed: Malformed) -> Self {
+        Self::Malformed
     }
 }
 
-/// Applies `patch` to `target`, both JSON.
+/// An object that is being read.
+struct Open {
+    /// Where it begins.
+    at: usize,
+    /// Where the patch's object that changes it begins.
+    changes: usize,
+    /// The member that has it as its value.
+    holder: Link,
+    /// Its last member so far.
+    last: Link,
+}
+
+/// Applies `patch` to `target`, both JSON, for a merged text of `longest` bytes at the most.
 ///
 /// # Errors
-/// [`Malformed`] where one of them is no JSON.
+/// [`MergeError`].
 ///
 /// # Cancellation
 /// Dropping the future loses the work.
-pub(crate) async fn merge(target: Option<&str>, patch: &str) -> Result<String, Malformed> {
-    let mut pace = Pace::default();
-    let change = read_patch(&mut Reader::new(patch, &mut pace)).await?;
-    let merged = match (&change, target) {
-        (Change::Merge(changes), Some(target)) => {
-            read_target(&mut Reader::new(target, &mut pace), changes).await?
-        }
-        _ => Merged::Patched(&change),
-    };
-    let room = patch.len() + target.map_or(0, str::len);
-    Ok(writer::write(&merged, room, &mut pace).await)
-}
-
-/// Reads a patch. At its top, `null` is a value like any other.
-async fn read_patch<'a>(reader: &mut Reader<'a, '_>) -> Result<Change<'a>, Malformed> {
-    if !reader.enters_object() {
-        return Ok(Change::Replace(reader.value().await?));
+pub(crate) async fn merge(
+    target: Option<&str>,
+    patch: &str,
+    longest: usize,
+) -> Result<Vec<u8>, MergeError> {
+    let pace = &mut Pace::default();
+    let mut reader = Reader::at(patch, 0, pace);
+    let (at, is_object) = reader.next_value().await;
+    if !is_object {
+        let value = reader.value().await?;
+        return Writer::new(value.len(), longest, pace).value(value).await;
     }
-    let mut outer: Vec<(Members<'a, Change<'a>>, MemberName<'a>)> = Vec::new();
-    let mut members = Members::new();
-    loop {
-        let (member, change) = match reader.name().await? {
-            Some(member) if reader.enters_object() => {
-                outer.push((members, member));
-                members = Members::new();
-                continue;
-            }
-            Some(member) => match reader.value().await? {
-                "null" => (member, Change::Remove),
-                value => (member, Change::Replace(value)),
-            },
-            None => {
-                let change = Change::Merge(members);
-                let Some((around, member)) = outer.pop() else {
-                    return Ok(change);
-                };
-                members = around;
-                (member, change)
-            }
-        };
-        let (key, name) = member;
-        members.insert(key, (name, change));
-    }
-}
-
-/// Reads a target and merges changes into it.
-async fn read_target<'a>(
-    reader: &mut Reader<'a, '_>,
-    changes: &'a Members<'a, Change<'a>>,
-) -> Result<Merged<'a>, Malformed> {
-    let mut frame = Frame::new(changes);
-    if !reader.enters_object() {
+    let hashing = Hashing::new();
+    let (patch_members, changes) = read(patch, &hashing, None, pace).await?;
+    let target = match target {
+        Some(target) if Reader::at(target, 0, pace).next_value().await.1 => target,
         // RFC 7396, section 2: as if it were an empty object.
-        return Ok(frame.finish());
+        _ => {
+            let writer = Writer::new(patch.len(), longest, pace);
+            return writer.patch(patch_members, changes).await;
+        }
+    };
+    let read = read(target, &hashing, Some((&patch_members, at)), pace).await?;
+    let writer = Writer::new(target.len() + patch.len(), longest, pace);
+    writer.merged(read, (patch_members, changes)).await
+}
+
+/// How much memory a merge takes besides the texts, in bytes, at the most. That it is a member, no
+/// text tells without a colon.
+pub(crate) async fn memory(target: &str, patch: &str) -> usize {
+    let pace = &mut Pace::default();
+    let mut colons = 0;
+    for piece in [target, patch]
+        .iter()
+        .flat_map(|text| text.as_bytes().chunks(Pace::PIECE))
+    {
+        colons += piece.iter().filter(|byte| **byte == b':').count();
+        pace.after(piece.len() / 4).await;
     }
-    let mut outer: Vec<Frame<'a>> = Vec::new();
+    colons * BYTES_EACH
+}
+
+/// Reads the members of a text which is an object: of all objects in it, or of those that change.
+/// `changes` has the members of the patch, and where its outermost object begins. Returns the first
+/// member of the outermost object too.
+async fn read<'a>(
+    text: &'a str,
+    hashing: &'a Hashing,
+    changes: Option<(&Members<'_>, usize)>,
+    pace: &mut Pace,
+) -> Result<(Members<'a>, Link), Malformed> {
+    let mut members = Members::new(text, hashing);
+    let mut reader = Reader::at(text, 0, pace);
+    let (at, _) = reader.next_value().await;
+    reader.enter();
+    let (mut first, mut outer) = (None, Vec::new());
+    let mut open = Open {
+        at,
+        changes: changes.map_or(0, |(_, at)| at),
+        holder: None,
+        last: None,
+    };
     loop {
-        let (key, name, value) = match reader.name().await? {
-            Some((key, name)) => match frame.changes.get(&key) {
-                Some((_, Change::Merge(changes))) if reader.enters_object() => {
-                    frame.inner = Some((key, name));
-                    outer.push(frame);
-                    frame = Frame::new(changes);
-                    continue;
-                }
-                Some((_, change)) => {
-                    reader.value().await?;
-                    if matches!(change, Change::Remove) {
-                        continue;
-                    }
-                    (key, name, Merged::Patched(change))
-                }
-                None => (key, name, Merged::Same(reader.value().await?)),
-            },
-            None => {
-                let merged = frame.finish();
-                let Some(around) = outer.pop() else {
-                    return Ok(merged);
-                };
-                frame = around;
-                let (key, name) = frame.inner.take().ok_or(Malformed)?;
-                (key, name, merged)
-            }
+        let Some(name) = reader.name().await? else {
+            let Some(around) = outer.pop() else {
+                return Ok((members, first));
+            };
+            open = around;
+            continue;
         };
-        frame.members.insert(key, (name, value));
+        let name = (name, hashing.name(name, reader.pace()).await);
+        let counterpart = match changes {
+            Some((patch, _)) => patch.find(open.changes, name, reader.pace()).await?,
+            None => None,
+        };
+        let (value, is_object) = reader.next_value().await;
+        let (link, is_new) = members.add(open.at, name, value, reader.pace()).await?;
+        members.get_mut(link)?.counterpart = counterpart;
+        if is_new {
+            match (open.last.replace(link), open.holder) {
+                (Some(before), _) => members.get_mut(before)?.next = Some(link),
+                (None, Some(holder)) => members.get_mut(holder)?.first = Some(link),
+                (None, None) => first = Some(link),
+            }
+        }
+        let inner_changes = match (changes, counterpart) {
+            (None, _) => Some(0),
+            (Some((patch, _)), Some(change)) => patch.object(change),
+            (Some(_), None) => None,
+        };
+        if let Some(changes) = inner_changes.filter(|_| is_object) {
+            reader.enter();
+            let inner = Open {
+                at: value,
+                changes,
+                holder: Some(link),
+                last: None,
+            };
+            outer.push(std::mem::replace(&mut open, inner));
+        } else {
+            reader.value().await?;
+        }
     }
 }
 
@@ -177,7 +171,8 @@ mod tests {
     use serde_json::value::RawValue;
 
     fn merged(target: &str, patch: &str) -> Option<String> {
-        merge(Some(target), patch).now_or_never()?.ok()
+        let merged = merge(Some(target), patch, usize::MAX).now_or_never()?;
+        String::from_utf8(merged.ok()?).ok()
     }
 
     /// RFC 7396, appendix A; the tests over HTTP use the same file.
@@ -241,6 +236,79 @@ mod tests {
             let merged = merged(target, patch);
             assert_eq!(merged.as_deref(), Some(result), "{target} {patch}");
         }
+    }
+
+    #[test]
+    fn what_a_patch_adds_to_a_name_that_is_there_twice_is_added_once() {
+        for (target, patch, result) in [
+            (
+                r#"{"a":{"x":1},"b":0,"a":{"z":2}}"#,
+                r#"{"a":{"y":3,"x":null}}"#,
+                r#"{"a":{"z":2,"y":3},"b":0}"#,
+            ),
+            (
+                r#"{"a":{"y":1},"a":{}}"#,
+                r#"{"a":{"y":3}}"#,
+                r#"{"a":{"y":3}}"#,
+            ),
+            (
+                r#"{"a":{}}"#,
+                r#"{"a":{"x":1},"a":{"y":{"z":null,"z":1}}}"#,
+                r#"{"a":{"y":{"z":1}}}"#,
+            ),
+        ] {
+            let merged = merged(target, patch);
+            assert_eq!(merged.as_deref(), Some(result), "{target} {patch}");
+        }
+    }
+
+    #[test]
+    fn a_merged_text_has_its_bound() {
+        let merge = |longest| merge(Some(r#"{"a":1}"#), r#"{"b":2}"#, longest).now_or_never();
+        let merged = merge(13);
+        assert_eq!(merged, Some(Ok(br#"{"a":1,"b":2}"#.to_vec())));
+        assert_eq!(merge(12), Some(Err(MergeError::TooLong)));
+    }
+
+    #[test]
+    fn no_text_is_merged_without_breaks() {
+        use crate::platform::long_work::BREAKS;
+        let members = |value: &str| {
+            let members: Vec<_> = (0..100_000).map(|n| format!("\"{n}\":{value}")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let (flat, long) = (members("1"), "a".repeat(2_000_000));
+        for (target, patch) in [
+            (flat.clone(), flat.clone()),
+            (flat, "{}".to_owned()),
+            ("{}".to_owned(), members("{\"a\":1}")),
+            (format!("{{\"{long}\":1}}"), format!("{{\"{long}\":2}}")),
+            (
+                format!("{{\"a\":\"{long}\"}}"),
+                format!("{{\"b\":\"{long}\"}}"),
+            ),
+            (
+                format!("{{{}}}", " ".repeat(2_000_000)),
+                "{\"a\":1}".to_owned(),
+            ),
+        ] {
+            let before = BREAKS.get();
+            assert!(merged(&target, &patch).is_some());
+            let pieces = (target.len() + patch.len()) / Pace::PIECE;
+            assert!(BREAKS.get() - before >= pieces - 2, "{}", &patch[..2]);
+        }
+    }
+
+    #[test]
+    fn thousands_of_members_are_merged() {
+        let object = |range: std::ops::Range<u32>, value| {
+            let members: Vec<_> = range.map(|n| format!("\"{n}\":{value}")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let expected =
+            object(0..3000, 1).replace('}', ",") + object(3000..9000, 2).trim_start_matches('{');
+        let merged = merged(&object(0..6000, 1), &object(3000..9000, 2));
+        assert_eq!(merged, Some(expected));
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Merging into an entry: a compare-and-set, repeated while others write in between.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
-use super::merge_patch::{Malformed, merge};
+use super::merge_patch::{MergeError, memory, merge};
 use super::{CacheEntry, CacheError, Expiry, JsonCache, Stored};
 use crate::platform::long_work::check_json;
+use crate::platform::memory_budget::{MemoryBudget, Reserved};
 use crate::platform::redis::RedisError;
+use crate::platform::time_limit::within;
 use crate::types::backoff::Backoff;
 use crate::types::etag::{Conditions, ETag};
 use crate::types::name::Name;
@@ -17,6 +21,15 @@ use crate::types::user_id::UserId;
 /// would fail each other.
 const MERGE_TRIES: usize = 64;
 
+/// How much memory the merges of an instance take at once, in bytes. One that needs more is alone.
+static MERGES: MemoryBudget = MemoryBudget::new(24 << 20);
+
+/// A merge of no more does not wait for others.
+const SMALL: usize = 256 << 10;
+
+/// How long a merge waits for others. Each of them takes far less.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// Why a merge patch was not applied. Nothing was stored.
 #[derive(Debug)]
 pub(crate) enum PatchError {
@@ -26,7 +39,8 @@ pub(crate) enum PatchError {
     NotJson,
     /// The merged entry would be longer than allowed.
     TooLarge,
-    /// Others kept writing in between, at every try or for as long as the request may take.
+    /// Others kept writing in between, at every try or for as long as the request may take; or they
+    /// merged for so long.
     Contended,
     /// The conditions did not hold.
     PreconditionFailed,
@@ -73,14 +87,16 @@ impl JsonCache {
         for _ in 0..MERGE_TRIES {
             let entry = self.current(user, name, conditions).await?;
             let before = str::from_utf8(&entry.json).map_err(|_| PatchError::NotJson)?;
-            let merged = merge(Some(before), patch).await;
-            let merged = merged.map_err(|Malformed| PatchError::NotJson)?;
-            if merged.len() > max_bytes {
-                return Err(PatchError::TooLarge);
-            }
+            let reserved = self.room_for(memory(before, patch).await).await?;
+            let merged = match merge(Some(before), patch, max_bytes).await {
+                Ok(merged) => merged,
+                Err(MergeError::Malformed) => return Err(PatchError::NotJson),
+                Err(MergeError::TooLong) => return Err(PatchError::TooLarge),
+            };
+            drop(reserved);
             let unchanged = Conditions::expecting(Some(&entry.etag));
-            let json = merged.as_bytes();
-            match self.set(user, name, json, expiry, &unchanged).await {
+            drop(entry);
+            match self.set(user, name, &merged, expiry, &unchanged).await {
                 Ok(written) => return Ok((merged.into(), written.etag)),
                 Err(CacheError::PreconditionFailed) => {
                     let pause = backoff.next_pause(random::bits64());
@@ -94,6 +110,16 @@ impl JsonCache {
             }
         }
         Err(PatchError::Contended)
+    }
+
+    /// Waits until the merges of this instance leave room for one that takes so many bytes.
+    async fn room_for(&self, bytes: usize) -> Result<Option<Reserved<'static>>, PatchError> {
+        if bytes <= SMALL {
+            return Ok(None);
+        }
+        let limit = self.redis.deadline().clamp(LONGEST_WAIT);
+        let reserved = within(limit, MERGES.reserve(bytes)).await;
+        reserved.map(Some).ok_or(PatchError::Contended)
     }
 
     /// The entry to merge into.

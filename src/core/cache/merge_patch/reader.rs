@@ -1,11 +1,13 @@
 //! Reads JSON text member by member. That it is JSON was checked before: what is not is an error
 //! or read as something, but never a panic.
 
-use std::borrow::Cow;
-
-use super::{Malformed, MemberName};
+use super::Malformed;
+use super::names::Name;
 use crate::platform::long_work::Pace;
 use crate::types::json::special;
+
+/// How many bytes are read without a break where that is simpler: most names are no longer.
+pub(super) const SHORT: usize = 256;
 
 /// Reads one text.
 pub(super) struct Reader<'a, 'p> {
@@ -15,25 +17,36 @@ pub(super) struct Reader<'a, 'p> {
 }
 
 impl<'a, 'p> Reader<'a, 'p> {
-    pub(super) fn new(text: &'a str, pace: &'p mut Pace) -> Self {
-        Self { text, at: 0, pace }
+    /// Reads from a place in the text on.
+    pub(super) fn at(text: &'a str, at: usize, pace: &'p mut Pace) -> Self {
+        Self { text, at, pace }
     }
 
-    /// Goes into the next value if it is an object; whether it is.
-    pub(super) fn enters_object(&mut self) -> bool {
-        let enters = self.after_space() == Some(b'{');
-        if enters {
-            self.at += 1;
-        }
-        enters
+    /// For work between two reads.
+    pub(super) fn pace(&mut self) -> &mut Pace {
+        self.pace
+    }
+
+    /// Where the next value begins, and whether it is an object.
+    pub(super) async fn next_value(&mut self) -> (usize, bool) {
+        let is_object = self.after_space().await == Some(b'{');
+        (self.at, is_object)
+    }
+
+    /// Goes into the object that begins here.
+    pub(super) fn enter(&mut self) {
+        self.at += 1;
     }
 
     /// The next member's name, after which its value comes; `None` at the end of the object.
-    pub(super) async fn name(&mut self) -> Result<Option<MemberName<'a>>, Malformed> {
-        if self.after_space() == Some(b',') {
+    pub(super) async fn name(&mut self) -> Result<Option<Name<'a>>, Malformed> {
+        if let Some(name) = self.short_name() {
+            return Ok(Some(name));
+        }
+        if self.after_space().await == Some(b',') {
             self.at += 1;
         }
-        match self.after_space() {
+        match self.after_space().await {
             Some(b'}') => {
                 self.at += 1;
                 return Ok(None);
@@ -41,79 +54,153 @@ impl<'a, 'p> Reader<'a, 'p> {
             Some(b'"') => {}
             _ => return Err(Malformed),
         }
-        let text = self.value().await?;
-        if self.after_space() != Some(b':') {
+        let at = self.at;
+        let spelled = self.value().await?;
+        if self.after_space().await != Some(b':') {
             return Err(Malformed);
         }
         self.at += 1;
-        let key = if text.contains('\\') {
-            Cow::Owned(serde_json::from_str(text).map_err(|_| Malformed)?)
-        } else {
-            Cow::Borrowed(text.get(1..text.len() - 1).ok_or(Malformed)?)
+        Ok(Some(Name { at, spelled }))
+    }
+
+    /// The same without a break, where a short name comes after no more than a comma.
+    fn short_name(&mut self) -> Option<Name<'a>> {
+        let bytes = self.text.as_bytes();
+        let at = self.at + usize::from(bytes.get(self.at) == Some(&b','));
+        if bytes.get(at) != Some(&b'"') {
+            return None;
+        }
+        let end = (at + SHORT).min(bytes.len());
+        let quote = special(bytes, at + 1, end);
+        if bytes.get(quote..quote + 2) != Some(b"\":") {
+            return None;
+        }
+        let spelled = self.text.get(at..quote + 1)?;
+        self.at = quote + 2;
+        self.pace.count(spelled.len());
+        Some(Name { at, spelled })
+    }
+
+    /// A short string or number without a break.
+    fn short_value(&mut self) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        let end = (self.at + SHORT).min(bytes.len());
+        let after = match bytes.get(self.at)? {
+            b'"' => {
+                let quote = special(bytes, self.at + 1, end);
+                (bytes.get(quote) == Some(&b'"')).then_some(quote + 1)?
+            }
+            b'{' | b'[' | b' ' | b'\n' | b'\r' | b'\t' => return None,
+            _ => {
+                let rest = bytes.get(self.at..end)?;
+                self.at + rest.iter().position(ends_plain)?
+            }
         };
-        Ok(Some((key, text)))
+        let value = self
+            .text
+            .get(self.at..after)
+            .filter(|value| !value.is_empty())?;
+        self.at = after;
+        self.pace.count(value.len());
+        Some(value)
     }
 
     /// The next value, without the space around it.
     pub(super) async fn value(&mut self) -> Result<&'a str, Malformed> {
-        let first = self.after_space().ok_or(Malformed)?;
+        if let Some(value) = self.short_value() {
+            return Ok(value);
+        }
+        let first = self.after_space().await.ok_or(Malformed)?;
         let from = self.at;
-        let mut skip = Skip::default();
-        if !matches!(first, b'"' | b'{' | b'[') {
-            self.at = skip.plain(self.text.as_bytes(), self.at);
-        } else {
-            loop {
-                let before = self.at;
-                let until = before.saturating_add(Pace::PIECE).min(self.text.len());
-                self.at = skip.nested(self.text.as_bytes(), before, until);
-                self.pace.after(self.at - before).await;
-                if skip.is_done() {
+        let mut skip = Skip::new(first);
+        loop {
+            let before = self.at;
+            let until = before.saturating_add(Pace::PIECE).min(self.text.len());
+            self.at = skip.go_on(self.text.as_bytes(), before, until);
+            self.pace.after(self.at - before).await;
+            if skip.is_done() {
+                break;
+            }
+            if self.at >= self.text.len() {
+                if skip.is_plain {
                     break;
                 }
-                if self.at >= self.text.len() {
-                    return Err(Malformed);
-                }
+                return Err(Malformed);
             }
         }
         let value = self.text.get(from..self.at);
         value.filter(|value| !value.is_empty()).ok_or(Malformed)
     }
 
-    fn after_space(&mut self) -> Option<u8> {
+    async fn after_space(&mut self) -> Option<u8> {
+        match self.text.as_bytes().get(self.at).copied() {
+            Some(b' ' | b'\n' | b'\r' | b'\t') => {}
+            byte => return byte,
+        }
         loop {
-            match self.text.as_bytes().get(self.at).copied() {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                byte => return byte,
+            let until = self.at.saturating_add(Pace::PIECE);
+            while self.at < until {
+                match self.text.as_bytes().get(self.at).copied() {
+                    Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                    byte => return byte,
+                }
             }
+            self.pace.after(Pace::PIECE).await;
         }
     }
 }
 
+/// Whether a byte ends a number, `true`, `false` or `null`.
+fn ends_plain(byte: &u8) -> bool {
+    matches!(byte, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t')
+}
+
 /// Finds the end of a value.
-#[derive(Default)]
 struct Skip {
+    /// It is a number, `true`, `false` or `null`, and ends before what can be in none of them.
+    is_plain: bool,
     depth: usize,
     in_string: bool,
     /// The next byte is one of a string, whatever it is.
     escaped: bool,
-    began: bool,
+    is_done: bool,
 }
 
 impl Skip {
-    /// The end of a number, `true`, `false` or `null`.
-    fn plain(&mut self, bytes: &[u8], from: usize) -> usize {
-        let rest = bytes.get(from..).unwrap_or_default();
-        let end = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t');
-        rest.iter()
-            .position(end)
-            .map_or(bytes.len(), |end| from + end)
+    /// For a value that begins with this byte.
+    fn new(first: u8) -> Self {
+        Self {
+            is_plain: !matches!(first, b'"' | b'{' | b'['),
+            depth: 0,
+            in_string: false,
+            escaped: false,
+            is_done: false,
+        }
     }
 
-    /// Goes on in a string, an array or an object, to its end or to `until`.
+    /// Goes on to the end of the value or to `until`.
+    fn go_on(&mut self, bytes: &[u8], from: usize, until: usize) -> usize {
+        if self.is_plain {
+            self.plain(bytes, from, until)
+        } else {
+            self.nested(bytes, from, until)
+        }
+    }
+
+    fn plain(&mut self, bytes: &[u8], from: usize, until: usize) -> usize {
+        let rest = bytes.get(from..until).unwrap_or_default();
+        match rest.iter().position(ends_plain) {
+            Some(end) => {
+                self.is_done = true;
+                from + end
+            }
+            None => until,
+        }
+    }
+
     fn nested(&mut self, bytes: &[u8], from: usize, until: usize) -> usize {
         let mut at = from;
-        while at < until && !self.is_done() {
-            self.began = true;
+        while at < until && !self.is_done {
             if self.escaped {
                 self.escaped = false;
                 at += 1;
@@ -133,11 +220,12 @@ impl Skip {
                 (false, b'}' | b']') => self.depth = self.depth.saturating_sub(1),
                 _ => {}
             }
+            self.is_done = self.depth == 0 && !self.in_string;
         }
         at
     }
 
     fn is_done(&self) -> bool {
-        self.began && self.depth == 0 && !self.in_string
+        self.is_done
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use edgelatch_tests::{App, until};
+use futures::future::join_all;
 use serde_json::value::RawValue;
 
 use super::{ENTRY, KEY, merge, store, tag_of};
@@ -219,4 +220,41 @@ async fn every_fault_of_a_patch_is_listed() {
             "query.timeout"
         ]
     );
+}
+
+/// An object of nearly a mebibyte of short members.
+fn flat() -> String {
+    let members: Vec<_> = (0..75_000)
+        .map(|index| format!("\"{index:06}\":{}", index % 10))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// Objects in objects, of five bytes each.
+fn chains() -> String {
+    let chain = format!("{}1{}", "{\"\":".repeat(126), "}".repeat(126));
+    let members: Vec<_> = (0..1500)
+        .map(|index| format!("\"{index}\":{chain}"))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
+
+#[tokio::test]
+async fn patches_at_once_need_no_more_memory_than_an_instance_has() {
+    const CLIENTS: usize = 16;
+    // As in `deploy`.
+    let app = App::builder().patient();
+    let app = app.argument("--max-instance-memory").argument("134217728");
+    let app = app.start().await;
+    for object in [flat(), chains()] {
+        let paths = (0..CLIENTS).map(|user| format!("/api/v1/users/{user}/cache/profile"));
+        let paths: Vec<_> = paths.collect();
+        for path in &paths {
+            app.put(path).json(&object).await.assert_success();
+        }
+        let patches = paths.iter().map(|path| merge(&app, path, &object).spawn());
+        for answer in join_all(patches).await {
+            answer.unwrap().assert_body(200, &object);
+        }
+    }
 }
