@@ -88,3 +88,40 @@ async fn conditions_take_it_for_something_that_is_there() {
             .assert_body(200, "");
     }
 }
+
+/// How many scripts Redis has run.
+async fn scripts(app: &App) -> usize {
+    let stats: String = app.redis.run(&["INFO", "commandstats"]).await;
+    let calls = |line: &str| {
+        let (_, calls) = line.strip_prefix("cmdstat_eval")?.split_once("calls=")?;
+        calls.split_once(',')?.0.parse::<usize>().ok()
+    };
+    stats.lines().filter_map(calls).sum()
+}
+
+#[tokio::test]
+async fn a_long_value_is_read_without_a_script() {
+    let app = App::patient().await;
+    let long = format!("[\"{}\"]", "a".repeat(2_000_000));
+    app.redis.run::<()>(&["SET", KEY, &long]).await;
+    // An instance that read something short before asks by a script first, which tells that this is
+    // long.
+    app.get(ENTRY).await.assert_body(200, &long);
+    let before = scripts(&app).await;
+    let endless = app.get(ENTRY).await;
+    endless.assert_body(200, &long);
+    assert_eq!(endless.header("cache-control"), Some("private"));
+    app.redis.run::<i64>(&["PEXPIRE", KEY, "100500"]).await;
+    let ending = app.get(ENTRY).await;
+    ending.assert_body(200, &long);
+    let max_age = ending.header("cache-control").unwrap();
+    assert!(max_age.starts_with("private, max-age="), "{max_age}");
+    assert_ne!(max_age, "private, max-age=101");
+    assert_eq!(scripts(&app).await, before);
+    let tag = tag_of(&ending);
+    app.put(ENTRY)
+        .header("if-match", &tag)
+        .json("1")
+        .await
+        .assert_body(200, "");
+}
