@@ -1,6 +1,7 @@
 //! Whether bytes are JSON (RFC 8259), without building anything from them.
 
 mod fault;
+mod next;
 mod number;
 mod scanner;
 mod strings;

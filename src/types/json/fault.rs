@@ -1,7 +1,7 @@
 //! What is wrong with a long text, and where, without reading all of it again.
 
 use super::judge;
-use super::scanner::Next;
+use super::next::Next;
 
 /// What is wrong with a text.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 use super::MAX_DEPTH;
 use super::fault::Fault;
+use super::next::Next;
 use super::number::Number;
 use super::strings::special;
 
@@ -24,27 +25,6 @@ const SURE_DIGITS: i64 = 300;
 
 /// A number of more bytes is read as one that may be too great.
 const LONG_NUMBER: usize = 512;
-
-/// What comes next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
-    Value,
-    /// A value, or the end of an array that has just begun.
-    FirstItem,
-    Name,
-    /// A name, or the end of an object that has just begun.
-    FirstName,
-    /// The rest of a string that is a value.
-    RestOfString,
-    /// The rest of a string that is a name.
-    RestOfName,
-    /// The colon between a name and its value.
-    Colon,
-    /// The rest of a number that is long, or may be too great.
-    RestOfNumber,
-    /// A comma, or the end of what the value is in.
-    AfterValue,
-}
 
 /// A scan of one text.
 pub(crate) struct Scanner<'a> {

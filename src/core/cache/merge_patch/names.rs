@@ -3,8 +3,10 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 
-use super::reader::SHORT;
 use crate::platform::long_work::Pace;
+
+/// How many bytes are read without a break where that is simpler: most names are no longer.
+pub(super) const SHORT: usize = 256;
 
 /// A name as it stands in a text.
 #[derive(Debug, Clone, Copy)]

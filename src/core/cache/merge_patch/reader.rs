@@ -2,12 +2,9 @@
 //! or read as something, but never a panic.
 
 use super::Malformed;
-use super::names::Name;
+use super::names::{Name, SHORT};
 use crate::platform::long_work::Pace;
 use crate::types::json::special;
-
-/// How many bytes are read without a break where that is simpler: most names are no longer.
-pub(super) const SHORT: usize = 256;
 
 /// Reads one text.
 pub(super) struct Reader<'a, 'p> {
