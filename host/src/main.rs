@@ -15,10 +15,12 @@
 //! - `config`: `spin.toml`, `runtime-config.toml`, variables, allowed hosts
 //! - `telemetry`: exports spans
 //! - `net`: the HTTP client, and the cap on connections
+//! - `log`: lines that callers bring about
 
 mod cli;
 mod config;
 mod imports;
+mod log;
 mod net;
 mod runtime;
 mod server;

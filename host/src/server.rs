@@ -37,6 +37,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 
 use crate::config::manifest::{StaticResponse, Target};
+use crate::log::{FewLines, quoted};
 use crate::runtime::instances::Handler;
 use crate::telemetry::{RequestSpan, Telemetry};
 use activity::{Activity, Room};
@@ -50,8 +51,11 @@ const PORTS_TO_TRY: u16 = 10;
 /// How long running requests may still take once the host has been told to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-/// Characters of a path in a log line.
-const LOGGED_PATH: usize = 100;
+/// Connections that could not be accepted.
+static NOT_ACCEPTED: FewLines = FewLines::new();
+
+/// Requests that a component did not respond to.
+static NO_RESPONSE: FewLines = FewLines::new();
 
 type ResponseBody = UnsyncBoxBody<Bytes, wasmtime::Error>;
 
@@ -122,7 +126,7 @@ impl Server {
                 }
                 Err(error) => {
                     // For instance out of file descriptors, until connections end. Spin stops here.
-                    eprintln!("Cannot accept a connection: {error}");
+                    NOT_ACCEPTED.write(format_args!("Cannot accept a connection: {error}"));
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
@@ -240,8 +244,10 @@ impl Server {
                 Ok(match response.await {
                     Ok(response) => response,
                     Err(error) => {
-                        let path = shortened(&path);
-                        eprintln!("Component {id:?} did not respond to {path}: {error:#}");
+                        let path = quoted(&path);
+                        NO_RESPONSE.write(format_args!(
+                            "Component {id:?} did not respond to {path}: {error:#}"
+                        ));
                         empty_response(StatusCode::INTERNAL_SERVER_ERROR)
                     }
                 })
@@ -274,14 +280,6 @@ fn busy_response() -> Response<ResponseBody> {
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
-}
-
-/// The beginning of a path, for a log line. Anybody may send one of 64 KB.
-fn shortened(path: &str) -> String {
-    match path.char_indices().nth(LOGGED_PATH) {
-        Some((end, _)) => format!("{:?}...", &path[..end]),
-        None => format!("{path:?}"),
-    }
 }
 
 fn full_body(text: impl Into<Bytes>) -> ResponseBody {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use edgelatch_tests::imports::assert_layers;
 
 /// From the top down, as in `src/main.rs`.
-const LAYERS: [&str; 9] = [
+const LAYERS: [&str; 10] = [
     "main",
     "up",
     "cli",
@@ -16,6 +16,7 @@ const LAYERS: [&str; 9] = [
     "config",
     "telemetry",
     "net",
+    "log",
 ];
 
 /// The folder of this crate. Cargo sets it at run time, too; at compile time it may have been that

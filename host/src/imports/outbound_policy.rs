@@ -9,6 +9,10 @@ use tokio::sync::OnceCell;
 
 use crate::config::allowed_hosts::{AllowedHosts, Destination};
 use crate::config::variables::Variables;
+use crate::log::FewLines;
+
+/// Connections that were refused: every request may bring about one.
+static REFUSED: FewLines = FewLines::new();
 
 /// The allowed hosts of one instance. Variables in them are resolved at its first connection.
 pub(crate) struct OutboundPolicy {
@@ -37,20 +41,20 @@ impl OutboundPolicy {
     pub(crate) async fn allows(&self, address: &str, scheme: &str) -> Result<bool, String> {
         // The address is not shown: it may hold a password.
         let Ok(destination) = Destination::parse(address, scheme) else {
-            eprintln!(
+            REFUSED.write(format_args!(
                 "Component {:?} used a {scheme} address that is not valid.",
                 self.component
-            );
+            ));
             return Ok(false);
         };
         let allowed = self.hosts().await?.allows(&destination);
         if !allowed {
             let pattern = destination.pattern();
-            eprintln!(
+            REFUSED.write(format_args!(
                 "Component {:?} may not connect to {pattern}. \
                  To allow it, add \"{pattern}\" to its allowed_outbound_hosts in spin.toml.",
                 self.component
-            );
+            ));
         }
         Ok(allowed)
     }
@@ -59,11 +63,11 @@ impl OutboundPolicy {
     pub(crate) async fn allows_itself(&self) -> Result<bool, String> {
         let allowed = self.hosts().await?.allows_itself();
         if !allowed {
-            eprintln!(
+            REFUSED.write(format_args!(
                 "Component {:?} may not send requests to its own application. \
                  To allow it, add \"http://self\" to its allowed_outbound_hosts in spin.toml.",
                 self.component
-            );
+            ));
         }
         Ok(allowed)
     }
@@ -75,10 +79,10 @@ impl OutboundPolicy {
         };
         let hosts = self.hosts.get_or_init(resolve).await;
         hosts.as_ref().map_err(|error| {
-            eprintln!(
+            REFUSED.write(format_args!(
                 "Component {:?} may not connect anywhere: {error}",
                 self.component
-            );
+            ));
             error.clone()
         })
     }

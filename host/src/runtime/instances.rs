@@ -23,7 +23,11 @@ use wasmtime_wasi_http::p3::bindings::Service;
 
 use super::guest::{ComponentContext, Guest};
 use crate::config::ranges::ValueOrRange;
+use crate::log::FewLines;
 use crate::net::http_client::Body;
+
+/// Instances that ended with an error.
+static TRAPPED: FewLines = FewLines::new();
 
 /// Ten years. Tokio cannot add much longer times to the current one.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 10);
@@ -174,10 +178,10 @@ impl WorkerState for Limits {
     fn drop(&self, store: Store<Guest>, result: wasmtime::Result<()>) {
         if let Err(error) = result {
             // A trap. The text has the component's stack, for its author.
-            eprintln!(
+            TRAPPED.write(format_args!(
                 "An instance of component {:?} ended with an error: {error:#}",
                 store.data().component()
-            );
+            ));
         }
     }
 }

@@ -11,6 +11,7 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 
 use super::routes::RouteMatch;
+use crate::log::quoted;
 
 /// Removes the header of the connection, and a host name that is internal to an application.
 pub(crate) fn strip_headers<B>(request: &mut Request<B>) {
@@ -74,7 +75,8 @@ pub(crate) fn add_headers<B>(
     for (name, value) in request.headers() {
         ensure!(
             std::str::from_utf8(value.as_bytes()).is_ok(),
-            "the value of header {name} is not UTF-8"
+            "the value of header {} is not UTF-8",
+            quoted(name.as_str())
         );
     }
     let host = match request.headers().get(header::HOST) {
