@@ -164,7 +164,7 @@ impl Server {
                 let Some(running) = running else {
                     return Ok(busy_response());
                 };
-                let response = server.respond(request, client).await?;
+                let response = server.respond(request, client, running.place()).await?;
                 Ok::<_, anyhow::Error>(response.map(|body| running.answer(body)))
             }
         });
@@ -202,9 +202,10 @@ impl Server {
         &self,
         request: Request<Incoming>,
         client: SocketAddr,
+        place: Arc<OwnedSemaphorePermit>,
     ) -> Result<Response<ResponseBody>> {
         let mut span = self.telemetry.start_request(&request);
-        let response = self.dispatch(request, client, &mut span).await;
+        let response = self.dispatch(request, client, place, &mut span).await;
         span.set_response(&response);
         response
     }
@@ -213,6 +214,7 @@ impl Server {
         &self,
         request: Request<Incoming>,
         client: SocketAddr,
+        place: Arc<OwnedSemaphorePermit>,
         span: &mut RequestSpan,
     ) -> Result<Response<ResponseBody>> {
         let mut request = request.map(|body| {
@@ -239,7 +241,7 @@ impl Server {
                 let response = async {
                     let handler = self.handlers.get(id).context("no such component")?;
                     request::add_headers(&mut request, &route, client)?;
-                    Ok::<_, anyhow::Error>(handler.handle(request, span.context()).await?)
+                    Ok::<_, anyhow::Error>(handler.handle(request, span.context(), place).await?)
                 };
                 Ok(match response.await {
                     Ok(response) => response,

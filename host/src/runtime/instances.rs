@@ -6,11 +6,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
 use opentelemetry::trace::SpanContext;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use wasmtime::component::{GuestTaskId, InstancePre};
 use wasmtime::{Store, StoreContextMut};
@@ -58,17 +60,27 @@ impl Handler {
     }
 
     /// Passes a request to an idle instance or to a new one. Its spans are children of `outer`.
+    /// `place` is held until the component has responded, also if the caller has gone by then. What
+    /// the component does after its response is not counted.
     pub(crate) async fn handle(
         &self,
         request: http::Request<Body>,
         outer: Option<SpanContext>,
+        place: Arc<OwnedSemaphorePermit>,
     ) -> wasmtime::Result<wasmtime_wasi_http::handler::Response> {
         let request = request.map(|body| {
             body.map_err(wasmtime_wasi_http::handler::ErrorCode::from)
                 .boxed_unsync()
         });
-        self.0.handle(outer, request).await
+        self.0.handle(Accepted { outer, place }, request).await
     }
+}
+
+/// What goes with a request to its instance.
+struct Accepted {
+    /// The host's span of the request.
+    outer: Option<SpanContext>,
+    place: Arc<OwnedSemaphorePermit>,
 }
 
 struct State {
@@ -152,8 +164,7 @@ struct Limits {
 
 impl WorkerState for Limits {
     type StoreData = Guest;
-    /// The host's span of the request.
-    type RequestId = Option<SpanContext>;
+    type RequestId = Accepted;
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
         if total >= self.count {
@@ -168,11 +179,16 @@ impl WorkerState for Limits {
     fn on_request_start(
         &self,
         mut store: StoreContextMut<'_, Guest>,
-        outer: Option<SpanContext>,
+        Accepted { outer, place }: Accepted,
         task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync + 'static>> {
         store.data_mut().spans.set_outer(task, outer);
-        Box::pin(tokio::time::sleep(self.request_timeout))
+        let expiration = tokio::time::sleep(self.request_timeout);
+        // Dropped when the component has responded.
+        Box::pin(async move {
+            expiration.await;
+            drop(place);
+        })
     }
 
     fn drop(&self, store: Store<Guest>, result: wasmtime::Result<()>) {

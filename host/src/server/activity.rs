@@ -89,7 +89,7 @@ impl Activity {
         state.running += 1;
         Some(Running {
             activity: Arc::clone(self),
-            _place: place,
+            place: Arc::new(place),
         })
     }
 
@@ -124,10 +124,16 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct Running {
     activity: Arc<Activity>,
-    _place: OwnedSemaphorePermit,
+    /// Free once nobody holds it any more.
+    place: Arc<OwnedSemaphorePermit>,
 }
 
 impl Running {
+    /// Its place, for the component to hold too: it works on when the client hangs up.
+    pub(super) fn place(&self) -> Arc<OwnedSemaphorePermit> {
+        Arc::clone(&self.place)
+    }
+
     /// The request's answer. The request runs until all of `body` is written or given up.
     pub(super) fn answer(self, body: ResponseBody) -> ResponseBody {
         let activity = Arc::clone(&self.activity);

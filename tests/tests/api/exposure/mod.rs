@@ -3,6 +3,7 @@
 mod cross_site;
 mod differential;
 mod floods;
+mod hanging_up;
 mod host_log;
 mod made_up;
 mod queries;
