@@ -5,11 +5,13 @@
 //! anybody could try them all on a hash without one.
 //!
 //! A refused caller (401, 403) has a line too, so that guesses at a token can be seen, but few of
-//! them have: nobody fills a disk by being refused. The same holds for other failures of requests
-//! that need no token: those of `/readyz`, and of a service that is misconfigured.
+//! them have, whether or not requests are logged: nobody fills a disk by being refused. The same
+//! holds for other failures of requests that need no token: those of `/readyz`, and of a service
+//! that is misconfigured. A line says how many before it are missing.
 
 mod broken_lock;
 
+use std::mem;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,14 +29,15 @@ pub(super) use broken_lock::{Break, lock_broken};
 /// The longest method that a line repeats, in characters: longer than any that is registered.
 const MAX_METHOD: usize = 32;
 
-/// How many requests of an instance that need no token have a line in one second, where they are
-/// refused or fail and requests are not logged.
+/// How many requests of an instance that are refused, or that need no token and fail, have a line
+/// in one second.
 const REFUSALS_PER_SECOND: u32 = 3;
 
 /// What is logged of a request.
 #[derive(Clone, Copy)]
 pub struct AccessLog<'a> {
-    /// Whether each request has a line, or only one that was refused or whose failure has a cause.
+    /// Whether each request has a line, or only one whose failure has a cause. Of those that are
+    /// refused, few have one in any case.
     pub(super) requests: bool,
     /// The key that users are hashed with; without it they are left out.
     pub(super) key: Option<&'a str>,
@@ -88,6 +91,9 @@ struct Line<'a> {
     action_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<String>,
+    /// How many requests before this one have no line, though they were refused or failed.
+    #[serde(skip_serializing_if = "is_zero")]
+    left_out: u32,
 }
 
 /// A request that has its answer.
@@ -109,14 +115,14 @@ impl AccessLog<'_> {
     /// Writes the line of a request, if it has one.
     pub(super) fn write(&self, request: &Answered<'_>) {
         let refused = matches!(request.status, 401 | 403);
-        let wanted = if refused || self.is_open && request.cause.is_some() {
-            self.requests || may_log_refusal(Instant::now())
+        let left_out = if refused || self.is_open && request.cause.is_some() {
+            next_refusal(Instant::now())
         } else {
-            self.requests || request.cause.is_some()
+            (self.requests || request.cause.is_some()).then_some(0)
         };
-        if !wanted {
+        let Some(left_out) = left_out else {
             return;
-        }
+        };
         log::write(&Line {
             time: log::now(),
             request_id: request.request_id,
@@ -131,43 +137,56 @@ impl AccessLog<'_> {
             redis_ms: ms(request.timings.redis),
             action_ms: ms(request.timings.action),
             cause: request.cause.map(log::one_line),
+            left_out,
         });
     }
 }
 
-/// Whether this refused request is one of the few that have a line.
-fn may_log_refusal(now: Instant) -> bool {
-    static WRITTEN: Mutex<Option<Refusals>> = Mutex::new(None);
-    let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let (allowed, after) = Refusals::next(*written, now);
-    *written = Some(after);
-    allowed
+/// How many refused requests before this one have no line, if this is one of the few that have.
+fn next_refusal(now: Instant) -> Option<u32> {
+    static REFUSALS: Mutex<Refusals> = Mutex::new(Refusals::NONE);
+    let mut refusals = REFUSALS.lock().unwrap_or_else(PoisonError::into_inner);
+    refusals.next(now)
 }
 
-/// The refused requests of the current second that have a line.
-#[derive(Clone, Copy)]
+/// The refused requests of the current second.
 struct Refusals {
-    since: Instant,
-    count: u32,
+    /// When it began. `None` before the first refusal.
+    since: Option<Instant>,
+    written: u32,
+    /// How many have no line since the last one that has.
+    left_out: u32,
 }
 
 impl Refusals {
-    /// Whether one more may be written at `now`, and what has been written then.
-    fn next(before: Option<Self>, now: Instant) -> (bool, Self) {
-        match before {
-            Some(before) if now.duration_since(before.since) < Duration::from_secs(1) => {
-                let count = before.count.saturating_add(1);
-                (count <= REFUSALS_PER_SECOND, Self { count, ..before })
-            }
-            _ => (
-                true,
-                Self {
-                    since: now,
-                    count: 1,
-                },
-            ),
+    const NONE: Self = Self {
+        since: None,
+        written: 0,
+        left_out: 0,
+    };
+
+    /// As [`next_refusal`].
+    fn next(&mut self, now: Instant) -> Option<u32> {
+        let is_over = |since| now.duration_since(since) >= Duration::from_secs(1);
+        if self.since.is_none_or(is_over) {
+            self.since = Some(now);
+            self.written = 0;
         }
+        if self.written >= REFUSALS_PER_SECOND {
+            self.left_out = self.left_out.saturating_add(1);
+            return None;
+        }
+        self.written += 1;
+        Some(mem::take(&mut self.left_out))
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A method, cut after [`MAX_METHOD`] characters, all of which are ASCII.
@@ -222,17 +241,12 @@ mod tests {
     #[test]
     fn few_refusals_have_a_line_in_one_second() {
         let began = Instant::now();
-        let mut before = None;
-        let mut at = |ms| {
-            let (allowed, after) = Refusals::next(before, began + Duration::from_millis(ms));
-            before = Some(after);
-            allowed
-        };
-        assert_eq!(
-            [at(0), at(1), at(2), at(3), at(999)],
-            [true, true, true, false, false]
-        );
-        assert_eq!([at(1000), at(1001)], [true, true]);
+        let mut refusals = Refusals::NONE;
+        let mut at = |ms| refusals.next(began + Duration::from_millis(ms));
+        let written = Some(0);
+        assert_eq!([at(0), at(1), at(2)], [written; 3]);
+        assert_eq!([at(3), at(999)], [None, None]);
+        assert_eq!([at(1000), at(1001)], [Some(2), written]);
     }
 
     #[test]

@@ -242,19 +242,64 @@ async fn a_refused_request_has_a_line_also_if_requests_are_not_logged() {
 
 #[tokio::test]
 async fn few_refused_requests_have_a_line() {
-    let token = "a-token-that-is-guessed";
-    let app = App::builder().var("api_token", token);
-    let app = app.reusing_instances().start().await;
-    let began = std::time::Instant::now();
-    for _ in 0..100 {
-        let call = app.perform("user_id=7");
-        call.header("x-request-id", "guess").await;
+    for log_requests in ["true", "false"] {
+        let app = App::builder()
+            .var("api_token", "a-token-that-is-guessed")
+            .var("log_requests", log_requests)
+            .reusing_instances()
+            .start()
+            .await;
+        let began = std::time::Instant::now();
+        for _ in 0..100 {
+            let call = app.perform("user_id=7");
+            call.header("x-request-id", "guess").await;
+        }
+        let seconds = 1 + began.elapsed().as_secs() as usize;
+        lines(&app, "guess").await;
+        let written = app.logs().matches("guess").count();
+        // An instance serves 128 requests in turn, and each counts by itself.
+        assert!(written <= 3 * (seconds + 2), "{written} in {seconds} s");
     }
-    let seconds = 1 + began.elapsed().as_secs() as usize;
-    lines(&app, "guess").await;
-    let written = app.logs().matches("guess").count();
-    // An instance serves 128 requests in turn, and each counts by itself.
-    assert!(written <= 3 * (seconds + 2), "{written} in {seconds} s");
+}
+
+#[tokio::test]
+async fn a_refused_request_says_how_many_before_it_had_no_line() {
+    let app = App::builder()
+        .var("api_token", "a-token-that-is-guessed")
+        .reusing_instances()
+        .start()
+        .await;
+    for _ in 0..20 {
+        app.perform("user_id=7").await;
+    }
+    until("one says so", || async {
+        app.perform("user_id=7")
+            .header("x-request-id", "guess")
+            .await;
+        let logs = app.logs();
+        let lines = logs.lines().filter(|line| line.contains("guess"));
+        let mut lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.any(|line| line["left_out"].as_u64() >= Some(10))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn few_failures_of_requests_that_need_no_token_have_a_line() {
+    for log_requests in ["true", "false"] {
+        let builder = App::builder().var("log_requests", log_requests);
+        let mut app = builder.reusing_instances().start().await;
+        app.redis.kill();
+        let began = std::time::Instant::now();
+        for _ in 0..50 {
+            let call = app.get("/readyz").header("x-request-id", "probe");
+            call.await.assert_problem(503, "redis-unavailable");
+        }
+        let seconds = 1 + began.elapsed().as_secs() as usize;
+        lines(&app, "probe").await;
+        let written = app.logs().matches("probe").count();
+        assert!(written <= 3 * (seconds + 2), "{written} in {seconds} s");
+    }
 }
 
 #[tokio::test]
