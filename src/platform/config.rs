@@ -3,6 +3,7 @@
 //! [`Config::from_variables`] is pure: texts in, settings or a list of faults out. A fault names
 //! the variable and what it accepts, never the value, which may be a secret.
 
+mod address;
 mod reader;
 mod variables;
 
@@ -146,6 +147,7 @@ mod tests {
             "redis_user" | "redis_pwd" | "key_prefix" | "log_key" => "",
             "api_token" | "api_token_previous" | "admin_token" => "",
             "redis_db" => "0",
+            "redis_nodes" => "redis://nodes.invalid:6379",
             "redis_tls" | "log_requests" | "require_token" => "false",
             "redis_timeout" => "1",
             "user_ids" => "integer",
@@ -215,6 +217,7 @@ mod tests {
             ("redis_port", "65536"),
             ("redis_port", "+1"),
             ("redis_db", "-1"),
+            ("redis_nodes", "redis://h:1/0"),
             ("redis_tls", "yes"),
             ("redis_timeout", "0"),
             ("key_prefix", "a{b"),
@@ -238,6 +241,8 @@ mod tests {
             ("origin", "http://x/path"),
             ("origin", "http://u@x"),
             ("origin", "http://x:0"),
+            ("origin", "http://x:abc"),
+            ("origin", "http://x:9//"),
             ("origin", ""),
             ("origin_action_path", "users"),
             ("origin_action_path", "/{user}"),

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::address::{is_host, is_nodes, is_origin};
 use super::{Fault, NO_ORIGIN, Origin};
 use crate::platform::request_deadline::{SPARE, kept_free};
 use crate::types::seconds::{display_seconds, parse_seconds};
@@ -13,6 +13,7 @@ use crate::types::user_id::UserIds;
 
 const PREFIX: &str = "at most 64 visible ASCII characters without `{` and `}`";
 const HOST: &str = "a host name, an IPv4 address or an IPv6 address in brackets";
+const NODES: &str = "empty, or one pattern of `allowed_outbound_hosts` with the scheme `redis` or `rediss`, such as `redis://10.0.7.0/24:6379`";
 const ACTION_PATH: &str = "a path that begins with `/`, in visible ASCII without `?` and `#`, whose only braces are {user_id} and {action}";
 const USER_PATH: &str = "a path that begins with `/`, in visible ASCII without `?` and `#`, whose only braces are {user_id}";
 const ORIGIN: &str = "`http://host[:port]` or `https://host[:port]` without a path (`http://origin.invalid` means none)";
@@ -175,6 +176,8 @@ impl<'a, F: Fn(&'static str) -> Option<&'a str>> Reader<F> {
         let host = self.checked("redis_host", HOST, is_host);
         let port = self.integer("redis_port", 1, 65_535);
         let db = self.integer("redis_db", 0, i64::MAX as u64);
+        // Only the host uses it, but refuses every connection if it is wrong.
+        self.checked("redis_nodes", NODES, is_nodes);
         let user = percent_encode(self.text("redis_user"));
         let password = percent_encode(self.text("redis_pwd"));
         let login = match (user.as_str(), password.as_str()) {
@@ -263,30 +266,6 @@ fn is_prefix(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && byte != b'{' && byte != b'}')
-}
-
-fn is_host(text: &str) -> bool {
-    if let Some(address) = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
-        return address.parse::<std::net::Ipv6Addr>().is_ok();
-    }
-    let name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-    (1..=253).contains(&text.len()) && text.bytes().all(name)
-}
-
-fn is_origin(text: &str) -> bool {
-    let Ok(uri) = text.parse::<Uri>() else {
-        return false;
-    };
-    let Some(authority) = uri.authority() else {
-        return false;
-    };
-    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
-    let port = authority.port().is_none() || authority.port_u16().is_some_and(|port| port > 0);
-    let bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !text.contains('#');
-    scheme && port && bare && is_host(authority.host()) && !authority.as_str().contains('@')
 }
 
 fn is_action_path(text: &str) -> bool {

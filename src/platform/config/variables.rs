@@ -34,6 +34,7 @@ pub(crate) const VARIABLES: &[&str] = &[
     "origin_user_path",
     "redis_db",
     "redis_host",
+    "redis_nodes",
     "redis_port",
     "redis_pwd",
     "redis_timeout",

@@ -4,16 +4,38 @@
 use edgelatch_tests::{App, until};
 
 /// Each variable, and values that it does not accept. They are told from anything else in a log.
-const BAD: [(&str, &[&str]); 30] = [
+const BAD: [(&str, &[&str]); 31] = [
     (
         "redis_host",
-        &["zq/zq", "", "zq zq", "zq@zq", "[zq]", "zq:1"],
+        &[
+            "zq/zq",
+            "",
+            "zq zq",
+            "zq@zq",
+            "[zq]",
+            "zq:1",
+            "999.999.999.999",
+            "10.77.31",
+            "zq..zq",
+        ],
     ),
     (
         "redis_port",
         &["zq", "", "0", "65539", "-7731", "+7731", "7731.5"],
     ),
     ("redis_db", &["zq", "", "-7731", "1.7731"]),
+    (
+        "redis_nodes",
+        &[
+            "zqx",
+            "*",
+            "redis://10.0.0.0/99:1",
+            "redis://zq:p@h:1",
+            "redis://zq:1/zq",
+            "rediss://zq",
+            "redis://zq:7006..7000",
+        ],
+    ),
     ("redis_tls", &["zq", "", "TRUE", "yes-zq"]),
     (
         "redis_timeout",
@@ -45,6 +67,16 @@ const BAD: [(&str, &[&str]); 30] = [
             "http://u@zq",
             "http://zq:0",
             "http://zq?zq",
+            "http://zq:zq",
+            "http://zq:",
+            "http://zq:65536",
+            "http://zq:-7731",
+            "http://zq:0x50",
+            "http://127.0.0.1:9349x",
+            "http://1.2.3.4.5",
+            "http://999.1.1.1",
+            "http://zq:9349//",
+            "http://self",
         ],
     ),
     (
