@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use http::{Request, Response};
-use opentelemetry::propagation::TextMapPropagator as _;
+use http::{Method, Request, Response};
+use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{
     Span as _, SpanContext, SpanKind, Status, Tracer as _, TracerProvider as _,
 };
@@ -32,6 +32,9 @@ use crate::net::http_client::HttpClient;
 
 /// How long the host waits for the last spans to be sent when it stops.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The longest `tracestate` of a caller, in characters, and the longest `traceparent`.
+const LONGEST_STATE: usize = 512;
 
 /// The exporter of spans, if the environment names a collector. Clones share it.
 #[derive(Clone)]
@@ -64,18 +67,20 @@ impl Telemetry {
     /// Starts the span of a request, as a child of the caller's (`traceparent`).
     pub(crate) fn start_request<B>(&self, request: &Request<B>) -> RequestSpan {
         let start = |export: &Arc<Export>| {
-            let headers = HeaderExtractor(request.headers());
+            let headers = CallerTrace(HeaderExtractor(request.headers()));
             let caller = TraceContextPropagator::new();
             let caller = caller.extract_with_context(&Context::new(), &headers);
-            let method = request.method().to_string();
+            let method = known_method(request.method());
+            let name = method.unwrap_or("HTTP");
+            let method = KeyValue::new("http.request.method", method.unwrap_or("_OTHER"));
             let builder = export
                 .tracer
-                .span_builder(method.clone())
+                .span_builder(name)
                 .with_kind(SpanKind::Server)
-                .with_attributes([KeyValue::new("http.request.method", method.clone())]);
+                .with_attributes([method]);
             NamedSpan {
                 span: builder.start_with_context(&export.tracer, &caller),
-                method,
+                name,
             }
         };
         RequestSpan(self.0.as_ref().map(start))
@@ -101,6 +106,31 @@ impl Telemetry {
         let flush = tokio::task::spawn_blocking(move || export.queue.force_flush());
         let _ = tokio::time::timeout(FLUSH_TIMEOUT, flush).await;
     }
+}
+
+/// The caller's trace. On purpose unlike Spin, it has no `tracestate` of more than 512 characters,
+/// as every vendor must take (<https://www.w3.org/TR/trace-context/#tracestate-limits>).
+struct CallerTrace<'a>(HeaderExtractor<'a>);
+
+impl Extractor for CallerTrace<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        let value = self.0.get(key);
+        value.filter(|value| value.len() <= LONGEST_STATE)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys()
+    }
+}
+
+/// A method that is known (RFC 9110, section 9; RFC 5789). On purpose unlike Spin, others are not
+/// repeated: anybody may send one of 64 KB
+/// (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
+fn known_method(method: &Method) -> Option<&'static str> {
+    const KNOWN: [&str; 9] = [
+        "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE",
+    ];
+    KNOWN.into_iter().find(|known| *known == method.as_str())
 }
 
 /// Whether the environment names a collector. An empty value counts as unset, as in Spin.
@@ -157,7 +187,7 @@ pub(crate) struct RequestSpan(Option<NamedSpan>);
 struct NamedSpan {
     span: Span,
     /// The start of its name.
-    method: String,
+    name: &'static str,
 }
 
 impl RequestSpan {
@@ -169,8 +199,8 @@ impl RequestSpan {
 
     /// Adds the matched route of the manifest.
     pub(crate) fn set_route(&mut self, route: &str) {
-        if let Some(NamedSpan { span, method }) = &mut self.0 {
-            span.update_name(format!("{method} {route}"));
+        if let Some(NamedSpan { span, name }) = &mut self.0 {
+            span.update_name(format!("{name} {route}"));
             span.set_attribute(KeyValue::new("http.route", route.to_owned()));
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 
-use super::traceparent::{is_hex, trace_id};
+use super::traceparent::{is_hex, states, trace_id};
 use crate::types::header_names::{TRACEPARENT, TRACESTATE};
 
 /// A span's position in its trace.
@@ -103,9 +103,9 @@ fn hexadecimal(text: &str, digits: usize) -> Option<u64> {
     is_hex(text, digits).then(|| u64::from_str_radix(text, 16).ok())?
 }
 
-/// The members of `tracestate`, as they are: the host checks them.
+/// The members of `tracestate`.
 fn state_of(headers: &HeaderMap) -> Arc<[(String, String)]> {
-    let values = headers.get_all(TRACESTATE).iter();
+    let values = states(headers).into_iter();
     let texts = values.filter_map(|value| value.to_str().ok());
     let members = texts.flat_map(|text| text.split(','));
     let pairs = members.filter_map(|member| member.trim().split_once('='));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     fn caller() -> Context {
-        Context::of_caller(&headers(CALLER, "a=1, b=2,nonsense")).unwrap()
+        Context::of_caller(&headers(CALLER, "a=1, b=2")).unwrap()
     }
 
     #[test]
@@ -146,6 +146,22 @@ mod tests {
         assert!(!Context::of_caller(&headers(unsampled, "")).unwrap().sampled);
         let later = "01-04bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01-more";
         assert!(Context::of_caller(&headers(later, "")).is_some());
+    }
+
+    #[test]
+    fn a_state_that_is_long_or_malformed_is_left_out() {
+        let long = format!("a={}", "b".repeat(250));
+        for (state, members) in [
+            (long.as_str(), 1),
+            (&[long.as_str(); 2].join(","), 2),
+            (&[long.as_str(); 3].join(","), 0),
+            ("a=1,nonsense", 0),
+        ] {
+            let mut headers = headers(CALLER, "");
+            headers.insert(TRACESTATE, state.parse().unwrap());
+            let context = Context::of_caller(&headers).unwrap();
+            assert_eq!(context.state.len(), members, "{state}");
+        }
     }
 
     #[test]

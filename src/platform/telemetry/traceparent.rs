@@ -37,13 +37,21 @@ pub(crate) fn continued_trace(headers: &HeaderMap) -> Vec<(HeaderName, HeaderVal
         return Vec::new();
     }
     let mut passed = vec![(TRACEPARENT, parent.clone())];
+    let states = states(headers).into_iter();
+    passed.extend(states.map(|state| (TRACESTATE, state.clone())));
+    passed
+}
+
+/// The lines of `tracestate`. None if they are malformed or longer than 512 characters.
+pub(super) fn states(headers: &HeaderMap) -> Vec<&HeaderValue> {
     let states: Vec<_> = headers.get_all(TRACESTATE).iter().collect();
     // Several lines are one list, with a comma between.
     let length = states.iter().map(|state| state.len() + 1).sum::<usize>();
     if length <= LONGEST_STATE + 1 && is_state(&states) {
-        passed.extend(states.into_iter().map(|state| (TRACESTATE, state.clone())));
+        states
+    } else {
+        Vec::new()
     }
-    passed
 }
 
 /// Whether parent id and flags are well-formed too. A later version may have more parts, up to a

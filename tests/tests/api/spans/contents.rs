@@ -232,6 +232,36 @@ async fn every_request_has_a_span() {
     );
 }
 
+/// Anybody may send a header or a method of 64 KB.
+#[tokio::test]
+async fn what_a_caller_chooses_is_short() {
+    if on_spin() {
+        // Spin's own spans have the method and the state as they are.
+        return;
+    }
+    let collector = Collector::start().await;
+    let app = traced(&collector).start().await;
+    let method = "M".repeat(60_000);
+    for (number, state) in [
+        (1, "a=1".to_owned()),
+        (2, format!("a={}", "b".repeat(60_000))),
+    ] {
+        let call = in_trace(app.call(&method, "/healthz"), &trace(number));
+        call.header("tracestate", &state).await;
+        of_component(&collector, &trace(number)).await;
+        let ended = |spans: &[Span]| spans.iter().any(|span| span.is_server);
+        for span in collector.trace(&trace(number), ended).await {
+            let said = format!("{span:?}");
+            assert!(said.len() < 2000, "{}", said.len());
+            assert!(
+                said.contains("_OTHER") && span.name.starts_with("HTTP"),
+                "{said}"
+            );
+            assert_eq!(span.state, if number == 1 { "a=1" } else { "" });
+        }
+    }
+}
+
 /// The same as in a line of the log: who reads traces is not to learn more.
 #[tokio::test]
 async fn nothing_in_them_is_secret() {
