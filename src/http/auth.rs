@@ -50,20 +50,22 @@ pub(in crate::http) fn is_admin(config: &Config, headers: &HeaderMap) -> bool {
 
 /// Without an `api_token`, a page of another site could act through a visitor's browser: whoever
 /// reaches the port may. What only reads is let through, since without CORS headers the page does
-/// not see the answer. A GET with `compute` does more: it takes the task of computing, which a HEAD
-/// does not.
+/// not see the answer: a GET, HEAD or OPTIONS, unless it has the parameter `decisive`.
 ///
 /// # Errors
 /// 403 `cross-site`.
-pub(super) fn refuse_cross_site(config: &Config, request: &wasi::Request) -> Result<(), Problem> {
+pub(super) fn refuse_cross_site(
+    config: &Config,
+    decisive: Option<&str>,
+    request: &wasi::Request,
+) -> Result<(), Problem> {
     if config.api_token.is_some() {
         return Ok(());
     }
-    let reads = match *request.method() {
-        Method::HEAD | Method::OPTIONS => true,
-        Method::GET => !has_parameter(request.uri(), "compute"),
-        _ => false,
-    };
+    let reads = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    ) && decisive.is_none_or(|name| !has_parameter(request.uri(), name));
     let host = || request.body().authority();
     if !reads && is_cross_site(request.headers(), host) {
         return Err(Problem::cross_site());

@@ -39,16 +39,22 @@ const CACHE: &[(Method, Handler)] = &[
     (Method::DELETE, to!(cache::delete)),
 ];
 
+/// A user, read through the cache.
+const USER: &str = "/api/v1/users/{user_id}";
+
+/// An entry of the cache.
+const ENTRY: &str = "/api/v1/users/{user_id}/cache/{key}";
+
 /// What there is, and who answers it: the first whose template fits. Each answers with and without
 /// a slash at its end, and never with a redirect.
 #[rustfmt::skip]
 pub(crate) static ROUTES: &[Route] = &[
     Route { template: "/api/v1/users/perform-action", methods: &[(Method::POST, to!(actions::perform))] },
     Route { template: "/api/v1/users/attempt-action", methods: &[(Method::POST, to!(actions::attempt))] },
-    Route { template: "/api/v1/users/{user_id}", methods: &[(Method::GET, to!(users::get))] },
+    Route { template: USER, methods: &[(Method::GET, to!(users::get))] },
     Route { template: "/api/v1/users/{user_id}/lock", methods: LOCK },
     Route { template: "/api/v1/users/{user_id}/locks/{name}", methods: LOCK },
-    Route { template: "/api/v1/users/{user_id}/cache/{key}", methods: CACHE },
+    Route { template: ENTRY, methods: CACHE },
     Route { template: "/healthz", methods: &[(Method::GET, to!(health::live))] },
     Route { template: "/readyz", methods: &[(Method::GET, to!(health::ready))] },
 ];
@@ -124,6 +130,17 @@ impl Route {
             user_id: user_id.map(str::to_owned),
             name: name.map(str::to_owned),
         })
+    }
+
+    /// The parameter with which a request does more than its method says. A GET with `compute` takes
+    /// the task of computing, which a HEAD does not. A read of a user with `expire` decides for how
+    /// long others are served what it stores.
+    pub(super) fn decisive_parameter(&self, method: &Method) -> Option<&'static str> {
+        match (method, self.template) {
+            (&Method::GET, ENTRY) => Some("compute"),
+            (&Method::GET | &Method::HEAD, USER) => Some("expire"),
+            _ => None,
+        }
     }
 
     /// Answers a request for this route.

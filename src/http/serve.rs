@@ -58,7 +58,8 @@ async fn answer(
 ) -> Result<Answer, Problem> {
     let config = &context.instance.config;
     authorize(config, normalized, request.headers())?;
-    refuse_cross_site(config, &request)?;
+    let decisive = route.and_then(|route| route.decisive_parameter(request.method()));
+    refuse_cross_site(config, decisive, &request)?;
     let route = route.ok_or_else(Problem::not_found)?;
     let (parts, body) = request.into_parts();
     let request = Request {

@@ -28,8 +28,8 @@ fn get() -> Described {
             "Returns the JSON byte for byte as it was stored. `last-action` holds the user's last \
              action: its result, its fencing token and when it ended. With `compute`, one caller of \
              an absent entry gets a `Compute-Token` to compute it; the others wait until it is \
-             stored, or until the task is theirs. `HEAD` is answered as without `compute`. Without \
-             an `api_token`, `compute` is refused to pages of other sites.",
+             stored, or until the task is theirs. `HEAD` is answered as without `compute`. \
+             Without an `api_token`, a page of another site may not say `compute`.",
         )
         .parameters(&["Compute", "ComputeTimeout", "Refresh"])
         .reply(200, found)
@@ -39,6 +39,7 @@ fn get() -> Described {
         )
         .problem(Problem::nothing_cached())
         .problem(Problem::compute_granted())
+        .problem(Problem::cross_site())
         .problem(Problem::reserved_key())
         .problem(Problem::lock_held(HeldBy {
             remaining: Some(Duration::from_secs(10)),

@@ -36,12 +36,14 @@ fn get() -> Described {
         "Returns the origin's JSON byte for byte. It is cached for as long as the origin says in \
          `Cache-Control`, else for `expire`. One request at a time asks the origin; the others wait \
          for its answer. After its expiry the old value is served for a while: while it is being \
-         refreshed, and while the origin is down. `Cache-Control: no-cache` asks the origin.",
+         refreshed, and while the origin is down. `Cache-Control: no-cache` asks the origin. \
+         Without an `api_token`, a page of another site may not say `expire`.",
     )
     .parameters(&["UserIdPath", "UserExpire", "CacheControl", "IfMatch", "IfNoneMatch"])
     .reply(200, found)
     .reply(304, answer("`If-None-Match` names the tag", &USER_HEADERS))
     .problem(Problem::no_origin())
+    .problem(Problem::cross_site())
     .problem(Problem::precondition_failed())
     .problem(refused())
     .problem(timed_out)

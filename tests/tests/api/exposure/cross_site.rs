@@ -3,7 +3,7 @@
 use edgelatch_tests::{App, raw};
 
 /// What changes something.
-const CHANGES: [(&str, &str); 8] = [
+const CHANGES: [(&str, &str); 9] = [
     ("POST", "/api/v1/users/perform-action?user_id=7"),
     ("POST", "/api/v1/users/attempt-action?user_id=7"),
     ("POST", "/api/v1/users/7/lock?expire=2592000"),
@@ -12,6 +12,7 @@ const CHANGES: [(&str, &str); 8] = [
     ("PUT", "/api/v1/users/7/cache/profile"),
     ("DELETE", "/api/v1/users/7/cache/profile"),
     ("GET", "/api/v1/users/7/cache/page?timeout=0&compute=10"),
+    ("GET", "/api/v1/users/7?expire=2592000"),
 ];
 
 #[tokio::test]
@@ -28,6 +29,10 @@ async fn without_a_token_they_are_403() {
             answer.assert_problem(403, "cross-site");
         }
     }
+    // A HEAD stores the user as a GET does.
+    let call = app.call("HEAD", "/api/v1/users/7/?%65xpire=2592000");
+    let answer = call.header("sec-fetch-site", "cross-site").await;
+    assert_eq!(answer.status, 403);
     assert_eq!(app.redis.run::<i64>(&["DBSIZE"]).await, 0);
 }
 
@@ -71,15 +76,24 @@ async fn the_services_own_pages_and_other_programs_may() {
 #[tokio::test]
 async fn reading_is_let_through() {
     let app = App::start().await;
-    for method in ["GET", "HEAD", "OPTIONS"] {
-        let call = app.call(method, "/api/v1/users/7/lock");
+    for (method, path, status) in [
+        ("GET", "/api/v1/users/7/lock", 200),
+        ("HEAD", "/api/v1/users/7/lock", 200),
+        ("OPTIONS", "/api/v1/users/7/lock", 204),
+        // A HEAD takes no task, and elsewhere these parameters are no different from others.
+        ("HEAD", "/api/v1/users/7/cache/page?compute=1", 404),
+        ("OPTIONS", "/api/v1/users/7/cache/page?compute=1", 204),
+        ("GET", "/api/v1/users/7/cache/page?expire=1", 422),
+        ("GET", "/api/v1/users/7/lock?compute=1", 422),
+        ("GET", "/healthz?compute", 422),
+        ("GET", "/readyz?compute=1", 422),
+        ("GET", "/nothing?compute=1&expire=1", 404),
+    ] {
+        let call = app.call(method, path);
         let answer = call.header("sec-fetch-site", "cross-site").await;
-        assert!([200, 204].contains(&answer.status), "{method}");
+        assert_eq!(answer.status, status, "{method} {path}");
     }
-    // Unlike a GET, it takes no task.
-    let head = app.call("HEAD", "/api/v1/users/7/cache/page?compute=10");
-    let answer = head.header("sec-fetch-site", "cross-site").await;
-    assert_eq!(answer.status, 404);
+    assert_eq!(app.redis.run::<i64>(&["DBSIZE"]).await, 0);
 }
 
 #[tokio::test]
