@@ -21,11 +21,11 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
@@ -33,7 +33,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 
 use crate::config::manifest::{StaticResponse, Target};
@@ -117,7 +117,7 @@ impl Server {
                     let (server, activity) = (self.clone(), Activity::new(room.clone()));
                     let (places, stopping) = (places.clone(), stopping.subscribe());
                     tokio::spawn(async move {
-                        let full = || places.available_permits() == 0;
+                        let full = move || places.available_permits() == 0;
                         server
                             .serve_connection(stream, client, activity, full, stopping)
                             .await;
@@ -142,7 +142,7 @@ impl Server {
         stream: TcpStream,
         client: SocketAddr,
         activity: Arc<Activity>,
-        full: impl Fn() -> bool,
+        full: impl Fn() -> bool + Clone + Send + 'static,
         mut stopping: watch::Receiver<()>,
     ) {
         // On purpose unlike Spin. Without it, a body that is not ready together with its head
@@ -158,14 +158,31 @@ impl Server {
             builder.http1().max_buf_size(size);
         }
         let stream = LimitedStream::new(stream, &self.limits);
-        let service = service_fn(|request| {
+        // While others may be waiting, a connection that is not new ends with its next answer: else
+        // whoever keeps sending requests would keep its place for good.
+        let new_until = Instant::now() + self.limits.idle / SCARCE;
+        let makes_room = Arc::new(Notify::new());
+        let service = service_fn(|request: Request<Incoming>| {
             let (server, running) = (self.clone(), activity.run());
+            let (full, makes_room) = (full.clone(), makes_room.clone());
             async move {
-                let Some(running) = running else {
-                    return Ok(busy_response());
+                let is_http1 = request.version() < Version::HTTP_2;
+                let mut response = match running {
+                    Some(running) => {
+                        let response = server.respond(request, client, running.place()).await?;
+                        response.map(|body| running.answer(body))
+                    }
+                    None => busy_response(),
                 };
-                let response = server.respond(request, client, running.place()).await?;
-                Ok::<_, anyhow::Error>(response.map(|body| running.answer(body)))
+                if full() && Instant::now() >= new_until {
+                    if is_http1 {
+                        let close = HeaderValue::from_static("close");
+                        response.headers_mut().insert(header::CONNECTION, close);
+                    } else {
+                        makes_room.notify_one();
+                    }
+                }
+                Ok::<_, anyhow::Error>(response)
             }
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -177,6 +194,7 @@ impl Server {
                 // Errors of a connection, such as a client that hangs up, are not logged.
                 _ = connection.as_mut() => return,
                 _ = stopping.changed(), if !ending => true,
+                () = makes_room.notified(), if !ending => true,
                 _ = checks.tick() => {
                     let full = full();
                     let stalled = activity.give_up_stalled(self.limits.write, full);

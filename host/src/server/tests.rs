@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::time::Instant;
-
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use hyper::client::conn::http2;
@@ -188,6 +186,42 @@ async fn silent_clients_have_less_time_while_others_wait_for_a_connection() {
         assert!(response.starts_with(b"HTTP/1.1 200 OK"));
         assert!(began.elapsed() < 8 * SHORT, "{:?}", began.elapsed());
     }
+}
+
+#[tokio::test]
+async fn clients_that_keep_sending_requests_do_not_keep_others_out() {
+    const REQUEST: &[u8] = b"HEAD /.well-known/spin/health HTTP/1.1\r\nHost: x\r\n\r\n";
+    const LAST: &[u8] =
+        b"GET /.well-known/spin/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let four_places = |limits: &mut Limits| limits.connections = 4;
+
+    let (address, _running) = serve(four_places).await;
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        tokio::spawn(async move {
+            let mut received = [0; 1024];
+            while stream.write_all(REQUEST).await.is_ok() {
+                if !matches!(stream.read(&mut received).await, Ok(1..)) {
+                    break;
+                }
+                tokio::time::sleep(SHORT / 20).await;
+            }
+        });
+    }
+    let response = until_closed(address, LAST).await;
+    assert!(response.starts_with(b"HTTP/1.1 200 OK"));
+
+    let (address, _running) = serve(four_places).await;
+    for _ in 0..4 {
+        let mut client = http2_client(address, 1 << 10).await;
+        tokio::spawn(async move {
+            while get(&mut client, HEALTH).await.is_ok() {
+                tokio::time::sleep(SHORT / 20).await;
+            }
+        });
+    }
+    let response = until_closed(address, LAST).await;
+    assert!(response.starts_with(b"HTTP/1.1 200 OK"));
 }
 
 #[tokio::test]
