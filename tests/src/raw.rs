@@ -74,7 +74,8 @@ async fn talk(address: &str, bytes: &[u8], patience: Duration) -> RawAnswer {
 
 /// Reads until a final answer is complete, or to the end.
 async fn receive(stream: &mut OwnedReadHalf, received: &mut Vec<u8>) {
-    let mut piece = [0; 4096];
+    // Large, since each piece is followed by a look at all of them.
+    let mut piece = vec![0; 64 << 10];
     while let Ok(read @ 1..) = stream.read(&mut piece).await {
         received.extend_from_slice(&piece[..read]);
         let answer = parse(received);

@@ -80,6 +80,8 @@ const OPEN: &[&str] = &[
     "/readyz",
     "/docs",
     "/docs/live",
+    // The dearest: unpacked for a client that takes no compression.
+    "/docs/swagger-ui.js",
     "/openapi.json",
     "/",
     "/apix",
