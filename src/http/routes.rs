@@ -132,9 +132,9 @@ impl Route {
         })
     }
 
-    /// The parameter with which a request does more than its method says. A GET with `compute` takes
-    /// the task of computing, which a HEAD does not. A read of a user with `expire` decides for how
-    /// long others are served what it stores.
+    /// The parameter with which a request does more than its method says. A GET with `compute`
+    /// takes the task of computing, which a HEAD does not. A read of a user with `expire` decides
+    /// for how long others are served what it stores.
     pub(super) fn decisive_parameter(&self, method: &Method) -> Option<&'static str> {
         match (method, self.template) {
             (&Method::GET, ENTRY) => Some("compute"),
