@@ -93,20 +93,17 @@ fn is_hosts(text: &str) -> bool {
     text == "*" || domain.is_some_and(is_name) || is_network(text) || is_host(text)
 }
 
-/// An IP address without brackets, or a network in the notation of CIDR.
+/// A network in the notation of CIDR, of IPv6 without brackets.
 fn is_network(text: &str) -> bool {
-    let (address, length) = match text.split_once('/') {
-        Some((address, length)) => (address, Some(length)),
-        None => (text, None),
+    let Some((address, length)) = text.split_once('/') else {
+        return false;
     };
     let Ok(address) = address.parse::<IpAddr>() else {
         return false;
     };
     let longest = if address.is_ipv4() { 32 } else { 128 };
-    length.is_none_or(|length| {
-        let digits = length.bytes().all(|byte| byte.is_ascii_digit());
-        digits && length.parse::<u8>().is_ok_and(|bits| bits <= longest)
-    })
+    let digits = length.bytes().all(|byte| byte.is_ascii_digit());
+    digits && length.parse::<u8>().is_ok_and(|bits| bits <= longest)
 }
 
 /// A port, `*`, or a range without its end.
@@ -220,6 +217,7 @@ mod tests {
             "redis://127.0.0.1:*",
             "redis://10.0.0.0/8",
             "redis://fd00::/8:6379",
+            "redis://fd00::/8",
             "redis://[fd00::1]:6379",
             "redis://x",
             "*://*:*",
@@ -243,6 +241,7 @@ mod tests {
             "redis://a*b:1",
             "redis://*.*:1",
             "redis://a:1,redis://b:1",
+            "redis://fd00::1",
             "redis://a:1 redis://b:1",
             "rediss://h",
             "http://h:1",
