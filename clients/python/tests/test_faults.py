@@ -6,13 +6,14 @@ import os
 import signal
 import threading
 import time
+import traceback
 from collections.abc import AsyncIterator
 
 import anyio
 import anyio.abc
 import httpx
 import pytest
-from conftest import API_TOKEN, Redis, Service
+from conftest import ADMIN_TOKEN, API_TOKEN, Redis, Service
 from lossy import AsyncLossy, Lossy
 
 import edgelatch
@@ -28,6 +29,7 @@ from edgelatch import (
     TransportError,
     Unauthorized,
 )
+from edgelatch.compat import RedisClient
 
 
 @pytest.mark.anyio
@@ -79,24 +81,58 @@ def test_a_client_that_is_closed_loses_its_locks(service: Service, user_id: int)
     assert told == [lease]
 
 
-@pytest.mark.parametrize("bad", ["secret\n", "secreté", "secret\x00"])
-def test_what_no_header_can_hold_is_refused_and_not_quoted(service: Service, bad: str) -> None:
+@pytest.mark.parametrize("bad", ["secreté", "secret\x00", "secret x", "secret\nx", "", " \n"])
+def test_what_is_no_token_is_refused_and_not_quoted(service: Service, bad: str) -> None:
     for make in (Client, AsyncClient):
         with pytest.raises(ValueError, match="visible ASCII") as refused:
             make(service.url, token=bad)
         assert "secret" not in repr(refused.value)
     with Client(service.url) as client:
-        user = client.user(1)
+        with pytest.raises(ValueError, match="visible ASCII") as refused:
+            client.user(1).lock().force_release(bad)
+        assert "secret" not in repr(refused.value)
+    with pytest.raises(ValueError, match="visible ASCII"):
+        RedisClient(service.url, token=bad)
+
+
+def test_white_space_around_a_token_is_left_out(service: Service, user_id: int) -> None:
+    with Client(service.url, token=f" {API_TOKEN} \n") as client:
+        lock = client.user(user_id).lock()
+        assert not lock.status().held
+        lock.force_release(f"{ADMIN_TOKEN}\r\n")
+
+
+@pytest.mark.parametrize(
+    "bad", ["secret\n", "secreté", "secret\x00", "secret ", " secret", "\tsecret", "", " "]
+)
+def test_what_no_header_can_hold_is_refused_and_not_quoted(service: Service, bad: str) -> None:
+    with httpx.Client(transport=Lossy()) as http:
+        user = Client(service.url, http=http).user(1)
         for call in (
-            lambda: user.lock(owner=bad).acquire(),
-            lambda: user.lock().force_release(bad),
+            lambda: user.lock(owner=bad),
             lambda: user.perform_action(idempotency_key=bad),
+            lambda: user.attempt_action(idempotency_key=bad),
+            lambda: user.get(if_none_match=bad),
             lambda: user.cache.get("k", if_none_match=bad),
             lambda: user.cache.set("k", 1, if_match=bad),
+            lambda: user.cache.set("k", 1, if_none_match=bad),
+            lambda: user.cache.patch("k", 1, if_match=bad),
+            lambda: user.cache.delete("k", if_match=bad),
         ):
             with pytest.raises(ValueError, match="visible ASCII") as refused:
                 call()
             assert "secret" not in repr(refused.value)
+
+
+def test_the_text_of_a_failed_call_quotes_no_header(service: Service) -> None:
+    """A header of the caller's own httpx client that h11 refuses, and quotes."""
+    with httpx.Client(headers={"X-Secret": "secret "}) as http:
+        client = Client(service.url, http=http, retry_limit=0)
+        with pytest.raises(TransportError, match="LocalProtocolError") as refused:
+            client.user(1).cache.get("k")
+    shown = "".join(traceback.format_exception(refused.value))
+    assert "secret " not in shown
+    assert "'secret" not in shown
 
 
 def test_an_address_may_have_a_path_and_a_slash(service: Service, user_id: int) -> None:

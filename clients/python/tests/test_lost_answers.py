@@ -333,6 +333,37 @@ def test_a_503_is_repeated_after_what_it_asks_for(own: tuple[Service, Redis]) ->
     starting.join()
 
 
+@pytest.mark.parametrize("bad", [-1, -0.001, float("nan"), float("inf")])
+def test_what_is_no_time_is_refused_before_anything_is_sent(
+    losing: Losing, user_id: int, bad: float
+) -> None:
+    client, sent = losing(lambda *_: False)
+    user = client.user(user_id)
+    for call in (
+        lambda: user.lock(timeout=bad),
+        lambda: user.lock(expire=bad),
+        lambda: user.lock().watch(bad),
+        lambda: user.get(expire=bad),
+        lambda: user.perform_action(timeout=bad),
+        lambda: user.attempt_action(expire=bad),
+        lambda: user.cache.set("k", 1, expire=bad),
+        lambda: user.cache.get_or_compute("k", lambda: 1, compute=bad),
+        lambda: user.cache.get_or_compute("k", lambda: 1, refresh=bad),
+    ):
+        with pytest.raises(ValueError, match="is no number of seconds"):
+            call()
+    assert not sent.sent
+
+
+@pytest.mark.parametrize("expire", [0.0009999, 2592000.0000001])
+def test_times_are_sent_as_they_are_written(client: Client, user_id: int, expire: float) -> None:
+    """The service checks them before it rounds."""
+    with pytest.raises(InvalidRequest, match="than or equal"):
+        client.user(user_id).cache.set("k", 1, expire=expire)
+    with pytest.raises(InvalidRequest, match="than or equal"):
+        client.user(user_id).lock(expire=expire).acquire()
+
+
 def test_times_are_written_without_exponents(client: Client, user_id: int) -> None:
     assert client.user(user_id).perform_action(timeout=0.00002).succeeded
     client.user(user_id).lock(timeout=0.00002).acquire().release()

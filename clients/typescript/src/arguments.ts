@@ -25,12 +25,24 @@ export function pathPart(what: string, name: string): string {
   }
 }
 
-/** The value of a header. A bad one is not quoted: it may be a secret. @internal */
+/**
+ * The value of a header. `fetch` would leave out spaces at its ends, and send something else. A bad
+ * one is not quoted: it may be a secret. @internal
+ */
 export function headerValue(what: string, value: string): string {
-  if (!/^[\x20-\x7e]*$/.test(value)) {
-    throw new RangeError(`${what}: only visible ASCII and spaces are allowed`);
+  if (!/^[!-~](?:[ -~]*[!-~])?$/.test(value)) {
+    throw new RangeError(`${what}: only visible ASCII, and spaces between, are allowed`);
   }
   return value;
+}
+
+/** A token, without white space around it: a file ends with a newline. @internal */
+export function bareToken(what: string, value: string): string {
+  const bare = value.trim();
+  if (!/^[!-~]+$/.test(bare)) {
+    throw new RangeError(`${what}: only visible ASCII without spaces is allowed, and not nothing`);
+  }
+  return bare;
 }
 
 /** The address of the service, without a slash at its end. @internal */
@@ -51,18 +63,29 @@ export function baseUrl(url: string | URL): string {
   return parsed.href.replace(/\/+$/, "");
 }
 
-/** A number of seconds, as the service reads it: digits, no exponent. @internal */
+/**
+ * A number of seconds, as it was written: the service checks it before it rounds. In digits, since
+ * it knows no exponents. @internal
+ */
 export function seconds(what: string, value: number): string {
   if (!Number.isFinite(value) || value < 0) {
     throw new RangeError(`${what}: ${value} is not a number of seconds`);
   }
-  // What is finer than a millisecond is rounded up, as the service does.
-  const [whole, fraction = ""] = (Math.ceil(Math.round(value * 1e6) / 1e3) / 1e3)
-    .toFixed(3)
-    .split(".");
-  const digits = fraction.replace(/0+$/, "");
-  return digits === "" ? String(whole) : `${whole}.${digits}`;
+  const text = String(value);
+  const [digits = "", exponent] = text.split("e");
+  if (exponent === undefined) {
+    return text;
+  }
+  const power = Number(exponent);
+  if (power > 0) {
+    return BigInt(value).toString();
+  }
+  const decimals = (digits.split(".")[1]?.length ?? 0) - power;
+  return value.toFixed(Math.min(decimals, MOST_DECIMALS));
 }
+
+/** How many `toFixed` writes. */
+const MOST_DECIMALS = 100;
 
 /** A value as JSON text. @internal */
 export function json(value: unknown): string {

@@ -1,6 +1,6 @@
 // The client: where the service is, and who asks.
 
-import { baseUrl, headerValue, type UserId } from "./arguments.js";
+import { bareToken, baseUrl, type UserId } from "./arguments.js";
 import { type Fetch, Transport } from "./transport.js";
 import { User } from "./user.js";
 
@@ -8,7 +8,7 @@ import { User } from "./user.js";
 export interface EdgelatchOptions {
   /** Its address: `http://127.0.0.1:9001`. In a browser, a path will do. */
   readonly url: string | URL;
-  /** The service's `api_token`. */
+  /** The service's `api_token`. White space around it is left out. */
   readonly token?: string | undefined;
   /** The service's `admin_token`, for `forceRelease`. By default, `token`. */
   readonly adminToken?: string | undefined;
@@ -30,11 +30,11 @@ export class Edgelatch {
     if (!(requestTimeout > 0)) {
       throw new RangeError("requestTimeout: not a number of seconds above 0");
     }
-    this.#admin = adminToken === undefined ? undefined : headerValue("adminToken", adminToken);
+    this.#admin = adminToken === undefined ? undefined : bareToken("adminToken", adminToken);
     this.#transport = new Transport({
       base: baseUrl(options.url),
       fetch: options.fetch,
-      token: token === undefined ? undefined : headerValue("token", token),
+      token: token === undefined ? undefined : bareToken("token", token),
       usual: requestTimeout * 1000,
       retries,
     });

@@ -127,6 +127,7 @@ export class Transport {
   async #exchange(call: Call): Promise<Answer> {
     const { method, signal } = call;
     signal?.throwIfAborted();
+    const headers = this.#headers(call);
     const limit = call.limit ?? (call.takes ?? 0) + this.#usual;
     const controller = new AbortController();
     const unfollow = follow(signal, controller);
@@ -137,7 +138,7 @@ export class Transport {
     });
     const init: RequestInit = {
       method,
-      headers: this.#headers(call),
+      headers,
       // The service redirects nowhere, and a token is for nobody else.
       redirect: "manual",
       signal: controller.signal,

@@ -6,6 +6,7 @@ import {
   ConnectionFailed,
   Edgelatch,
   EdgelatchError,
+  InvalidRequest,
   LockLost,
   Problem,
   Unauthorized,
@@ -14,11 +15,12 @@ import {
 import { aborted, recorder, rejection, Service, trickling } from "./harness.js";
 
 const TOKEN = "secret-token-of-the-tests";
+const ADMIN = "admin-token-of-the-tests";
 
 describe("the client", () => {
   let service: Service;
   before(async () => {
-    service = await Service.start({ api_token: TOKEN });
+    service = await Service.start({ api_token: TOKEN, admin_token: ADMIN });
   });
   after(async () => {
     await service.stop();
@@ -38,7 +40,7 @@ describe("the client", () => {
   });
 
   it("quotes no token that cannot be sent", () => {
-    for (const bad of [`${TOKEN}\n`, `${TOKEN}€`]) {
+    for (const bad of [`${TOKEN}€`, `${TOKEN}\nx`, `a ${TOKEN}`, "", " \n"]) {
       for (const options of [{ token: bad }, { adminToken: bad }]) {
         assert.throws(
           () => service.client(options),
@@ -51,6 +53,51 @@ describe("the client", () => {
       () => new Edgelatch({ url }),
       (error: Error) => error instanceof TypeError && !inspect(error).includes("lovelace"),
     );
+  });
+
+  it("leaves out white space around a token", async () => {
+    const client = service.client({ token: ` ${TOKEN} \n`, adminToken: `${ADMIN}\r\n` });
+    await client.user(1).lock("trimmed").forceRelease();
+    assert.equal((await client.user(1).lock("trimmed").status()).held, false);
+  });
+
+  it("refuses what no header can hold, and quotes none of it", async () => {
+    const { fetch, sent } = recorder();
+    const user = service.client({ token: TOKEN, fetch }).user(1);
+    for (const bad of ["secret\n", "secret€", "secret ", " secret", "\tsecret", "", " "]) {
+      for (const call of [
+        () => user.lock({ owner: bad }).acquire(),
+        () => user.performAction(1, { idempotencyKey: bad }),
+        () => user.attemptAction(1, { idempotencyKey: bad }),
+        () => user.get({ ifNoneMatch: bad }),
+        () => user.cache.get("k", { ifNoneMatch: bad }),
+        () => user.cache.set("k", 1, { ifMatch: bad }),
+        () => user.cache.set("k", 1, { ifNoneMatch: bad }),
+        () => user.cache.patch("k", 1, { ifMatch: bad }),
+        () => user.cache.delete("k", { ifMatch: bad }),
+      ]) {
+        const refused = await rejection(call());
+        assert.ok(refused instanceof RangeError);
+        assert.doesNotMatch(inspect(refused), /secret/);
+      }
+    }
+    assert.deepEqual(sent, []);
+  });
+
+  it("sends times as they are written", async () => {
+    const { fetch, sent } = recorder();
+    const { cache } = service.client({ token: TOKEN, fetch }).user(6);
+    // The service checks them before it rounds.
+    for (const expire of [0.0005, 0.0009999, 2592000.0000001, 1e-7, 1e21, 5e-324]) {
+      assert.ok((await rejection(cache.set("k", 1, { expire }))) instanceof InvalidRequest);
+    }
+    for (const expire of [0.25, 60, 0.1 + 0.2]) {
+      await cache.set("k", 1, { expire });
+    }
+    const written = sent.map(({ url }) => new URL(url).searchParams.get("expire"));
+    assert.equal(written[3], "0.0000001");
+    assert.equal(written[4], "1000000000000000000000");
+    assert.deepEqual(written.slice(6), ["0.25", "60", "0.30000000000000004"]);
   });
 
   it("refuses a user id that a number does not hold exactly", async () => {

@@ -176,7 +176,6 @@ class AsyncLock:
     """
 
     def __init__(self, client: AsyncClient, wanted: Wanted) -> None:
-        wanted.path  # noqa: B018 - raises for a name that no path can hold
         self._client = client
         self._wanted = wanted
         self._holding: _Holding | None = None

@@ -15,7 +15,6 @@ from edgelatch._wire import (
     lock_status,
     params,
     problem,
-    seconds,
     segment,
 )
 from edgelatch.errors import EdgelatchError, LockHeld, LockLost, NotLockOwner, TransportError
@@ -40,6 +39,14 @@ class Wanted:
     timeout: float
     expire: float
     owner: str | None
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for what cannot be sent, before anything is."""
+        segment(self.user, "user id")
+        if self.name is not None:
+            segment(self.name, "name")
+        params(timeout=self.timeout, expire=self.expire)
+        headers({"Lock-Owner": self.owner})
 
     @property
     def path(self) -> str:
@@ -247,7 +254,7 @@ def status(wanted: Wanted, limits: Limits) -> Flow[LockStatus]:
 
 
 def watch(wanted: Wanted, wait: float, after: int | None, limits: Limits) -> Flow[LockStatus]:
-    query = {"wait": seconds(wait)}
+    query = params(wait=wait)
     if after is not None:
         query["after"] = str(after)
     outcome = yield from ask(Call("GET", wanted.path, query), limits, waits=wait)

@@ -142,11 +142,20 @@ def no_answer(step: Send) -> TransportError:
     return TransportError(what, timed_out=True)
 
 
+TELLING = (
+    httpx.NetworkError,
+    httpx.ProxyError,
+    httpx.RemoteProtocolError,
+    httpx.TimeoutException,
+)
+"""Errors whose text is about the network or the other side. That of others may quote a header."""
+
+
 def transport_error(method: str, path: str, error: httpx.RequestError) -> TransportError:
     """Says what failed, without the headers, which httpx keeps in its exception."""
     timed_out = isinstance(error, httpx.TimeoutException)
     what = f"{method} {path}: {type(error).__name__}"
-    text = str(error)
+    text = str(error) if isinstance(error, TELLING) else ""
     # Without a connection nothing was sent.
     sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
     return TransportError(f"{what}: {text}" if text else what, timed_out=timed_out, sent=sent)
@@ -229,7 +238,6 @@ class Lock:
     def __init__(
         self, client: Client, wanted: Wanted, on_lost: "Callable[[Lease], None] | None"
     ) -> None:
-        wanted.path  # noqa: B018 - raises for a name that no path can hold
         self._client = client
         self._wanted = wanted
         self._on_lost = on_lost

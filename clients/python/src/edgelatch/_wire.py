@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -94,27 +95,48 @@ def segment(value: UserId, what: str) -> str:
     return quote(text, safe="")
 
 
-def seconds(value: float) -> str:
-    """Digits and decimals: the service knows no exponents."""
-    return f"{value:.6f}".rstrip("0").rstrip(".")
+def seconds(value: float, what: str) -> str:
+    """A time as it was written, since the service checks it before it rounds.
+
+    In digits and decimals: the service knows no exponents.
+    """
+    number = float(value)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{what}: {value} is no number of seconds")
+    text = f"{Decimal(repr(number)):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def params(**values: float | None) -> dict[str, str]:
-    return {name: seconds(value) for name, value in values.items() if value is not None}
+    return {name: seconds(value, name) for name, value in values.items() if value is not None}
+
+
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_TOKEN = re.compile(r"[!-~]+")
 
 
 def headers(values: Mapping[str, str | None]) -> dict[str, str]:
-    """The headers that have a value. Raises `ValueError`, without the value, if it is none."""
+    """The headers that have a value. Raises `ValueError`, without the value, if it is none.
+
+    Neither is an empty one, nor one with a space at an end: RFC 9110, section 5.5, has no such
+    value, and h11 refuses to send it.
+    """
     present = {name: value for name, value in values.items() if value is not None}
     for name, value in present.items():
         # httpx would quote it in its error, and it may be a token.
-        if not (value.isascii() and value.isprintable()):
-            raise ValueError(f"{name} takes visible ASCII and spaces")
+        if _HEADER_VALUE.fullmatch(value) is None:
+            raise ValueError(f"{name} takes visible ASCII, and spaces between")
     return present
 
 
 def authorization(token: str | None) -> dict[str, str]:
-    return headers({"Authorization": None if token is None else f"Bearer {token}"})
+    """The header of a token. White space around it is left out: a file ends with a newline."""
+    if token is None:
+        return {}
+    bare = token.strip()
+    if _TOKEN.fullmatch(bare) is None:
+        raise ValueError("a token is visible ASCII without spaces, and not empty")
+    return {"Authorization": f"Bearer {bare}"}
 
 
 def base_url(url: str) -> str:

@@ -24,6 +24,7 @@ from typing import Any
 import httpx
 
 from edgelatch._aio import AsyncClient, AsyncLease, AsyncUser
+from edgelatch._wire import authorization
 from edgelatch.errors import EdgelatchError, LockHeld, LockLost
 
 _OURS: ContextVar[dict[tuple[int, str], AsyncLease]] = ContextVar("edgelatch_leases")
@@ -51,7 +52,8 @@ class RedisClient:
         if not self._url.startswith(("http://", "https://")):
             # Without the URL: that of a Redis may hold a password.
             raise ValueError("RedisClient takes the http:// or https:// URL of edgelatch")
-        self._token = token or os.environ.get("EDGELATCH_API_TOKEN") or None
+        self._token = os.environ.get("EDGELATCH_API_TOKEN") or None if token is None else token
+        authorization(self._token)
         self._shared_user = shared_user
         self._http = http
         self._client: AsyncClient | None = None
@@ -106,10 +108,14 @@ class RedisClient:
     async def acquire_lock_with_timeout(
         self, key: str, timeout: float, expire: int = 10
     ) -> str | None:
-        """Waits up to `timeout` seconds. Returns the lock's token, or None if it was not had."""
+        """Waits up to `timeout` seconds. Returns the lock's token, or None if it was not had.
+
+        A time that is over, below 0, is one try, as it was in the original.
+        """
         user, name = self._place(key, lock=True)
+        wait = max(timeout, 0)
         try:
-            lease = await user.lock(name or None, timeout=timeout, expire=expire).acquire()
+            lease = await user.lock(name or None, timeout=wait, expire=expire).acquire()
         except LockHeld:
             return None
         self._leases[key] = lease
