@@ -1,8 +1,12 @@
 """What is repeated after a lost answer, and what is told where nobody can know what happened."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import anyio
 import httpx
@@ -11,6 +15,7 @@ from conftest import API_TOKEN, Redis, Service, Start
 from lossy import AsyncLossy, Loses, Lossy, every, first
 from origin import Origin, serving
 
+import edgelatch
 from edgelatch import (
     AsyncClient,
     Client,
@@ -76,6 +81,101 @@ def test_a_lock_is_given_back_when_the_answer_is_not_of_the_service(
         with pytest.raises(Problem, match="not one of edgelatch"):
             lock.acquire()
         assert not lock.status().held
+
+
+def test_a_lock_that_an_outage_took_is_given_back(own: tuple[Service, Redis]) -> None:
+    """Redis carries out later what was told 503: the acquisition, and the release after it."""
+    service, redis = own
+    with Client(service.url) as other:
+        lock = other.user(42).lock()
+        # Redis knows the script from now on.
+        lock.acquire().release()
+        with Client(service.url) as client:
+            redis.pause()
+            resuming = threading.Timer(2.5, redis.resume)
+            resuming.start()
+            with pytest.raises(RedisUnavailable):
+                client.user(42).lock(expire=60).acquire()
+        # The client is closed, so it has given back what it had.
+        resuming.join()
+        assert not lock.status().held
+
+
+@pytest.mark.anyio
+async def test_the_async_client_gives_it_back_too(
+    own: tuple[Service, Redis], anyio_backend: str
+) -> None:
+    service, redis = own
+    async with AsyncClient(service.url) as other:
+        lock = other.user(42).lock()
+        await (await lock.acquire()).release()
+        async with AsyncClient(service.url) as client:
+            redis.pause()
+            resuming = threading.Timer(2.5, redis.resume)
+            resuming.start()
+            with pytest.raises(RedisUnavailable):
+                await client.user(42).lock(expire=60).acquire()
+        resuming.join()
+        assert not (await lock.status()).held
+
+
+class Overtaken(Lossy):
+    """Tells 503 of the first acquisition, and delivers it after `releases` releases."""
+
+    def __init__(self, releases: int) -> None:
+        super().__init__()
+        self._releases = releases
+        self._late: httpx.Request | None = None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            self._late = request
+            return httpx.Response(503, json={"type": "urn:edgelatch:redis-timeout"})
+        response = super().handle_request(request)
+        self._releases -= request.method == "DELETE"
+        if self._late is not None and self._releases == 0:
+            assert super().handle_request(self._late).status_code == 201
+            self._late = None
+        return response
+
+
+@pytest.mark.parametrize("releases", [1, 2])
+def test_an_acquisition_that_comes_after_its_release_is_given_back(
+    service: Service, user_id: int, releases: int
+) -> None:
+    transport = Overtaken(releases)
+    with httpx.Client(transport=transport) as http:
+        with Client(service.url, token=API_TOKEN, http=http) as client:
+            lock = client.user(user_id).lock(expire=30)
+            with pytest.raises(RedisUnavailable):
+                lock.acquire()
+        assert 201 in transport.statuses
+        assert not lock.status().held
+
+
+def test_a_program_ends_when_its_lock_is_given_back(own: tuple[Service, Redis]) -> None:
+    service, redis = own
+    with Client(service.url) as client:
+        lock = client.user(42).lock()
+        lock.acquire().release()
+        redis.pause()
+        acquiring = "edgelatch.Client(sys.argv[1]).user(42).lock(expire=60).acquire()"
+        command = [sys.executable, "-c", f"import edgelatch, sys; {acquiring}", service.url]
+        environment = os.environ | {"PYTHONPATH": str(Path(edgelatch.__file__).parents[1])}
+        running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        threading.Timer(3, redis.resume).start()
+        _, told = running.communicate(timeout=30)
+        assert "RedisUnavailable" in told
+        assert not lock.status().held
+
+
+def test_what_was_never_sent_is_not_given_back() -> None:
+    with Client("http://127.0.0.1:1") as client:
+        began = time.monotonic()
+        with pytest.raises(TransportError) as gone:
+            client.user(1).lock(expire=60).acquire()
+        assert not gone.value.sent
+    assert time.monotonic() - began < 2
 
 
 def test_a_release_whose_answer_was_lost_is_one(losing: Losing, user_id: int) -> None:

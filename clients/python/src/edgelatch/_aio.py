@@ -12,9 +12,9 @@ import anyio.to_thread
 import httpx
 
 from edgelatch import _locking, _users
-from edgelatch._flow import Flow, Limits, Pause, Step
+from edgelatch._flow import Flow, Later, Limits, Pause, Step
 from edgelatch._locking import Held, Wanted
-from edgelatch._scope import BodyScope, body_scope
+from edgelatch._scope import BodyScope, body_scope, spawn
 from edgelatch._sync import no_answer, transport_error
 from edgelatch._wire import Reply, authorization, base_url
 from edgelatch.errors import TransportError
@@ -47,6 +47,7 @@ class AsyncClient:
         # Whoever waits for a lock has a connection meanwhile, so their number has no bound here.
         bounds = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         self._http = http or httpx.AsyncClient(limits=bounds)
+        self._background: set[anyio.Event] = set()
 
     def __repr__(self) -> str:
         return "AsyncClient()"
@@ -58,7 +59,10 @@ class AsyncClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Closes the connections. Before that it waits, ten seconds at the most, for locks that are
+        being given back after a failed acquisition."""
+        for ended in tuple(self._background):
+            await ended.wait()
         if self._owns_http:
             await self._http.aclose()
 
@@ -80,6 +84,9 @@ class AsyncClient:
         if isinstance(step, Pause):
             await anyio.sleep(step.seconds)
             return None
+        if isinstance(step, Later):
+            self._run_in_background(step.flow)
+            return None
         call = step.call
         sent = time.monotonic()
         # httpx bounds each phase, not their sum.
@@ -97,6 +104,21 @@ class AsyncClient:
                 return transport_error(call.method, call.path, error)
             return Reply.of(response, response.content, sent)
         return no_answer(step)
+
+    def _run_in_background(self, flow: Flow[None]) -> None:
+        ended = anyio.Event()
+        self._background.add(ended)
+
+        async def run() -> None:
+            try:
+                await self._run(flow)
+            except Exception:  # noqa: S110 - a client that was closed, say: the lock expires
+                pass
+            finally:
+                ended.set()
+                self._background.discard(ended)
+
+        spawn(run)
 
     async def _last_call(self, flow: Flow[None]) -> None:
         """What has to be sent although the task is cancelled. The flow bounds it."""

@@ -1,7 +1,7 @@
 """What the sync and the async client have in common: when to send, pause, repeat and give up.
 
-A flow is a generator. It yields `Send` and `Pause`; whoever drives it carries them out, and sends
-back a `Reply`, or the `TransportError` that came instead.
+A flow is a generator. It yields `Send`, `Pause` and `Later`; whoever drives it carries them out,
+and sends back a `Reply`, or the `TransportError` that came instead.
 """
 
 import random
@@ -31,7 +31,14 @@ class Pause:
     seconds: float
 
 
-Step = Send | Pause
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Carry out a flow in the background. Nobody learns what becomes of it."""
+
+    flow: "Flow[None]"
+
+
+Step = Send | Pause | Later
 Flow = Generator[Step, Reply | TransportError | None, T]
 
 
@@ -78,6 +85,7 @@ def repeated(call: Callable[[], Call], limit: Callable[[], float], until: float)
 
     Repeated are transport errors, and 503 with `Retry-After`. A connection that was closed is met
     once with another at once, also if `until` has passed: an idle one may be closed at any time.
+    The failure that is raised is the last one of a try that may have been carried out, if any.
     """
     tries = 0
     doubt: Failure | None = None
@@ -96,7 +104,7 @@ def repeated(call: Callable[[], Call], limit: Callable[[], float], until: float)
         if not isinstance(failure, TransportError) or failure.sent:
             doubt = failure
         if not at_once and time.monotonic() + pause >= until:
-            raise failure
+            raise doubt or failure
         if pause > 0:
             yield Pause(pause)
         tries += 1

@@ -4,7 +4,7 @@ import secrets
 import time
 from dataclasses import dataclass, field
 
-from edgelatch._flow import Flow, Limits, Pause, Send, ask, backoff, once, repeated
+from edgelatch._flow import Flow, Later, Limits, Pause, Send, ask, backoff, once, repeated
 from edgelatch._wire import (
     USERS,
     Call,
@@ -17,7 +17,14 @@ from edgelatch._wire import (
     problem,
     segment,
 )
-from edgelatch.errors import EdgelatchError, LockHeld, LockLost, NotLockOwner, TransportError
+from edgelatch.errors import (
+    EdgelatchError,
+    LockHeld,
+    LockLost,
+    NotLockOwner,
+    RedisUnavailable,
+    TransportError,
+)
 from edgelatch.results import LockStatus
 
 LONGEST_WAIT = 60.0
@@ -25,6 +32,13 @@ LONGEST_WAIT = 60.0
 
 RELEASE_LIMIT = 5.0
 """Seconds that giving a lock back may take: it would expire by itself."""
+
+GIVE_BACK_LIMIT = 10.0
+"""Seconds for which a client tries to give back what it may have acquired."""
+
+SETTLED = 2.0
+"""Seconds after which Redis has carried out all that came before a release: `redis_timeout`, which
+is 1 by default, and one more."""
 
 LATE_RELEASE_LIMIT = 0.5
 """Seconds that it may take if the lock has expired by our clock, and its loss is to be told."""
@@ -145,23 +159,27 @@ def acquire(wanted: Wanted, token: str, limits: Limits) -> Flow[Held]:
             headers({"Lock-Token": token, "Lock-Owner": wanted.owner}),
         )
 
-    doubtful = True
+    doubtful = False
     try:
         while True:
             outcome = yield from repeated(call, lambda: wait() + limits.answer, deadline)
             reply = outcome.reply
+            doubtful = doubtful or outcome.doubt is not None or reply.status < 400
             if reply.status in (200, 201):
                 granted = reply.waited_until()
                 body = reply.members("fencing_token", "expires_in")
                 expires_at = granted + body["expires_in"]
                 renew_at = granted + wanted.expire / 3
                 return Held(wanted, token, body["fencing_token"], expires_at, renew_at)
-            doubtful = outcome.doubt is not None
             refusal = problem(reply)
             # The service may limit a wait to less than we asked for.
             if not isinstance(refusal, LockHeld) or wait() < 0.1:
                 raise refusal
             yield Pause(0.05)
+    except (TransportError, RedisUnavailable) as error:
+        if doubtful or getattr(error, "sent", True):
+            yield from abandon(wanted, token)
+        raise
     except EdgelatchError:
         if doubtful:
             yield from abandon(wanted, token)
@@ -169,13 +187,44 @@ def acquire(wanted: Wanted, token: str, limits: Limits) -> Flow[Held]:
 
 
 def abandon(wanted: Wanted, token: str) -> Flow[None]:
-    """Ends a wait that nobody needs, and gives back the lock if it was acquired."""
+    """Ends a wait that nobody needs, and gives back the lock if it was acquired.
+
+    It tries at once, and goes on in the background.
+    """
     call = Call("DELETE", wanted.path, {}, {"Lock-Token": token})
     answer = yield from once(call, RELEASE_LIMIT / 2)
     if isinstance(answer, Reply) and answer.status == 409:
         # The request that is abandoned may arrive after this one.
         yield Pause(0.1)
-        yield from once(call, RELEASE_LIMIT / 2)
+        answer = yield from once(call, RELEASE_LIMIT / 2)
+    yield Later(give_back(call, answer, min(wanted.expire, GIVE_BACK_LIMIT)))
+
+
+def give_back(call: Call, answer: Reply | TransportError, limit: float) -> Flow[None]:
+    """Releases until there is an answer, and once more when that is settled.
+
+    `answer` is that of the release before. An acquisition that was told 503 may reach Redis after
+    the release, on another connection.
+    """
+    until = time.monotonic() + limit
+    tries = 0
+    answered = is_known(answer)
+    while True:
+        pause = SETTLED if is_known(answer) else backoff(tries)
+        if time.monotonic() + pause >= until:
+            return
+        yield Pause(pause)
+        answer = yield from once(call, RELEASE_LIMIT / 2)
+        if is_known(answer):
+            if answered:
+                return
+            answered = True
+        tries += 1
+
+
+def is_known(answer: Reply | TransportError) -> bool:
+    """Whether a release was carried out, or will never be."""
+    return isinstance(answer, Reply) and answer.status < 500
 
 
 def renew(held: Held, limits: Limits) -> Flow[None]:

@@ -1,6 +1,8 @@
-"""Cancels the body of an `async with` from another task, and nothing else."""
+"""What asyncio and trio do differently: cancelling the body of an `async with` from another task,
+and nothing else; and a task that outlives the one that began it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Protocol
 
@@ -57,9 +59,29 @@ class _AsyncioScope:
         return only_ours and kind is not None and issubclass(kind, asyncio.CancelledError)
 
 
+def _is_asyncio() -> bool:
+    return issubclass(anyio.get_cancelled_exc_class(), asyncio.CancelledError)
+
+
+_SPAWNED: set[asyncio.Future[None]] = set()
+"""An event loop keeps no reference to its tasks."""
+
+
+def spawn(run: Callable[[], Awaitable[None]]) -> None:
+    """Runs it in a task of the event loop's own, which ends with the loop. It raises nothing."""
+    if _is_asyncio():
+        task = asyncio.ensure_future(run())
+        _SPAWNED.add(task)
+        task.add_done_callback(_SPAWNED.discard)
+    else:
+        import trio
+
+        trio.lowlevel.spawn_system_task(run)
+
+
 def body_scope() -> BodyScope:
     """A scope for the current task."""
-    if issubclass(anyio.get_cancelled_exc_class(), asyncio.CancelledError):
+    if _is_asyncio():
         task = asyncio.current_task()
         if task is not None:
             return _AsyncioScope(task)

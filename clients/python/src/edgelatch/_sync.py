@@ -1,5 +1,6 @@
 """The sync client."""
 
+import contextlib
 import queue
 import threading
 import time
@@ -11,13 +12,17 @@ from typing import Any, Self, TypeVar, overload
 import httpx
 
 from edgelatch import _locking, _users
-from edgelatch._flow import Flow, Limits, Pause, Send, Step
+from edgelatch._flow import Flow, Later, Limits, Pause, Send, Step
 from edgelatch._locking import Held, Wanted
 from edgelatch._wire import Reply, authorization, base_url
 from edgelatch.errors import LockLost, TransportError
 from edgelatch.results import ActionResult, Entry, LockStatus, NotModified, Stored
 
 T = TypeVar("T")
+
+
+MOST_IN_BACKGROUND = 64
+"""Threads of a client that give locks back. In an outage, locks beyond that expire instead."""
 
 
 class Client:
@@ -44,6 +49,7 @@ class Client:
         # Whoever waits for a lock has a connection meanwhile, so their number has no bound here.
         bounds = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         self._http = http or httpx.Client(limits=bounds)
+        self._background: list[threading.Thread] = []
 
     def __repr__(self) -> str:
         return "Client()"
@@ -55,7 +61,10 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections. Before that it waits, ten seconds at the most, for locks that are
+        being given back after a failed acquisition."""
+        for thread in self._background:
+            thread.join()
         if self._owns_http:
             self._http.close()
 
@@ -69,6 +78,22 @@ class Client:
     def _run_in_time(self, flow: Flow[T], pause: Callable[[float], None]) -> T:
         """For what is late if an answer trickles in. It costs a thread for each request."""
         return self._drive(flow, lambda step: self._carry_out_in_time(step, pause))
+
+    def _run_in_background(self, flow: Flow[None]) -> None:
+        def run() -> None:
+            # A client that was closed meanwhile, say. The lock expires.
+            with contextlib.suppress(Exception):
+                self._run(flow)
+
+        alive = [thread for thread in self._background if thread.is_alive()]
+        if len(alive) < MOST_IN_BACKGROUND:
+            # No daemon: a program that ends waits for it. Else nobody would give the lock back.
+            thread = threading.Thread(target=run, name="edgelatch-give-back")
+            # An interpreter that is shutting down starts none.
+            with contextlib.suppress(RuntimeError):
+                thread.start()
+                alive.append(thread)
+        self._background = alive
 
     def _drive(
         self, flow: Flow[T], carry_out: Callable[[Step], Reply | TransportError | None]
@@ -87,6 +112,9 @@ class Client:
     ) -> Reply | TransportError | None:
         if isinstance(step, Pause):
             pause(step.seconds)
+            return None
+        if isinstance(step, Later):
+            self._run_in_background(step.flow)
             return None
         call = step.call
         sent = time.monotonic()
@@ -115,7 +143,7 @@ class Client:
     ) -> Reply | TransportError | None:
         """The same, but an answer that is not there in time is waited for no longer, whatever
         arrives of it. Its thread ends by itself."""
-        if isinstance(step, Pause):
+        if not isinstance(step, Send):
             return self._carry_out(step, pause)
         answers: queue.SimpleQueue[Reply | TransportError | Exception | None] = queue.SimpleQueue()
 
