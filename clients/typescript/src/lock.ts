@@ -1,13 +1,17 @@
 // A lock of a user: acquired, held for the time of a body, looked at.
 
 import { randomToken, seconds } from "./arguments.js";
-import { LockLost, UnexpectedAnswer } from "./errors.js";
+import { LockHeld, LockLost, UnexpectedAnswer } from "./errors.js";
+import { type Doubtful, giveBack, releaseOnce } from "./give_back.js";
 import { type Granted, granted, Lease } from "./lease.js";
 import { follow, now, pause } from "./time.js";
 import { type Answer, parse, type Transport } from "./transport.js";
 
 /** How long a cancelled acquisition may take to give back what it may have got, in ms. */
 const GIVE_BACK_LIMIT = 2000;
+
+/** How long the service waits in one request, in ms. */
+const LONGEST_WAIT = 60_000;
 
 /** How long a body may take to end after its lock was lost, in seconds, if nothing else is said. */
 const GRACE = 0.5;
@@ -89,8 +93,8 @@ export class Lock {
     signal?.throwIfAborted();
     const token = randomToken();
     const attempt = new AbortController();
-    const acquisition = this.#acquisition(token, attempt.signal);
     const cancelled = new AbortController();
+    const acquisition = this.#acquisition(token, attempt.signal, cancelled.signal);
     const unfollow = follow(signal, cancelled);
     try {
       await Promise.race([acquisition, aborted(cancelled.signal)]);
@@ -187,13 +191,21 @@ export class Lock {
     }
   }
 
-  async #acquisition(token: string, signal: AbortSignal): Promise<Acquired> {
+  /**
+   * Acquires it. `signal` ends the request that is under way; once `cancelled` is aborted, no other
+   * begins. After a failure it gives back what it may have acquired.
+   */
+  async #acquisition(
+    token: string,
+    signal: AbortSignal,
+    cancelled: AbortSignal,
+  ): Promise<Acquired> {
     const { timeout, expire, owner } = this.#options;
     const deadline = now() + (timeout ?? 0) * 1000;
     let sent = now();
     const make = () => {
       sent = now();
-      const left = Math.max(0, deadline - sent);
+      const left = Math.min(Math.max(0, deadline - sent), LONGEST_WAIT);
       return {
         method: "POST",
         path: this.#path,
@@ -211,16 +223,25 @@ export class Lock {
       uncertain = true;
     };
     const retry = { until: deadline, times: Number.POSITIVE_INFINITY, signal, onUncertain };
-    try {
-      // What is asked for is checked as it was written.
-      seconds("timeout", timeout ?? 0);
-      const answer = await this.#transport.sendSafely(make, retry);
-      return { granted: granted(`POST ${this.#path}`, answer), sent };
-    } catch (error) {
-      if ((uncertain || error instanceof UnexpectedAnswer) && !signal.aborted) {
-        await this.#delete(token, GIVE_BACK_LIMIT);
+    // What is asked for is checked as it was written.
+    seconds("timeout", timeout ?? 0);
+    for (;;) {
+      try {
+        const answer = await this.#transport.sendSafely(make, retry);
+        return { granted: granted(`POST ${this.#path}`, answer), sent };
+      } catch (error) {
+        // The service may limit a wait to less than we asked for.
+        if (error instanceof LockHeld && deadline - now() > 100 && !cancelled.aborted) {
+          await pause(50, cancelled);
+          continue;
+        }
+        if (uncertain || error instanceof UnexpectedAnswer || signal.aborted) {
+          const lock = this.#doubtful(token);
+          // Whoever cancels has begun to release it.
+          void giveBack(lock, !signal.aborted && (await releaseOnce(lock)));
+        }
+        throw error;
       }
-      throw error;
     }
   }
 
@@ -234,20 +255,26 @@ export class Lock {
     attempt: AbortController,
   ): Promise<void> {
     const deadline = now() + GIVE_BACK_LIMIT;
+    const lock = this.#doubtful(token);
     const settled = new AbortController();
     acquisition.then(
       () => settled.abort(),
       () => settled.abort(),
     );
     while (!settled.signal.aborted && now() < deadline) {
-      await this.#delete(token, deadline - now());
+      await releaseOnce(lock, deadline - now());
       await pause(100, settled.signal);
     }
     attempt.abort();
     const got = await acquisition.catch(() => undefined);
-    if (got !== undefined) {
-      await this.#delete(token, GIVE_BACK_LIMIT);
+    if (got !== undefined && !(await releaseOnce(lock))) {
+      void giveBack(lock, false);
     }
+  }
+
+  #doubtful(token: string): Doubtful {
+    const { expire } = this.#options;
+    return { transport: this.#transport, path: this.#path, token, expire };
   }
 
   async #stopped(lease: Lease, running: Promise<unknown>, ended: Promise<void>): Promise<LockLost> {
@@ -275,16 +302,6 @@ export class Lock {
         throw error;
       }
     }
-  }
-
-  async #delete(token: string, limit: number): Promise<void> {
-    const call = {
-      method: "DELETE",
-      path: this.#path,
-      headers: { "Lock-Token": token },
-      limit: Math.max(1, limit),
-    };
-    await this.#transport.send(call).catch(() => {});
   }
 
   async #state(

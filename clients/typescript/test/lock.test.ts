@@ -168,6 +168,31 @@ describe("a lock", () => {
     assert.equal(await exists(10, "retried"), false);
   });
 
+  it("is waited for although the service cuts waits short", async () => {
+    const limited = await Service.start({ request_limit: "4" });
+    try {
+      const user = limited.client().user(1);
+      const holder = await user.lock("limited", { expire: 60 }).acquire();
+      const waiting = user.lock("limited", { timeout: 61, expire: 30 }).acquire();
+      // Longer than the service waits in one request.
+      await passed(5000);
+      await holder.release();
+      await (await waiting).release();
+      const second = await user.lock("limited", { expire: 60 }).acquire();
+      const controller = new AbortController();
+      const options = { timeout: 61, expire: 30, signal: controller.signal };
+      const cancelled = user.lock("limited", options).acquire();
+      cancelled.catch(() => {});
+      await until("it waits", async () => (await user.lock("limited").status()).waiting === 1);
+      controller.abort("enough");
+      assert.equal(await rejection(cancelled), "enough");
+      assert.equal((await user.lock("limited").status()).waiting, 0);
+      await second.release();
+    } finally {
+      await limited.stop();
+    }
+  });
+
   it("is given back when no answer arrives in time", async () => {
     const { fetch } = recorder((method) => method === "POST");
     const lock = service.client({ fetch }).user(11).lock("unheard", { timeout: 0.5, expire: 30 });
@@ -511,6 +536,49 @@ describe("a lock in an outage", () => {
     };
     assert.equal(await user.lock("done", { expire: 30 }, work), "done");
     await service.redis.start();
+  });
+
+  it("that an outage acquired is given back", async () => {
+    const lock = service.client().user(9).lock("late", { expire: 60 });
+    // Redis knows the script from now on.
+    await (await lock.acquire()).release();
+    await service.redis.pause();
+    assert.ok((await rejection(lock.acquire())) instanceof Unavailable);
+    service.redis.continue();
+    // Redis carries out the acquisition now that was told 503.
+    const began = performance.now();
+    await passed(500);
+    await until(
+      "it is free",
+      async () => !(await lock.status().catch(() => ({ held: true }))).held,
+    );
+    await passed(500);
+    assert.equal((await lock.status()).held, false);
+    assert.ok(performance.now() - began < 15_000);
+  });
+
+  it("is given back if it is acquired after its release", async () => {
+    let late: RequestInit | undefined;
+    let delivered = false;
+    const overtaken = async (url: string, init: RequestInit) => {
+      if (init.method === "POST") {
+        late = init;
+        const problem = JSON.stringify({ type: "urn:edgelatch:redis-timeout", status: 503 });
+        const headers = { "Content-Type": "application/problem+json" };
+        return new Response(problem, { status: 503, headers });
+      }
+      const response = await fetch(url, init);
+      if (init.method === "DELETE" && late !== undefined && !delivered) {
+        delivered = true;
+        const { signal: _, ...again } = late;
+        assert.equal((await fetch(`${url}?expire=60`, again)).status, 201);
+      }
+      return response;
+    };
+    const lock = service.client({ fetch: overtaken }).user(10).lock("overtaken", { expire: 60 });
+    assert.ok((await rejection(lock.acquire())) instanceof Unavailable);
+    assert.ok(delivered);
+    await until("it is given back", async () => !(await lock.status()).held);
   });
 
   it("is cancelled in bounded time while the service is paused", async () => {

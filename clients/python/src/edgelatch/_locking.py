@@ -224,7 +224,10 @@ def give_back(call: Call, answer: Reply | TransportError, limit: float) -> Flow[
 
 def is_known(answer: Reply | TransportError) -> bool:
     """Whether a release was carried out, or will never be."""
-    return isinstance(answer, Reply) and answer.status < 500
+    if isinstance(answer, TransportError):
+        return False
+    # Not by a proxy.
+    return answer.status == 204 or (answer.status < 500 and problem(answer).slug != "")
 
 
 def renew(held: Held, limits: Limits) -> Flow[None]:
