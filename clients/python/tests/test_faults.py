@@ -173,6 +173,54 @@ def test_an_answer_that_is_not_of_the_service_is_a_problem(status: int, text: st
             Client("http://proxy.test", http=self_made(423), retry_limit=0).user(1).lock().acquire()
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"held": "yes"},
+        {"held": 1, "waiting": 0},
+        {"held": True, "expires_in": "7"},
+        {"held": True, "fencing_token": 7.5},
+        {"held": True, "owner": 7},
+        {"held": False, "waiting": "0"},
+        {"status": 5},
+        {"status": "pending"},
+        {"token": "t", "fencing_token": "7", "expires_in": 10},
+        {"token": "t", "fencing_token": 7, "expires_in": "10"},
+        {"token": "t", "fencing_token": True, "expires_in": 10},
+    ],
+)
+def test_an_answer_of_other_types_is_not_of_the_service(told: dict[str, object]) -> None:
+    answer = httpx.Response(200, json=told, headers={"ETag": '"page"'})
+    with httpx.Client(transport=Proxy(answer)) as http:
+        user = Client("http://proxy.test", http=http, retry_limit=0).user(1)
+        for call in (
+            user.lock(expire=1).acquire,
+            user.lock().status,
+            lambda: user.lock().watch(0),
+            user.perform_action,
+            user.attempt_action,
+            lambda: user.cache.set("k", 1),
+            lambda: user.cache.delete("k"),
+            lambda: user.lock().force_release("admin"),
+        ):
+            with pytest.raises(Problem) as strange:
+                call()
+            assert strange.value.slug == ""
+
+
+def test_a_page_is_no_stored_entry() -> None:
+    for answer in (
+        httpx.Response(200, text="<html>", headers={"ETag": '"page"'}),
+        httpx.Response(201),
+    ):
+        with httpx.Client(transport=Proxy(answer)) as http:
+            cache = Client("http://proxy.test", http=http).user(1).cache
+            with pytest.raises(Problem, match="not one of edgelatch"):
+                cache.set("k", 1)
+            with pytest.raises(Problem, match="not one of edgelatch"):
+                cache.compare_and_set("k", None, 1)
+
+
 def self_made(status: int) -> httpx.Client:
     held = {"type": "urn:edgelatch:lock-held", "detail": "Could not acquire lock"}
     return httpx.Client(transport=Proxy(httpx.Response(status, json=held)))

@@ -7,7 +7,8 @@ import {
   type Answer,
   type Call,
   isUncertain,
-  parse,
+  members,
+  stranger,
   type Transport,
   wholeNumber,
 } from "./transport.js";
@@ -124,27 +125,27 @@ export class Actions {
   }
 }
 
-interface ToldAction<T> {
-  readonly status: string;
-  readonly result?: T;
-  readonly detail?: string;
-}
-
 function attempted<T>(path: string, answer: Answer): Success<T> | Failure {
-  const told = parse<ToldAction<T>>(path, answer);
-  if (told.status === "success") {
+  const { status, detail } = members(path, answer);
+  if (status !== "failed") {
     return success<T>(path, answer);
   }
-  const retryAfter = wholeNumber(answer.headers.get("Retry-After"));
-  return { status: "failed", detail: told.detail ?? "", retryAfter };
+  if (typeof detail !== "string") {
+    throw stranger(path, answer);
+  }
+  return { status, detail, retryAfter: wholeNumber(answer.headers.get("Retry-After")) };
 }
 
 function success<T>(path: string, answer: Answer): Success<T> {
   const { headers } = answer;
+  const told = members(path, answer);
+  if (told["status"] !== "success") {
+    throw stranger(path, answer);
+  }
   const waited = wholeNumber(headers.get("Lock-Wait"));
   return {
     status: "success",
-    result: parse<ToldAction<T>>(path, answer).result,
+    result: told["result"] as T | undefined,
     fencingToken: wholeNumber(headers.get("Fencing-Token")),
     lockWait: waited === undefined ? undefined : waited / 1000,
     replayed: headers.get("Idempotent-Replayed") === "true",

@@ -1,9 +1,9 @@
 // The JSON cache of a user.
 
 import { json, pathPart, seconds } from "./arguments.js";
-import { EdgelatchError, NotFound, NotLockOwner, PreconditionFailed } from "./errors.js";
+import { NotFound, NotLockOwner, PreconditionFailed } from "./errors.js";
 import { alarm, follow, now } from "./time.js";
-import { type Answer, parse, type Transport, wholeNumber } from "./transport.js";
+import { type Answer, etag, parse, stranger, type Transport, wholeNumber } from "./transport.js";
 
 /** A JSON value. */
 export type Json =
@@ -157,7 +157,10 @@ export class Cache {
       headers: conditions(options),
       signal: options.signal,
     };
-    await this.#transport.sendSafely(() => call, repeatable(options));
+    const answer = await this.#transport.sendSafely(() => call, repeatable(options));
+    if (answer.status !== 204) {
+      throw stranger(`DELETE ${call.path}`, answer);
+    }
   }
 
   /**
@@ -187,7 +190,7 @@ export class Cache {
     const current = answer.status === 200 ? read<T>(path, answer) : undefined;
     if (token === null) {
       if (current === undefined) {
-        throw new EdgelatchError(`GET ${path}: neither a value nor a task to compute one`);
+        throw stranger(`GET ${path}`, answer);
       }
       return current.value;
     }
@@ -257,7 +260,10 @@ export class Cache {
       signal: options.signal,
     };
     const answer = await this.#transport.sendSafely(() => call, repeatable(options));
-    return { etag: answer.headers.get("ETag") ?? "", created: answer.status === 201 };
+    if (![200, 201].includes(answer.status) || answer.text !== "") {
+      throw stranger(`PUT ${path}`, answer);
+    }
+    return { etag: etag(`PUT ${path}`, answer), created: answer.status === 201 };
   }
 
   #entry(key: string): string {
@@ -289,7 +295,7 @@ function expire(options: SetOptions): { expire: string | undefined } {
 /** The entry of an answer, 304 included. @internal */
 export function entry<T>(path: string, answer: Answer): Entry<T> | NotModified {
   if (answer.status === 304) {
-    return { modified: false, etag: answer.headers.get("ETag") ?? "" };
+    return { modified: false, etag: etag(path, answer) };
   }
   return read<T>(path, answer);
 }

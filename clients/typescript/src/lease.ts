@@ -1,30 +1,31 @@
 // A lock that is held: kept alive in the background, and given back.
 
 import { seconds } from "./arguments.js";
-import {
-  type EdgelatchError,
-  LockLost,
-  NotLockOwner,
-  Problem,
-  UnexpectedAnswer,
-} from "./errors.js";
+import { type EdgelatchError, LockLost, NotLockOwner, Problem } from "./errors.js";
 import { alarm, backoff, now, pause } from "./time.js";
-import { type Answer, parse, type Transport } from "./transport.js";
+import { type Answer, members, stranger, type Transport } from "./transport.js";
 
 /** The body of an answer to an acquisition or a renewal. */
 export interface Granted {
-  readonly token: string;
   readonly fencing_token: number;
   readonly expires_in: number;
 }
 
 /** The body of such an answer, which a proxy may have replaced. */
 export function granted(call: string, answer: Answer): Granted {
-  const told = parse<Partial<Granted> | null>(call, answer);
-  if (typeof told?.fencing_token !== "number" || typeof told.expires_in !== "number") {
-    throw new UnexpectedAnswer(`${call}: the answer is not one of edgelatch`, answer);
+  const told = members(call, answer);
+  if (!isWhole(told["fencing_token"]) || !isSeconds(told["expires_in"])) {
+    throw stranger(call, answer);
   }
-  return told as Granted;
+  return { fencing_token: told["fencing_token"], expires_in: told["expires_in"] };
+}
+
+function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}
+
+function isSeconds(value: unknown): value is number {
+  return typeof value === "number" && value >= 0;
 }
 
 interface Terms {

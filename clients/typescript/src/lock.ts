@@ -5,7 +5,7 @@ import { LockHeld, LockLost, UnexpectedAnswer } from "./errors.js";
 import { type Doubtful, giveBack, releaseOnce } from "./give_back.js";
 import { type Granted, granted, Lease } from "./lease.js";
 import { follow, now, pause } from "./time.js";
-import { type Answer, parse, type Transport } from "./transport.js";
+import { type Answer, members, stranger, type Transport } from "./transport.js";
 
 /** How long a cancelled acquisition may take to give back what it may have got, in ms. */
 const GIVE_BACK_LIMIT = 2000;
@@ -184,10 +184,7 @@ export class Lock {
     };
     const answer = await this.#transport.send(call);
     if (answer.status !== 204) {
-      throw new UnexpectedAnswer(
-        `DELETE ${this.#path}: the answer is not one of edgelatch`,
-        answer,
-      );
+      throw stranger(`DELETE ${this.#path}`, answer);
     }
   }
 
@@ -321,31 +318,35 @@ interface Acquired {
   readonly sent: number;
 }
 
-interface ToldState {
-  readonly held: boolean;
-  readonly fencing_token?: number | null;
-  readonly expires_in?: number | null;
-  readonly owner?: string | null;
-  readonly waiting?: number;
-}
-
 function lockState(call: string, answer: Answer): LockState {
-  const told = parse<ToldState | null>(call, answer);
-  if (typeof told?.held !== "boolean") {
-    throw new UnexpectedAnswer(`${call}: the answer is not one of edgelatch`, answer);
+  const told = members(call, answer);
+  const member = <T>(name: string, is: (value: unknown) => value is T): T | null => {
+    const value = told[name] ?? null;
+    if (value !== null && !is(value)) {
+      throw stranger(call, answer);
+    }
+    return value;
+  };
+  const held = member("held", isBoolean);
+  const waiting = member("waiting", isNumber) ?? undefined;
+  if (held === null) {
+    throw stranger(call, answer);
   }
-  const { held, waiting } = told;
   if (!held) {
     return { held, waiting };
   }
   return {
     held,
-    fencingToken: told.fencing_token ?? null,
-    expiresIn: told.expires_in ?? null,
-    owner: told.owner ?? null,
+    fencingToken: member("fencing_token", isNumber),
+    expiresIn: member("expires_in", isNumber),
+    owner: member("owner", isString),
     waiting,
   };
 }
+
+const isBoolean = (value: unknown) => typeof value === "boolean";
+const isNumber = (value: unknown) => typeof value === "number";
+const isString = (value: unknown) => typeof value === "string";
 
 /** Resolves once the signal aborts. */
 function aborted(signal: AbortSignal): Promise<void> {

@@ -250,3 +250,26 @@ export function parse<T>(call: string, answer: Answer): T {
     throw new UnexpectedAnswer(`${call}: the answer is not JSON`, answer);
   }
 }
+
+/** The JSON object of an answer. */
+export function members(call: string, answer: Answer): Readonly<Record<string, unknown>> {
+  const told = parse<unknown>(call, answer);
+  if (typeof told !== "object" || told === null || Array.isArray(told)) {
+    throw stranger(call, answer);
+  }
+  return told as Record<string, unknown>;
+}
+
+/** For an answer that the service does not give: from a proxy, say. */
+export function stranger(call: string, answer: Answer): UnexpectedAnswer {
+  return new UnexpectedAnswer(`${call}: the answer is not one of edgelatch`, answer);
+}
+
+/** The entity tag of an answer that has one by the contract, and tells nothing else. */
+export function etag(call: string, answer: Answer): string {
+  const tag = answer.headers.get("ETag");
+  if (!tag) {
+    throw stranger(call, answer);
+  }
+  return tag;
+}

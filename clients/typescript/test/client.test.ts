@@ -132,6 +132,57 @@ describe("the client", () => {
     assert.ok((await rejection(owner)) instanceof RangeError);
   });
 
+  it("takes no answer of a stranger for a success", async () => {
+    const texts = ["<html>", "{}", "[]", "null", "5", '{"status":"pending"}', '{"status":5}'];
+    for (const status of [200, 201, 202]) {
+      for (const text of texts) {
+        const fetch = async () => new Response(text, { status, headers: { ETag: '"page"' } });
+        const user = new Edgelatch({ url: "http://proxy.test", fetch }).user(1);
+        for (const call of [
+          () => user.performAction(),
+          () => user.attemptAction(),
+          () => user.cache.set("k", 1),
+          () => user.cache.delete("k"),
+          () => user.lock().acquire(),
+          () => user.lock().status(),
+          () => user.lock().forceRelease(),
+        ]) {
+          const told = await rejection(call());
+          assert.ok(told instanceof UnexpectedAnswer, `${call} ${status} ${text}: ${told}`);
+          assert.equal(told.body, text);
+        }
+      }
+    }
+    const odd = [
+      '{"held":"yes"}',
+      '{"held":1,"waiting":0}',
+      '{"held":true,"expires_in":"7"}',
+      '{"held":true,"fencing_token":"7"}',
+      '{"held":true,"owner":7}',
+      '{"held":false,"waiting":"0"}',
+      '{"status":"failed"}',
+      '{"token":"t","fencing_token":"7","expires_in":10}',
+      '{"token":"t","fencing_token":7,"expires_in":"10"}',
+      '{"token":"t","fencing_token":7.5,"expires_in":10}',
+    ];
+    for (const text of odd) {
+      const fetch = async () => new Response(text);
+      const user = new Edgelatch({ url: "http://proxy.test", fetch }).user(1);
+      for (const call of [
+        () => user.attemptAction(),
+        () => user.lock().acquire(),
+        () => user.lock().status(),
+        () => user.lock().watch({ wait: 1 }),
+      ]) {
+        assert.ok((await rejection(call())) instanceof UnexpectedAnswer, `${call} ${text}`);
+      }
+    }
+    const fetch = async () => new Response(null);
+    const { cache } = new Edgelatch({ url: "http://proxy.test", fetch }).user(1);
+    // The service has tags.
+    assert.ok((await rejection(cache.set("k", 1))) instanceof UnexpectedAnswer);
+  });
+
   it("tells that nobody answers, and what is no answer of the service", async () => {
     const closed = new Edgelatch({ url: "http://127.0.0.1:9", retries: 1 });
     const unreached = await rejection(closed.user(1).cache.get("k"));

@@ -115,12 +115,12 @@ class Held:
                 raise refusal
             self.lost = lost_lock(self.wanted, "expired or was taken", reply)
             raise self.lost
-        told = reply.members("fencing_token", "expires_in")
-        if told["fencing_token"] != self.fencing_token:
+        number, left = reply.granted()
+        if number != self.fencing_token:
             # An acquisition of ours came late and took the lock again. Others may have had it.
             self.lost = lost_lock(self.wanted, "was lost and acquired again", reply)
             raise self.lost
-        self.expires_at = reply.sent + told["expires_in"]
+        self.expires_at = reply.sent + left
         self.renew_at = reply.sent + self.wanted.expire / 3
 
     def cannot_renew(self, error: Exception) -> None:
@@ -167,10 +167,9 @@ def acquire(wanted: Wanted, token: str, limits: Limits) -> Flow[Held]:
             doubtful = doubtful or outcome.doubt is not None or reply.status < 400
             if reply.status in (200, 201):
                 granted = reply.waited_until()
-                body = reply.members("fencing_token", "expires_in")
-                expires_at = granted + body["expires_in"]
+                number, left = reply.granted()
                 renew_at = granted + wanted.expire / 3
-                return Held(wanted, token, body["fencing_token"], expires_at, renew_at)
+                return Held(wanted, token, number, granted + left, renew_at)
             refusal = problem(reply)
             # The service may limit a wait to less than we asked for.
             if not isinstance(refusal, LockHeld) or wait() < 0.1:

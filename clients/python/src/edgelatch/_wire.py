@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote
 
 import httpx
@@ -52,12 +52,24 @@ class Reply:
         except ValueError:
             raise Problem(self.status, "", "the answer is not JSON") from None
 
-    def members(self, *names: str) -> dict[str, Any]:
-        """Its JSON object. Raises `Problem` if it is another, or lacks one of these members."""
+    def stranger(self) -> Problem:
+        """For an answer that the service does not give: from a proxy, say."""
+        return Problem(self.status, "", "the answer is not one of edgelatch")
+
+    def members(self) -> dict[str, Any]:
+        """Its JSON object. Raises `Problem` if it is no object."""
         body = self.json()
-        if not isinstance(body, dict) or any(name not in body for name in names):
-            raise Problem(self.status, "", "the answer is not one of edgelatch")
+        if not isinstance(body, dict):
+            raise self.stranger()
         return body
+
+    def granted(self) -> tuple[int, float]:
+        """The fencing token, and the seconds until the lock expires. Raises `Problem`."""
+        body = self.members()
+        number, left = body.get("fencing_token"), body.get("expires_in")
+        if not is_whole(number) or not is_number(left):
+            raise self.stranger()
+        return number, left
 
     def number(self, header: str) -> float | None:
         """A header's number; None if it is absent or no number."""
@@ -82,6 +94,14 @@ class Reply:
         if waited is None:
             return time.monotonic()
         return min(self.sent + float(waited[1]) / 1000, time.monotonic())
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    return is_whole(value) or (isinstance(value, float) and math.isfinite(value))
 
 
 def segment(value: UserId, what: str) -> str:
@@ -197,16 +217,22 @@ def found(reply: Reply) -> Entry | NotModified | None:
 def stored(reply: Reply) -> Stored:
     if reply.status not in (200, 201):
         raise problem(reply)
-    return Stored(reply.headers.get("etag", ""), reply.status == 201)
+    etag = reply.headers.get("etag", "")
+    if reply.body or not etag:
+        raise reply.stranger()
+    return Stored(etag, reply.status == 201)
 
 
 def action_result(reply: Reply) -> ActionResult:
     if reply.status != 200:
         raise problem(reply)
-    body = reply.members("status")
+    body = reply.members()
+    status = body.get("status")
+    if status not in ("success", "failed"):
+        raise reply.stranger()
     waited = reply.number("lock-wait")
     return ActionResult(
-        succeeded=body.get("status") == "success",
+        succeeded=status == "success",
         result=body.get("result"),
         fencing_token=reply.whole("fencing-token"),
         lock_wait=None if waited is None else waited / 1000,
@@ -218,11 +244,16 @@ def action_result(reply: Reply) -> ActionResult:
 def lock_status(reply: Reply) -> LockStatus:
     if reply.status != 200:
         raise problem(reply)
-    body = reply.members("held")
-    return LockStatus(
-        held=body["held"],
-        fencing_token=body.get("fencing_token"),
-        expires_in=body.get("expires_in"),
-        owner=body.get("owner"),
-        waiting=body.get("waiting"),
-    )
+    body = reply.members()
+    held = body.get("held")
+    number, left = body.get("fencing_token"), body.get("expires_in")
+    owner, waiting = body.get("owner"), body.get("waiting")
+    if (
+        not isinstance(held, bool)
+        or not (number is None or is_whole(number))
+        or not (left is None or is_number(left))
+        or not (owner is None or isinstance(owner, str))
+        or not (waiting is None or is_whole(waiting))
+    ):
+        raise reply.stranger()
+    return LockStatus(held, number, left, owner, waiting)
