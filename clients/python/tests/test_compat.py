@@ -166,6 +166,45 @@ async def test_other_keys_belong_to_the_shared_user_or_are_refused(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_lock_is_released_by_its_token_from_another_client(
+    own: tuple[Service, Redis], anyio_backend: str
+) -> None:
+    service, redis = own
+    first, second = RedisClient(service.url), RedisClient(service.url)
+    for key in ("user:42:lock", "user:42:lock:nightly"):
+        token = await first.try_acquire_lock(key, expire=30)
+        assert token is not None
+        assert not await second.release_lock(key, "of-nobody-0123456789")
+        assert not await second.release_lock(key, "short")
+        assert not await second.release_lock(key)
+        assert redis.client.exists(key)
+        assert await second.release_lock(key, token)
+        assert not redis.client.exists(key)
+        assert not await second.release_lock(key, token)
+        assert not await first.release_lock(key, token)
+    await first.close()
+    await second.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_key_without_a_name_is_not_the_lock_of_the_user(
+    own: tuple[Service, Redis], anyio_backend: str
+) -> None:
+    service, redis = own
+    client = RedisClient(service.url, shared_user=0)
+    for take in (client.try_acquire_lock, client.release_lock):
+        with pytest.raises(ValueError, match="has no name"):
+            await take("user:42:lock:")
+    with pytest.raises(ValueError, match="has no name"):
+        async with client.lock("user:42:lock:"):
+            pass
+    assert not redis.client.exists("user:42:lock")
+    await client.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_task_releases_its_own_lock_and_not_that_of_another_task(
     own: tuple[Service, Redis], anyio_backend: str
 ) -> None:

@@ -299,6 +299,22 @@ def release(held: Held) -> Flow[None]:
     held.expires_at = time.monotonic()
 
 
+def release_by(wanted: Wanted, token: str, limits: Limits) -> Flow[bool]:
+    """Releases the lock of this token, whoever acquired it. Returns whether it was held by it."""
+    call = Call("DELETE", wanted.path, {}, headers({"Lock-Token": token}))
+    outcome = yield from ask(call, limits)
+    if outcome.reply.status == 204:
+        return True
+    refusal = problem(outcome.reply)
+    if isinstance(refusal, NotLockOwner):
+        # An earlier try, whose answer was lost, may have released it.
+        return outcome.doubt is not None
+    # One that no lock can have.
+    if refusal.slug == "lock-token-invalid":
+        return False
+    raise refusal
+
+
 def status(wanted: Wanted, limits: Limits) -> Flow[LockStatus]:
     outcome = yield from ask(Call("GET", wanted.path), limits)
     return lock_status(outcome.reply)

@@ -7,6 +7,7 @@ a user:
 |---------------------------|--------------------------|--------------------------|
 | `user:42:lock`            | the user's own lock      | refused                  |
 | `user:42:lock:nightly`    | the user's lock `nightly`| entry `lock:nightly`     |
+| `user:42:lock:`           | refused                  | entry `lock:`            |
 | `user:42:report`          | the user's lock `report` | entry `report`           |
 | `user:42:cache:report`    | lock `cache:report`      | entry `cache:report`     |
 | anything else             | a lock of `shared_user`  | an entry of `shared_user`|
@@ -23,6 +24,7 @@ from typing import Any
 
 import httpx
 
+from edgelatch import _locking
 from edgelatch._aio import AsyncClient, AsyncLease, AsyncUser
 from edgelatch._wire import authorization
 from edgelatch.errors import EdgelatchError, LockHeld, LockLost
@@ -123,14 +125,19 @@ class RedisClient:
         return lease._held.token
 
     async def release_lock(self, key: str, token: str | None = None) -> bool:
-        """Releases a lock: by its token, or else the one that this task acquired, or else the one
-        that this client acquired last.
+        """Releases a lock: the one of this token, whichever client has acquired it; without a token
+        the one that this task acquired, or else the one that this client acquired last.
 
         Returns whether it was still held. A lock that was lost is left to whoever has it now.
         """
+        user, name = self._place(key, lock=True)
         ours = _OURS.get({})
         known = (ours.get((id(self), key)), self._leases.get(key))
         lease = next((it for it in known if it and token in (None, it._held.token)), None)
+        if lease is None and token is not None:
+            lock = user.lock(name or None)
+            flow = _locking.release_by(lock._wanted, token, lock._client._limits)
+            return await lock._client._run(flow)
         if lease is None or lease._held.released:
             return False
         if self._leases.get(key) is lease:
@@ -158,6 +165,9 @@ class RedisClient:
                 )
             return self._connected().user(self._shared_user), key
         user, name = self._connected().user(found[1]), found[2]
+        if lock and name == "lock:":
+            # Without a name it would be the user's own lock.
+            raise ValueError(f"{key!r} has no name of a lock")
         if name != "lock":
             return user, name.removeprefix("lock:") if lock else name
         if not lock:
