@@ -165,7 +165,7 @@ export class Cache {
 
   /**
    * The entry, computed by one caller while the others wait. If the function fails, the next caller
-   * computes it. Rejects with `LockHeld` if another caller has not stored it within `timeout`.
+   * computes it; also if the caller cancels. Rejects with `LockHeld` if another caller has not stored it within `timeout`.
    */
   async getOrCompute<T = Json>(
     key: string,
@@ -226,6 +226,8 @@ export class Cache {
       cancel();
       unfollow();
     }
+    // The function may not have looked at its signal.
+    options.signal?.throwIfAborted();
     const text = json(value);
     try {
       await this.#put(key, text, { expire: options.expire }, token);

@@ -138,6 +138,13 @@ export class NotLockOwner extends Problem {
   }
 }
 
+/** `last-action` cannot be written. */
+export class ReservedKey extends Problem {
+  static {
+    ReservedKey.prototype.name = "ReservedKey";
+  }
+}
+
 /** `ifMatch` or `ifNoneMatch` does not hold. */
 export class PreconditionFailed extends Problem {
   static {
@@ -152,7 +159,7 @@ export class IdempotencyKeyReused extends Problem {
   }
 }
 
-/** The request is refused as it is written: `errors` says why. */
+/** The request is refused as it is written (400, 413, 415, 422, 428): `errors` says why. */
 export class InvalidRequest extends Problem {
   static {
     InvalidRequest.prototype.name = "InvalidRequest";
@@ -200,17 +207,22 @@ const BY_SLUG: Readonly<Record<string, ProblemClass>> = {
   "lock-held": LockHeld,
   "lock-lost": LockLost,
   "not-lock-owner": NotLockOwner,
+  "reserved-key": ReservedKey,
   "precondition-failed": PreconditionFailed,
   "idempotency-key-reused": IdempotencyKeyReused,
-  "invalid-request": InvalidRequest,
   "origin-failed": OriginFailed,
   "origin-timeout": OriginFailed,
 };
 
 const BY_STATUS: Readonly<Record<number, ProblemClass>> = {
+  400: InvalidRequest,
   401: Unauthorized,
   403: Forbidden,
   404: NotFound,
+  413: InvalidRequest,
+  415: InvalidRequest,
+  422: InvalidRequest,
+  428: InvalidRequest,
   503: Unavailable,
 };
 

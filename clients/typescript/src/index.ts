@@ -30,6 +30,7 @@ export {
   PreconditionFailed,
   Problem,
   type ProblemDetails,
+  ReservedKey,
   Unauthorized,
   Unavailable,
   UnexpectedAnswer,

@@ -129,7 +129,7 @@ export class Lock {
    * `LockLost.body` tells when it ends.
    *
    * If the caller's signal is aborted, that of the body is too, and the lock is kept until the body
-   * has ended.
+   * has ended. Then the promise rejects with the reason of the signal, or with the body's own error.
    */
   async run<T>(body: Body<T>): Promise<T> {
     const lease = await this.acquire();
@@ -145,8 +145,15 @@ export class Lock {
       if (lease.signal.aborted) {
         throw await this.#stopped(lease, running, ended);
       }
+      const { signal } = this.#options;
+      const cancelled = signal?.aborted === true;
       await this.#giveBack(lease, running);
-      return await running;
+      const result = await running;
+      if (cancelled) {
+        // The body has not looked at its signal.
+        throw signal.reason;
+      }
+      return result;
     } finally {
       for (const end of unfollow) {
         end();

@@ -7,6 +7,7 @@ import {
   NotFound,
   PreconditionFailed,
   Problem,
+  ReservedKey,
   Unavailable,
 } from "edgelatch";
 import { aborted, passed, recorder, rejection, Service } from "./harness.js";
@@ -108,6 +109,33 @@ describe("the cache", () => {
   });
 });
 
+describe("a refusal", () => {
+  let service: Service;
+  before(async () => {
+    service = await Service.start();
+  });
+  after(async () => {
+    await service.stop();
+  });
+
+  it("has its class", async () => {
+    const { cache } = service.client().user(1);
+    assert.ok((await rejection(cache.set("last-action", 1))) instanceof ReservedKey);
+    for (const [key, value, status] of [
+      ["k", "x".repeat(2_000_000), 413],
+      ["k y", 1, 422],
+    ] as const) {
+      const refused = await rejection(cache.set(key, value));
+      assert.ok(refused instanceof InvalidRequest);
+      assert.equal(refused.status, status);
+    }
+    const invalid = rejection(service.client().user(1).performAction(1, { idempotencyKey: "a b" }));
+    const refused = await invalid;
+    assert.ok(refused instanceof InvalidRequest);
+    assert.equal(refused.slug, "idempotency-key-invalid");
+  });
+});
+
 describe("a value that is dear to compute", () => {
   let service: Service;
   before(async () => {
@@ -115,6 +143,20 @@ describe("a value that is dear to compute", () => {
   });
   after(async () => {
     await service.stop();
+  });
+
+  it("is not stored once the caller has cancelled", async () => {
+    const { cache } = service.client().user(90);
+    const controller = new AbortController();
+    const deaf = () => {
+      controller.abort("enough");
+      return 1;
+    };
+    const options = { compute: 60, signal: controller.signal };
+    assert.equal(await rejection(cache.getOrCompute("deaf", deaf, options)), "enough");
+    assert.equal(await cache.get("deaf"), undefined);
+    // The task goes to the next.
+    assert.equal(await cache.getOrCompute("deaf", () => 2, { timeout: 0 }), 2);
   });
 
   it("is computed once, however many ask", async () => {

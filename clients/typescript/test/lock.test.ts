@@ -255,6 +255,29 @@ describe("a lock", () => {
     assert.equal(await exists(15, "stopping"), false);
   });
 
+  it("tells that it was cancelled although its body did not look", async () => {
+    const user = service.client().user(20);
+    const controller = new AbortController();
+    const options = { expire: 30, signal: controller.signal };
+    const told = await rejection(
+      user.lock("ignored", options, () => {
+        controller.abort("enough");
+        return "done";
+      }),
+    );
+    assert.equal(told, "enough");
+    assert.equal(await exists(20, "ignored"), false);
+    const failure = new Error("of the body");
+    const failed = user.lock("ignored", { signal: controller.signal }, () => "not run");
+    assert.equal(await rejection(failed), "enough");
+    const late = new AbortController();
+    const failing = user.lock("ignored", { signal: late.signal }, () => {
+      late.abort("enough");
+      throw failure;
+    });
+    assert.equal(await rejection(failing), failure);
+  });
+
   it("ends with an `await using`", async () => {
     const user = service.client().user(16);
     {
