@@ -321,6 +321,12 @@ def test_a_user_is_read_from_the_origin_through_the_cache(
     fresh = user.get(no_cache=True)
     assert isinstance(fresh, Entry)
     assert fresh.value == {"number": 2}
+    unkept = user.get(no_cache=True, no_store=True)
+    assert isinstance(unkept, Entry)
+    assert unkept.value == {"number": 3}
+    kept = user.get()
+    assert isinstance(kept, Entry)
+    assert kept.value == {"number": 2}
     origin.status = 500
     with pytest.raises(OriginFailed) as failed:
         user.get(no_cache=True)

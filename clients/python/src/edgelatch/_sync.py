@@ -224,11 +224,17 @@ class User:
         *,
         expire: float | None = None,
         no_cache: bool = False,
+        no_store: bool = False,
         if_none_match: str | None = None,
     ) -> Entry | NotModified:
-        """The user's JSON from the service's origin, through its cache."""
+        """The user's JSON from the service's origin, through its cache.
+
+        `no_cache` reads it from the origin anyway; with `no_store` what is read is not kept.
+        """
         return self._client._run(
-            _users.get_user(self._id, expire, no_cache, if_none_match, self._client._limits)
+            _users.get_user(
+                self._id, expire, no_cache, no_store, if_none_match, self._client._limits
+            )
         )
 
     def perform_action(

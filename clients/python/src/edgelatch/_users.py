@@ -45,11 +45,15 @@ def get(path: str, if_none_match: str | None, limits: Limits) -> Flow[Entry | No
 
 
 def get_user(
-    user: UserId, expire: float | None, no_cache: bool, if_none_match: str | None, limits: Limits
+    user: UserId,
+    expire: float | None,
+    no_cache: bool,
+    no_store: bool,
+    if_none_match: str | None,
+    limits: Limits,
 ) -> Flow[Entry | NotModified]:
-    sent = headers(
-        {"If-None-Match": if_none_match, "Cache-Control": "no-cache" if no_cache else None}
-    )
+    control = [name for name, on in (("no-cache", no_cache), ("no-store", no_store)) if on]
+    sent = headers({"If-None-Match": if_none_match, "Cache-Control": ", ".join(control) or None})
     call = Call("GET", user_path(user), params(expire=expire), sent)
     reply = (yield from ask(call, limits, waits=LONGEST_ACTION)).reply
     if (it := found(reply)) is None:
