@@ -68,7 +68,10 @@ impl Service {
             Some((text, source)) => match text.as_deref().map(str::trim) {
                 Some(text) if is_token(text) => Ok(Some(format!("Bearer {text}"))),
                 // What it has instead is not shown: it may be most of a token.
-                _ => Err(Failure::new(Code::Usage, format!("no token in {source}"))),
+                _ => {
+                    let why = format!("no token in {source}");
+                    Err(Failure::new(Code::Unauthorized, why))
+                }
             },
             None => Ok(self.login().map(|login| format!("Basic {login}"))),
         }

@@ -37,7 +37,12 @@ async fn a_token_comes_from_a_file_or_the_environment() {
     assert_eq!(status("", None), Some(77));
     assert_eq!(status("", Some(TOKEN)), Some(0));
     assert_eq!(status("", Some("wrong")), Some(77));
-    assert_eq!(status("", Some("")), Some(64));
+    assert_eq!(status("", Some("")), Some(77));
+    assert_eq!(status("", Some(&format!(" {TOKEN}\r\n"))), Some(0));
+    for bad in ["two words", "t\u{f6}ken-of-the-test", " \n"] {
+        let bad = file("bad", bad);
+        assert_eq!(status(&format!("--token-file {bad}"), None), Some(77));
+    }
     assert_eq!(status(&format!("--token-file {right}"), None), Some(0));
     assert_eq!(status(&format!("--token-file {right}"), Some("x")), Some(0));
     assert_eq!(status(&format!("--token-file {wrong}"), None), Some(77));

@@ -165,7 +165,8 @@ export class Cache {
 
   /**
    * The entry, computed by one caller while the others wait. If the function fails, the next caller
-   * computes it; also if the caller cancels. Rejects with `LockHeld` if another caller has not stored it within `timeout`.
+   * computes it; also if the caller cancels. Rejects with `LockHeld` if another caller has not stored
+   * it within `timeout`.
    */
   async getOrCompute<T = Json>(
     key: string,

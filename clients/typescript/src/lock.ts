@@ -129,7 +129,8 @@ export class Lock {
    * `LockLost.body` tells when it ends.
    *
    * If the caller's signal is aborted, that of the body is too, and the lock is kept until the body
-   * has ended. Then the promise rejects with the reason of the signal, or with the body's own error.
+   * has ended. Then the promise rejects with the reason of the signal, or with the body's own
+   * error.
    */
   async run<T>(body: Body<T>): Promise<T> {
     const lease = await this.acquire();
