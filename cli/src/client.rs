@@ -1,5 +1,6 @@
 //! HTTP: one request to the service, with our token, and its answer.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnecto
 use url::Url;
 
 use crate::answer::Answer;
-use crate::exit::{Code, Failure};
+use crate::exit::{Code, Failure, Reach};
 use crate::proxy;
 use crate::service::{self, Service};
 
@@ -151,7 +152,7 @@ impl Client {
     }
 
     /// Sends a request. `Err` says why there is no answer.
-    pub(crate) fn send(&self, call: &Call<'_>) -> Result<Answer, String> {
+    pub(crate) fn send(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         let Self { url, peer, .. } = self;
         let mut request = Request::builder()
             .method(call.method)
@@ -174,8 +175,8 @@ impl Client {
                 .map(|request| self.run(request, call.limit)),
         };
         // The error of a header does not show its value.
-        sent.map_err(|error| format!("{url}: {error}"))?
-            .map_err(|error| format!("{peer}: {error}"))
+        sent.map_err(|error| no_answer(format!("{url}: {error}"), Reach::Unsent))?
+            .map_err(|error| no_answer(format!("{peer}: {error}"), reach(&error)))
     }
 
     fn run(
@@ -191,8 +192,7 @@ impl Client {
     /// Sends a request, once. An answer with another status than these is a failure: what else looks
     /// like a success is from somebody else, a login page for one.
     pub(crate) fn ask(&self, call: &Call<'_>, successes: &[u16]) -> Result<Answer, Failure> {
-        let unavailable = |why| Failure::new(Code::Unavailable, why);
-        let answer = self.send(call).map_err(unavailable)?;
+        let answer = self.send(call)?;
         if successes.contains(&answer.status) {
             Ok(answer)
         } else {
@@ -246,6 +246,21 @@ impl Client {
             ""
         };
         format!("{}: {}{stranger}", self.url, answer.problem())
+    }
+}
+
+fn no_answer(why: String, reach: Reach) -> Failure {
+    let mut failure = Failure::new(Code::Unavailable, why);
+    failure.reach = reach;
+    failure
+}
+
+/// How far a request came that has no answer.
+fn reach(error: &ureq::Error) -> Reach {
+    match error {
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => Reach::Unsent,
+        ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => Reach::Unsent,
+        _ => Reach::Sent,
     }
 }
 

@@ -221,6 +221,7 @@ fn read_value(text: &str) -> Result<Vec<u8>, Failure> {
         };
     }
     match text.strip_prefix('@') {
+        Some("") => Err(Failure::new(Code::Usage, "@ needs the name of a file")),
         Some(file) => service::read(file.as_ref()),
         None => Ok(text.as_bytes().to_vec()),
     }

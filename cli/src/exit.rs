@@ -44,6 +44,18 @@ pub(crate) struct Failure {
     pub(crate) is_lasting: bool,
     /// Whether edgelatch says what became of the request.
     pub(crate) tells_outcome: bool,
+    /// How far the request came.
+    pub(crate) reach: Reach,
+}
+
+/// How far a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// There was no connection.
+    Unsent,
+    /// It may have been carried out, but no answer came.
+    Sent,
+    Answered,
 }
 
 impl Failure {
@@ -54,6 +66,7 @@ impl Failure {
             why,
             is_lasting: false,
             tells_outcome: false,
+            reach: Reach::Answered,
         }
     }
 

@@ -103,7 +103,6 @@ impl Lock {
         if outcome == Outcome::Lost {
             // Nothing is left, unless the service did not answer in time.
             client.withdraw();
-            say("the lock was lost before the command ended");
             return Ok(outcome);
         }
         Ok(self.after_release(release(&client, &sender, &events), outcome))
@@ -134,21 +133,22 @@ impl Lock {
         };
         let keeper = Keeper::start(client.clone(), held, self.expire, sender.clone());
         let outcome = self.watch(&family, &mut guardian, events);
-        keeper.stop();
+        let failed = keeper.stop();
         // It has not waited for us if we were stopped.
         let has_ended_it = guardian.dismiss();
-        Ok(if has_ended_it {
-            Outcome::Lost
-        } else {
-            outcome?
-        })
+        let outcome = outcome?;
+        if has_ended_it && outcome != Outcome::Lost {
+            say_lost(failed.as_deref().unwrap_or("it was not renewed in time"));
+            return Ok(Outcome::Lost);
+        }
+        Ok(outcome)
     }
 
     /// What the release says about the time before it.
     fn after_release(&self, release: Release, outcome: Outcome) -> Outcome {
         match (release, outcome) {
-            (Release::NotHeld, _) => {
-                say("the lock was lost before the command ended");
+            (Release::NotHeld(why), _) => {
+                say_lost(&why);
                 Outcome::Lost
             }
             (Release::Unknown(why), outcome) => {
@@ -188,7 +188,10 @@ impl Lock {
             .env(MARKS, marks)
             .env("EDGELATCH_FENCING_TOKEN", held.fencing_token.to_string())
             .env("EDGELATCH_USER_ID", &self.service.user)
-            .env("EDGELATCH_URL", self.service.public_url().as_str());
+            .env(
+                "EDGELATCH_URL",
+                self.service.public_url().as_str().trim_end_matches('/'),
+            );
         // The command may change its folder.
         for (name, file) in [
             ("EDGELATCH_TOKEN_FILE", &self.service.token_file),
@@ -260,6 +263,12 @@ impl Lock {
             }
         }
     }
+}
+
+fn say_lost(why: &str) {
+    say(format_args!(
+        "the lock was lost before the command ended: {why}"
+    ));
 }
 
 /// Has the command started by `fork`. With `vfork`, Ctrl-Z just before its `exec` stops it and

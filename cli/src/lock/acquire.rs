@@ -7,7 +7,7 @@ use super::lease::{Lease, LeaseClient, WITHDRAW_LIMIT};
 use super::outcome::Outcome;
 use super::{Event, next};
 use crate::client::CALL_LIMIT;
-use crate::exit::{Code, Failure};
+use crate::exit::{Code, Failure, Reach};
 
 /// How long the service waits in one call. Proxies and hosts end a call after 30 s or more. Between
 /// two calls our place in the queue is lost.
@@ -51,15 +51,18 @@ pub(super) fn acquire(
         };
         if give_up_at.is_some_and(|at| Instant::now() >= at) {
             if failure.code == Code::Unavailable {
-                // The answer is unknown: the call may have been carried out.
-                client.withdraw();
+                take_back(client, failure.reach, events);
             }
             return Err(failure.into());
         }
         if asked_at.elapsed() < PAUSE {
             let pause = PAUSE.min(left(give_up_at));
             if let Some(Event::Signal { number, .. }) = next(events, Some(pause)) {
-                client.withdraw();
+                if failure.code == Code::Unavailable {
+                    take_back(client, failure.reach, events);
+                } else {
+                    client.withdraw();
+                }
                 return Err(Outcome::BySignal(number));
             }
         }
@@ -95,15 +98,17 @@ fn ask(
 
 /// Gives up a call that is under way. It may overtake that call, and then has to be repeated.
 fn withdraw(client: &LeaseClient, events: &Receiver<Event>) {
-    if !client.withdraw() {
-        return;
-    }
+    client.withdraw();
     let deadline = Instant::now() + WITHDRAW_LIMIT;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match next(events, Some(left)) {
             Some(Event::Answered(Err(failure))) if failure.code != Code::Unavailable => return,
-            Some(Event::Answered(_)) => {
+            Some(Event::Answered(Err(failure))) => {
+                take_back(client, failure.reach, events);
+                return;
+            }
+            Some(Event::Answered(Ok(_))) => {
                 client.withdraw();
                 return;
             }
@@ -112,4 +117,20 @@ fn withdraw(client: &LeaseClient, events: &Receiver<Event>) {
             Some(_) => {}
         }
     }
+}
+
+/// Takes back a call whose answer says nothing, and that may have been carried out. A signal ends
+/// it.
+fn take_back(client: &LeaseClient, reach: Reach, events: &Receiver<Event>) {
+    client.take_back(reach, |pause| {
+        let until = Instant::now() + pause;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match next(events, Some(left)) {
+                Some(Event::Signal { .. }) => return false,
+                Some(_) => {}
+                None => return true,
+            }
+        }
+    });
 }

@@ -10,9 +10,12 @@ use super::lease::{Lease, LeaseClient, Renewal};
 /// The longest pause between two tries while the service does not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
+/// The shortest time for an answer to a renewal, as long as the lease lives.
+const LEAST_LIMIT: Duration = Duration::from_secs(1);
+
 /// Renews one lease, until it is stopped or has lost the lease.
 pub(super) struct Keeper {
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Option<String>>,
     /// It stops when this is dropped.
     running: Sender<()>,
 }
@@ -26,23 +29,18 @@ impl Keeper {
         events: Sender<Event>,
     ) -> Self {
         let (running, stop) = channel();
-        let thread = std::thread::spawn(move || {
-            if let Some(why) = keep(&client, held, expire, &stop, &events) {
-                // The receiver has ended.
-                let _ = events.send(Event::Lost(why));
-            }
-        });
+        let thread = std::thread::spawn(move || keep(&client, held, expire, &stop, &events));
         Self { thread, running }
     }
 
-    /// Stops it, so that no renewal comes after the release.
-    pub(super) fn stop(self) {
+    /// Stops it, so that no renewal comes after the release. Returns why its last try failed.
+    pub(super) fn stop(self) -> Option<String> {
         drop(self.running);
-        let _ = self.thread.join();
+        self.thread.join().ok().flatten()
     }
 }
 
-/// Returns why the lease was lost. `None` if it was stopped first.
+/// Returns why the last renewal failed, if it did.
 fn keep(
     client: &LeaseClient,
     mut held: Lease,
@@ -50,27 +48,37 @@ fn keep(
     stop: &Receiver<()>,
     events: &Sender<Event>,
 ) -> Option<String> {
+    let lost = |why: String| {
+        // The receiver has ended.
+        let _ = events.send(Event::Lost(why.clone()));
+        Some(why)
+    };
+    // One try must not use up the lease: its connection may hang, and another would do.
+    let limit = (expire / 3).max(LEAST_LIMIT);
     let mut pause = expire / 3;
+    let mut failed = None;
     loop {
         if stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
-            return None;
+            return failed;
         }
         let left = held.good_until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            // This process was stopped.
-            return Some("it was not renewed in time".to_owned());
+            // Or this process was stopped.
+            return lost(failed.unwrap_or_else(|| "it was not renewed in time".to_owned()));
         }
-        match client.renew(left) {
+        match client.renew(left.min(limit)) {
             Renewal::Renewed(renewed) => {
                 held = renewed;
+                failed = None;
                 // Without a receiver, it is stopped soon.
                 let _ = events.send(Event::Renewed(held.clone()));
                 pause = expire / 3;
             }
-            Renewal::Lost(why) => return Some(why),
+            Renewal::Lost(why) => return lost(why),
             // We hold it until it expires, so an unanswered renewal is tried again.
-            Renewal::Unknown(why) if Instant::now() >= held.good_until => return Some(why),
-            Renewal::Unknown(_) => {
+            Renewal::Unknown(why) if Instant::now() >= held.good_until => return lost(why),
+            Renewal::Unknown(why) => {
+                failed = Some(why);
                 let left = held.good_until.saturating_duration_since(Instant::now());
                 pause = (expire / 10).min(RETRY_PAUSE).min(left);
             }

@@ -11,13 +11,24 @@ use ureq::http::HeaderName;
 use super::Lock;
 use crate::answer::Answer;
 use crate::client::{CALL_LIMIT, Call, Client, LOCK_OWNER};
-use crate::exit::{Code, Failure};
+use crate::exit::{Code, Failure, Reach};
 use crate::service::decimal;
 
 const LOCK_TOKEN: HeaderName = HeaderName::from_static("lock-token");
 
-/// How long we try to take back a request that may have had the lock.
+/// How long a service that does not answer may take to take back a request that may have had the
+/// lock.
 pub(super) const WITHDRAW_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long we try it where the service answers, or the connection breaks.
+const TAKE_BACK_LIMIT: Duration = Duration::from_secs(10);
+
+/// The pause between two tries.
+const TAKE_BACK_PAUSE: Duration = Duration::from_millis(500);
+
+/// After that Redis has carried out all that came before a release: `redis_timeout`, which is a
+/// second by default, and another second.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// One lock of one user, and our token for it.
 #[derive(Clone)]
@@ -52,7 +63,7 @@ pub(super) enum Renewal {
 pub(super) enum Release {
     Done,
     /// We no longer held it.
-    NotHeld,
+    NotHeld(String),
     Unknown(String),
 }
 
@@ -74,8 +85,7 @@ impl LeaseClient {
         let expire = decimal(self.expire);
         let query = format!("?timeout={}&expire={expire}", decimal(wait));
         let sent = Instant::now();
-        let answer = self.call("POST", query, wait + limit);
-        let answer = answer.map_err(unavailable)?;
+        let answer = self.call("POST", query, wait + limit)?;
         if !matches!(answer.status, 200 | 201) {
             return Err(self.client.failure(&answer));
         }
@@ -97,7 +107,7 @@ impl LeaseClient {
         let sent = Instant::now();
         let answer = match self.call("PUT", query, limit.min(CALL_LIMIT)) {
             Ok(answer) => answer,
-            Err(error) => return Renewal::Unknown(error),
+            Err(failure) => return Renewal::Unknown(failure.why),
         };
         match answer.status {
             200 => match self.held(&answer, sent) {
@@ -120,23 +130,61 @@ impl LeaseClient {
                     return if repeated {
                         Release::Done
                     } else {
-                        Release::NotHeld
+                        Release::NotHeld(self.client.why(&answer))
                     };
                 }
                 Ok(answer) => why = self.client.why(&answer),
-                Err(error) => why = error,
+                Err(failure) => why = failure.why,
             }
         }
         Release::Unknown(why)
     }
 
-    /// Gives up a request for the lock, whether it waits or was carried out.
-    /// Returns whether the service answered. What is left expires.
-    pub(super) fn withdraw(&self) -> bool {
-        self.call("DELETE", String::new(), WITHDRAW_LIMIT).is_ok()
+    /// Gives up a request for the lock, once, whether it waits or was carried out.
+    pub(super) fn withdraw(&self) {
+        // What is left expires.
+        let _ = self.call("DELETE", String::new(), WITHDRAW_LIMIT);
     }
 
-    fn call(&self, method: &'static str, query: String, limit: Duration) -> Result<Answer, String> {
+    /// Takes back what failed and may have been carried out, or may still be: Redis may have it
+    /// when the service says 503 of it. It is released until there is an answer, and once more when
+    /// that is settled, but not for longer than the lock lives. `pause` says whether to go on.
+    ///
+    /// A service that does not answer at all is asked once.
+    pub(super) fn take_back(&self, reach: Reach, mut pause: impl FnMut(Duration) -> bool) {
+        let limit = match reach {
+            Reach::Unsent => return,
+            Reach::Sent => WITHDRAW_LIMIT,
+            Reach::Answered => CALL_LIMIT / 2,
+        };
+        let until = Instant::now() + self.expire.min(TAKE_BACK_LIMIT);
+        let mut is_confirming = false;
+        loop {
+            let asked = Instant::now();
+            let left = match self.call("DELETE", String::new(), limit) {
+                Ok(answer) if answer.status == 204 || is_refused(&answer) => {
+                    if is_confirming {
+                        return;
+                    }
+                    is_confirming = true;
+                    SETTLED
+                }
+                Ok(_) => TAKE_BACK_PAUSE,
+                Err(_) if asked.elapsed() >= limit => return,
+                Err(_) => TAKE_BACK_PAUSE,
+            };
+            if Instant::now() + left >= until || !pause(left) {
+                return;
+            }
+        }
+    }
+
+    fn call(
+        &self,
+        method: &'static str,
+        query: String,
+        limit: Duration,
+    ) -> Result<Answer, Failure> {
         let mut headers = vec![(LOCK_TOKEN, self.lock_token.as_str())];
         if let (Some(owner), "POST") = (&self.owner, method) {
             headers.push((LOCK_OWNER, owner));
@@ -160,6 +208,11 @@ impl LeaseClient {
             None => Err(format!("{}: not an answer of edgelatch", self.client.url())),
         }
     }
+}
+
+/// Whether the service refuses for good, and not Redis or a proxy for now.
+fn is_refused(answer: &Answer) -> bool {
+    answer.is_problem() && answer.status < 500
 }
 
 /// 128 random bits, in hexadecimal.

@@ -104,6 +104,11 @@ async fn a_refused_request_exits_with_64_and_says_why() {
         assert!(refused.stderr.contains(said), "{refused:?}");
     }
     assert_eq!(run(&app, "put --user 42 k @/nowhere").code, Some(66));
+    for nameless in ["put --user 42 k @", "patch --user 42 k @"] {
+        let refused = run(&app, nameless);
+        assert_eq!(refused.code, Some(64));
+        assert!(refused.stderr.contains("@ needs"), "{refused:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

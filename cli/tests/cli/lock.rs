@@ -37,6 +37,18 @@ async fn the_command_runs_under_the_lock() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_finds_the_service_at_its_url() {
+    let app = App::patient().await;
+    let url = url(&app);
+    for given in [url.clone(), format!("{url}/")] {
+        // As `$EDGELATCH_URL/api`: the service does not know `//api`.
+        let script = format!("test \"$EDGELATCH_URL\" = {url}");
+        let command = Locked::start_at(&given, "--user 42", &script);
+        assert_eq!(command.wait().0, Some(0), "{given}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_commands_exclude_each_other() {
     let app = App::patient().await;
     let mut first = Locked::start(&app, "--user 42", WAITING);

@@ -12,6 +12,7 @@ mod entries;
 mod hangs;
 mod lock;
 mod losses;
+mod outages;
 mod program;
 mod proxies;
 mod scripts;

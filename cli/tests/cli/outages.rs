@@ -1,0 +1,80 @@
+//! Redis or the network fails for a while, and is there again.
+
+use std::cell::Cell;
+
+use edgelatch_tests::{App, Loss, Proxy, until};
+
+use crate::program::{Locked, run_locked};
+
+/// Prints a line, and exits with 7 when its input ends.
+const WAITING: &str = "echo begun; cat; exit 7";
+
+/// How many requests were told that Redis did not answer.
+fn timeouts(app: &App) -> usize {
+    app.logs().matches("redis-timeout").count()
+}
+
+/// A service whose Redis was used, so that it knows the scripts, and has stopped.
+async fn stalled() -> App {
+    let app = App::builder().var("redis_timeout", "0.5").start().await;
+    assert_eq!(run_locked(&app, "--user 42", "true").0, Some(0));
+    app.redis.pause();
+    app
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_an_outage_acquired_is_given_back() {
+    let app = stalled().await;
+    let refused = Locked::start(&app, "--user 42 --nonblock --expire 600", "echo never");
+    until("its release fails, too", async || timeouts(&app) >= 2).await;
+    // Redis carries out the acquisition now.
+    app.redis.resume();
+    assert_eq!(refused.wait().0, Some(69));
+    assert!(!app.redis.exists("user:42:lock").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_an_outage_acquired_is_given_back_after_a_signal() {
+    let app = stalled().await;
+    let waiting = Locked::start(&app, "--user 42 --expire 600", "echo never");
+    until("it was told 503", async || timeouts(&app) >= 1).await;
+    waiting.signal("TERM");
+    until("its release fails, too", async || timeouts(&app) >= 3).await;
+    app.redis.resume();
+    assert_eq!(waiting.wait().0, Some(143));
+    assert!(!app.redis.exists("user:42:lock").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewal_that_hangs_does_not_lose_the_lock() {
+    let app = App::patient().await;
+    let (_, port) = app.address().rsplit_once(':').unwrap();
+    let proxy = Proxy::start(port.parse().unwrap()).await;
+    proxy.lose_answer_to("PUT ", Loss::Hold);
+    let url = format!("http://127.0.0.1:{}", proxy.port());
+    let mut command = Locked::start_at(&url, "--user 42 --expire 6", WAITING);
+    assert_eq!(command.line(), "begun");
+    until("the first renewal hangs", async || proxy.is_spent()).await;
+    let left = Cell::new(i64::MAX);
+    until("it is renewed", async || {
+        let now = app.redis.ms_left("user:42:lock").await;
+        left.replace(now) < now
+    })
+    .await;
+    command.end();
+    let (code, said) = command.wait();
+    assert_eq!(code, Some(7), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loss_is_told_with_its_reason() {
+    let app = App::patient().await;
+    let mut command = Locked::start(&app, "--user 42 --expire 600", WAITING);
+    assert_eq!(command.line(), "begun");
+    app.redis.run::<()>(&["DEL", "user:42:lock"]).await;
+    command.end();
+    let (code, said) = command.wait();
+    assert_eq!(code, Some(74));
+    assert!(said.contains("before the command ended: http://"), "{said}");
+    assert!(said.contains("409"), "{said}");
+}
