@@ -1,7 +1,7 @@
 //! A component from scratch, on the library alone: it counts the visits of each user, and never
 //! loses one, however many come at once.
 //!
-//! `POST /42` counts a visit of user 42 and answers the number.
+//! `POST /42` counts a visit of user 42 and answers the number. No other method counts one.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,9 +15,12 @@ use edgelatch::types::{
     ttl::Ttl,
     user_id::{UserId, UserIds},
 };
-use http::StatusCode;
+use http::header::{ALLOW, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
 use spin_sdk::http::Request;
 
+/// What there is.
+const USAGE: &str = "POST /{user_id}\n";
 /// How long a call to Redis may take.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a visit waits for those before it.
@@ -31,14 +34,19 @@ const KEPT: Ttl = Ttl::of_millis(2_592_000_000);
 
 /// The component's entry point.
 #[cfg_attr(target_family = "wasm", spin_sdk::http_service)]
-pub async fn handle(request: Request) -> (StatusCode, String) {
+pub async fn handle(request: Request) -> (StatusCode, HeaderMap, String) {
+    let mut headers = HeaderMap::new();
     let path = request.uri().path().trim_start_matches('/');
     let (Some(user), Some(visits)) = (UserIds::Integer.read(path), Name::parse("visits")) else {
-        return (StatusCode::NOT_FOUND, "POST /{user_id}\n".to_owned());
+        return (StatusCode::NOT_FOUND, headers, USAGE.to_owned());
     };
+    if request.method() != Method::POST {
+        headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        return (StatusCode::METHOD_NOT_ALLOWED, headers, USAGE.to_owned());
+    }
     match visit(user, &visits).await {
-        Ok(count) => (StatusCode::OK, format!("{count}\n")),
-        Err(status) => (status, format!("{status}\n")),
+        Ok(count) => (StatusCode::OK, headers, format!("{count}\n")),
+        Err(status) => (status, headers, format!("{status}\n")),
     }
 }
 

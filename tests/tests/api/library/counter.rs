@@ -20,6 +20,18 @@ async fn visits_are_counted_for_each_user() {
 }
 
 #[tokio::test]
+async fn only_a_post_is_counted() {
+    let app = counter().await;
+    for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        let refused = app.call(method, "/42").await;
+        assert_eq!(refused.status, 405, "{method}");
+        assert_eq!(refused.header("allow"), Some("POST"), "{method}");
+    }
+    assert_eq!(app.get("/nobody").await.status, 404);
+    assert_eq!(post(app.address(), "/42").await, (200, "1\n".to_owned()));
+}
+
+#[tokio::test]
 async fn no_visit_is_lost_when_many_come_at_once() {
     let app = counter().await;
     let visits = (0..30).map(|_| post(app.address(), "/42"));
