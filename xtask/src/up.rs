@@ -52,10 +52,8 @@ impl Up {
             step::say(format_args!("using the Redis at {host}"));
             return Ok(None);
         }
-        if let Ok(host) = std::env::var("SPIN_VARIABLE_REDIS_HOST") {
-            step::say(format_args!(
-                "using the Redis at {host}, from SPIN_VARIABLE_REDIS_HOST"
-            ));
+        if let Some(setting) = setting_of_redis(|name| std::env::var(name).ok()) {
+            step::say(format_args!("using the Redis of {setting}"));
             return Ok(None);
         }
         let redis = PrivateRedis::start()?;
@@ -91,6 +89,14 @@ fn announce(runner: Runner) {
         "the first run builds {what}, which takes {how_long} on two cores; later runs start \
          within seconds"
     ));
+}
+
+/// What the environment says of the Redis to use: its host or its port. The other one has its
+/// default then.
+fn setting_of_redis(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    ["SPIN_VARIABLE_REDIS_HOST", "SPIN_VARIABLE_REDIS_PORT"]
+        .into_iter()
+        .find_map(|name| variable(name).map(|value| format!("{name}={value}")))
 }
 
 /// The variables for a Redis URL.
@@ -133,6 +139,17 @@ mod tests {
             .into_iter()
             .find(|(variable, _)| *variable == name);
         found.map(|(_, value)| value)
+    }
+
+    #[test]
+    fn a_port_in_the_environment_names_the_redis_too() {
+        let only = |set: &'static str| {
+            setting_of_redis(move |name| name.ends_with(set).then(|| "6390".to_owned()))
+        };
+        let port = only("REDIS_PORT");
+        assert_eq!(port.as_deref(), Some("SPIN_VARIABLE_REDIS_PORT=6390"));
+        assert!(only("REDIS_HOST").is_some());
+        assert_eq!(only("REDIS_PWD"), None);
     }
 
     #[test]
