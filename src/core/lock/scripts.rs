@@ -372,7 +372,7 @@ impl OwnedLock {
     /// The same, for all calls with a token that a client brought.
     fn cancelled_by_token(&self) -> String {
         self.key
-            .cancelled(&sha1_hex_of_lines(sha1_hex(self.token.as_str().as_bytes())[self.token.as_str().as_bytes()]))
+            .cancelled(&sha1_hex_of_lines(&[self.token.as_str().as_bytes()]))
     }
 
     /// The lock, its fence and its queue.

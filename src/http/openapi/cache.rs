@@ -45,7 +45,6 @@ fn get() -> Described {
             remaining: Some(Duration::from_secs(10)),
             ..HeldBy::default()
         }))
-        .problem(Problem::cross_site())
         .guarded()
         .finish()
 }
