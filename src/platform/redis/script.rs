@@ -177,6 +177,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(scripts, 22);
+        assert_eq!(scripts, 23);
     }
 }
