@@ -21,10 +21,11 @@ const FIRST_SLEEP: Duration = Duration::from_millis(10);
 /// How long it sleeps at most.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 
-/// How long each of the two pauses of a last look is.
-const LAST_LOOK: Duration = Duration::from_millis(5);
+/// How long each of the two pauses of a last look is at least, and at most. In between it is as long
+/// as the end of the limit was noticed late: so slow is the machine, or so busy the service.
+const LAST_LOOK: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(50));
 
-/// Runs a future for `limit` at most, and a last look of some milliseconds; `None` when that has
+/// Runs a future for `limit` at most, and a last look of 10 to 100 ms; `None` when that has
 /// passed. The future is dropped then.
 ///
 /// # Cancellation
@@ -50,16 +51,20 @@ pub(crate) async fn within_since<T>(
     });
     match in_time.await {
         Some(output) => Some(output),
-        None => last_look(future).await,
+        None => {
+            let (least, most) = LAST_LOOK;
+            let late = Instant::now().saturating_duration_since(deadline);
+            last_look(late.clamp(least, most), future).await
+        }
     }
 }
 
 /// Looks whether the future is done after all. A component that had no processor for a while learns
 /// of a reply and of the end of a limit at the same moment, and in any order: what is there when
 /// the first pause begins is there when the second ends.
-async fn last_look<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+async fn last_look<T>(pause: Duration, mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     for _ in 0..2 {
-        let pause = pin!(spin_sdk::time::sleep(LAST_LOOK));
+        let pause = pin!(spin_sdk::time::sleep(pause));
         if let Either::Left((output, _)) = select(future.as_mut(), pause).await {
             return Some(output);
         }
