@@ -285,7 +285,8 @@ pub const WITHDRAWAL: Scenario = Scenario {
         withdrawals: 1,
         ..NONE
     },
-    reached: &[LOSS],
+    // Two calls with one token hold the lock together.
+    reached: &[LOSS, TWO_BELIEVE],
 };
 
 /// Two waiters, and a dead one behind them, when the lock of a dead holder expires.

@@ -15,8 +15,9 @@ use crate::types::ttl::Ttl;
 
 /// How long work that has to end now is looked at, while its lock is still ours. A component that
 /// had no processor for a while learns of the end of the hold, of a reply and of the work's own
-/// limits at the same moment, and in any order: a hold that was used up comes last.
-const LAST_LOOK: Duration = Duration::from_millis(50);
+/// limits at the same moment, and in any order: a hold that was used up comes last, after the last
+/// look of a time limit (`platform/time_limit.rs`).
+const LAST_LOOK: Duration = Duration::from_millis(150);
 
 /// What [`Lease::commit`] writes.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +103,7 @@ impl Lease {
     ///
     /// # Errors
     /// [`LockError::Lost`] as soon as the lock is known to be lost, or can no longer be known to be
-    /// ours, or 50 ms after `max_hold` is used up: `work` is dropped where it is. A renewal that
+    /// ours, or 150 ms after `max_hold` is used up: `work` is dropped where it is. A renewal that
     /// Redis fails to answer is repeated for as long as the lock lives.
     ///
     /// # Cancellation
