@@ -263,7 +263,7 @@ impl Scripts {
         let lock = match redis.lock {
             Some(lock) if mine || self.is(RenewWithoutToken) => lock,
             _ => {
-                self.note_loss(redis);
+                self.note_loss(redis, true);
                 return Reply::No;
             }
         };
@@ -313,7 +313,7 @@ impl Scripts {
         if redis.last_action == Some((me, number)) && !self.is(CommitWithoutMemory) {
             return Reply::Yes;
         }
-        self.note_loss(redis);
+        self.note_loss(redis, false);
         Reply::No
     }
 
@@ -326,7 +326,7 @@ impl Scripts {
             if again && !self.is(ReleaseWithoutMemory) {
                 return Reply::Yes;
             }
-            self.note_loss(redis);
+            self.note_loss(redis, true);
             return Reply::No;
         }
         if self.hand_over(redis) {
@@ -340,15 +340,19 @@ impl Scripts {
         Reply::Yes
     }
 
-    /// A holder learns that it lost the lock: a greater number makes stale what was read since.
-    fn note_loss(&self, redis: &mut Redis) {
-        if let Some(fence) = redis.fence
-            && redis.lock.is_none()
-            && !redis.full
-        {
-            let number = self.next_number(redis);
-            redis.fence = Some(Fence { number, ..fence });
+    /// A holder learns that it lost the lock: a greater number makes stale what was read since. Where
+    /// its work may go on, it leaves a fence also where there is none.
+    fn note_loss(&self, redis: &mut Redis, may_go_on: bool) {
+        if redis.lock.is_some() || redis.full || redis.fence.is_none() && !may_go_on {
+            return;
         }
+        let number = self.next_number(redis);
+        let fence = redis.fence.unwrap_or(Fence {
+            number,
+            call: (NOBODY, Call::Release),
+            owner: NOBODY,
+        });
+        redis.fence = Some(Fence { number, ..fence });
     }
 
     /// break.lua: an administrator takes the lock from whoever holds it.

@@ -22,16 +22,16 @@ end
 -- A holder learns that it lost the lock. What was read of the user since then may be older than the
 -- holder's work: a greater fencing number makes it stale. While somebody has the lock, that does.
 -- Without a fence no reading is fresh, but the next reader would make one. `number` is the holder's
--- fencing token, nil where it is not known; `work_ended` says whether its work has ended.
+-- fencing token, nil where it is not known: then whoever asks may never have held the lock, and
+-- leaves no fence. `work_ended` says whether the holder's work has ended.
 local function note_loss(number, work_ended)
   local fence = parse_fence(redis.call('MGET', KEYS[2])[1])
   local last, call, lost = fence.number, fence.call, fence.lost
-  if last == 0 and work_ended or redis.call('EXISTS', KEYS[1]) == 1 then
+  if last == 0 and (work_ended or not number) or redis.call('EXISTS', KEYS[1]) == 1 then
     return
   end
   if last == 0 then
     call = ENDED .. 'lost'
-    lost = number or now()
   elseif not has_ended(call) then
     if not work_ended or last ~= number then
       lost = math.max(lost or 0, last)
