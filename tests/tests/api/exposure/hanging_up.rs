@@ -1,8 +1,12 @@
 //! Clients that hang up while the component works for them.
 
+use std::time::Duration;
+
 use edgelatch_tests::{App, on_spin, raw, until};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+
+const QUEUE: &str = "{user:7:lock}:queue";
 
 /// How many requests may run at once.
 const PLACES: usize = 5;
@@ -27,16 +31,15 @@ async fn their_requests_count_until_the_component_is_done() {
         .start()
         .await;
     app.post("/api/v1/users/7/lock?expire=60").await;
+    // Nothing else may take a place meanwhile. One that comes too early is refused.
     let mut waiters = Vec::new();
-    for _ in 0..PLACES {
+    while app.redis.run::<usize>(&["ZCARD", QUEUE]).await < PLACES {
         let mut waiter = TcpStream::connect(app.address()).await.unwrap();
         waiter.write_all(WAIT).await.unwrap();
         waiters.push(waiter);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(waiters.len() < 100, "they do not wait");
     }
-    until("all places are taken", || async {
-        status(&app).await == Some(503)
-    })
-    .await;
     drop(waiters);
     for _ in 0..50 {
         assert_eq!(status(&app).await, Some(503));
