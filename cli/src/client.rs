@@ -1,8 +1,7 @@
 //! HTTP: one request to the service, with our token, and its answer.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -48,14 +47,14 @@ pub(crate) struct Client {
     not_found: Code,
     /// What a failed connection is named after.
     peer: String,
-    /// Whether there was a connection for any request.
-    has_connected: Arc<AtomicBool>,
+    /// How many connections there were.
+    connections: Arc<AtomicU64>,
 }
 
-/// Notes that there is a connection: through the proxy, and with TLS where the address wants it. No
+/// Counts the connections: through the proxy, and with TLS where the address wants it. No
 /// request is sent without one. The errors do not tell: a time-out may be before or after.
 #[derive(Debug)]
-struct Connected(Arc<AtomicBool>);
+struct Connected(Arc<AtomicU64>);
 
 impl<In: Transport> Connector<In> for Connected {
     type Out = In;
@@ -66,7 +65,7 @@ impl<In: Transport> Connector<In> for Connected {
         connection: Option<In>,
     ) -> Result<Option<In>, ureq::Error> {
         if connection.is_some() {
-            self.0.store(true, Ordering::Relaxed);
+            self.0.fetch_add(1, Ordering::Relaxed);
         }
         Ok(connection)
     }
@@ -134,15 +133,15 @@ impl Client {
             let trusted = RootCerts::Specific(Arc::new(trusted));
             config = config.tls_config(TlsConfig::builder().root_certs(trusted).build());
         }
-        let has_connected = Arc::new(AtomicBool::new(false));
-        let connector = DefaultConnector::new().chain(Connected(Arc::clone(&has_connected)));
+        let connections = Arc::new(AtomicU64::new(0));
+        let connector = DefaultConnector::new().chain(Connected(Arc::clone(&connections)));
         Ok(Self {
             agent: Agent::with_parts(config.build(), connector, DefaultResolver::default()),
             url,
             authorization: service.authorization()?,
             not_found,
             peer,
-            has_connected,
+            connections,
         })
     }
 
@@ -166,6 +165,7 @@ impl Client {
         if call.body.is_some_and(|body| body.len() >= LARGE) {
             request = request.header(EXPECT, "100-continue");
         }
+        let connections = self.connections.load(Ordering::Relaxed);
         let sent = match call.body {
             Some(body) => request
                 .body(body)
@@ -176,7 +176,7 @@ impl Client {
         };
         // The error of a header does not show its value.
         sent.map_err(|error| no_answer(format!("{url}: {error}"), Reach::Unsent))?
-            .map_err(|error| no_answer(format!("{peer}: {error}"), reach(&error)))
+            .map_err(|error| no_answer(format!("{peer}: {error}"), self.reach_since(connections)))
     }
 
     fn run(
@@ -210,9 +210,13 @@ impl Client {
         }
     }
 
-    /// Whether a request may have been sent.
-    pub(crate) fn may_have_sent(&self) -> bool {
-        self.has_connected.load(Ordering::Relaxed)
+    /// How far a request without an answer came: there were so many connections before it.
+    fn reach_since(&self, connections: u64) -> Reach {
+        if self.connections.load(Ordering::Relaxed) == connections {
+            Reach::Unsent
+        } else {
+            Reach::Sent
+        }
     }
 
     /// For a success whose content is not edgelatch's.
@@ -253,15 +257,6 @@ fn no_answer(why: String, reach: Reach) -> Failure {
     let mut failure = Failure::new(Code::Unavailable, why);
     failure.reach = reach;
     failure
-}
-
-/// How far a request came that has no answer.
-fn reach(error: &ureq::Error) -> Reach {
-    match error {
-        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => Reach::Unsent,
-        ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => Reach::Unsent,
-        _ => Reach::Sent,
-    }
 }
 
 fn address(base: &Url, user: &str, path: &[&str]) -> String {

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::client::{CALL_LIMIT, Call, Client, LOCK_OWNER};
-use crate::exit::{self, Code, Failure, printable};
+use crate::exit::{self, Code, Failure, Reach, printable};
 use crate::service::{Service, owner, segment};
 
 /// Tell whether a lock is held, by whom, and until when
@@ -84,10 +84,11 @@ impl Break {
             if failure.code != Code::Unavailable || failure.tells_outcome {
                 return failure;
             }
-            let became = if client.may_have_sent() {
-                "it may have been broken: look with `edgelatch status` before you try again"
-            } else {
-                "nothing was sent, so nothing was broken"
+            let became = match failure.reach {
+                Reach::Unsent => "nothing was sent, so nothing was broken",
+                Reach::Sent | Reach::Answered => {
+                    "it may have been broken: look with `edgelatch status` before you try again"
+                }
             };
             Failure::new(failure.code, format!("{}; {became}", failure.why))
         })
