@@ -98,6 +98,10 @@ fn main() -> Result<()> {
     }
     table.push_str("]\n");
     fs::write(Path::new(&out).join("assets.rs"), table)?;
+    if env::var("CARGO_CFG_TARGET_FAMILY")? == "wasm" {
+        // What an instance has of a stack, a host may keep in memory for each. Files need little.
+        println!("cargo::rustc-link-arg-cdylib=-zstack-size={}", 128 * 1024);
+    }
     println!("cargo::rerun-if-changed=build.rs");
     Ok(())
 }
