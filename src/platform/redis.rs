@@ -59,6 +59,7 @@ pub struct Redis {
 impl Redis {
     /// A handle whose every call takes `timeout` at most, connecting and repeating included.
     pub fn new(link: Arc<Link>, timeout: Duration) -> Self {
+        link.note_handle();
         Self {
             link,
             timeout,

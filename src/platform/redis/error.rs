@@ -153,6 +153,17 @@ impl RedisError {
         moving.contains(&self.kind)
     }
 
+    /// Whether the server does not let us have the command at all: the ACL forbids it, or the server
+    /// does not know it. What it says of its state (`UNBLOCKED`, `NOREPLICAS`, ...) passes.
+    pub(super) fn forbids_command(&self) -> bool {
+        match self.kind {
+            RedisErrorKind::Refused(Code::NoPerm) => true,
+            // `ERR`, which the crate has a kind for. Other codes stand before the text.
+            RedisErrorKind::Refused(Code::Other) => self.detail.starts_with(FROM_SERVER),
+            _ => false,
+        }
+    }
+
     /// Whether Redis refused decimals in the time limit of a blocking command, as Redis 5 does.
     /// Newer ones say "not a float".
     pub(super) fn knows_no_decimals(&self) -> bool {
@@ -300,6 +311,31 @@ mod tests {
             ),
         ] {
             assert_eq!(classify(&text), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_passes_is_no_forbidden_command() {
+        let error = |text: &str| RedisError::from_spin(Error::Other(text.to_owned()), true);
+        for (text, forbids) in [
+            (
+                "NOPERM: User x has no permissions to run the 'blpop' command",
+                true,
+            ),
+            (
+                "An error was signalled by the server - ResponseError: unknown command 'blpop'",
+                true,
+            ),
+            ("UNBLOCKED: force unblock from blocking operation", false),
+            ("NOREPLICAS: Not enough good replicas to write.", false),
+            ("MISCONF: Redis is configured to save RDB snapshots", false),
+            (
+                "An error was signalled by the server - BusyLoadingError: Redis is loading",
+                false,
+            ),
+            ("Connection refused (os error 111)", false),
+        ] {
+            assert_eq!(error(text).forbids_command(), forbids, "{text}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The connections that all requests of one component instance share: one, and against a cluster
 //! one for each node that a `MOVED` has named.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cluster::{self, Place};
@@ -14,6 +15,8 @@ pub struct Link {
     /// The node at the configured address, which is all there is outside a cluster.
     first: Arc<Node>,
     others: Mutex<Others>,
+    /// How many handles there have been: one for each request.
+    handles: AtomicU64,
 }
 
 /// What is known of a cluster's other nodes. Empty outside a cluster.
@@ -31,7 +34,18 @@ impl Link {
         Self {
             first: Arc::new(Node::new(address.into())),
             others: Mutex::default(),
+            handles: AtomicU64::new(0),
         }
+    }
+
+    /// Counts a handle.
+    pub(super) fn note_handle(&self) {
+        self.handles.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the instance has had more than one request.
+    pub(super) fn is_shared(&self) -> bool {
+        self.handles.load(Ordering::Relaxed) > 1
     }
 
     /// The node to ask for a key.

@@ -13,7 +13,7 @@ use spin_sdk::redis::Connection;
 
 use super::link::Link;
 use super::node::Blocking;
-use super::{Code, Node, Redis, RedisError, RedisErrorKind, binary};
+use super::{Node, Redis, RedisError, RedisErrorKind, binary};
 use crate::platform::time_limit::within;
 use crate::types::random;
 
@@ -146,7 +146,7 @@ impl Listener {
     async fn pause(&self, until: Instant) {
         let (least, most) = PAUSE_MS;
         let pause = Duration::from_millis(least + random::bits64() % (most - least + 1));
-        let pause = pause * self.node.commands_per_call();
+        let pause = (pause * self.node.commands_per_call()).max(self.node.turn_pause());
         let left = until.saturating_duration_since(Instant::now());
         spin_sdk::time::sleep(left.min(pause)).await;
     }
@@ -207,7 +207,7 @@ async fn block(
                 node.knows_no_decimals();
                 used = Some(connection);
             }
-            RedisErrorKind::Refused(Code::NoPerm | Code::Other) => {
+            RedisErrorKind::Refused(_) if error.forbids_command() => {
                 node.refuses_blocking();
                 return Answer::Failed;
             }
@@ -220,6 +220,11 @@ async fn block(
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        // What is kept for the next waiter keeps an instance that has one request alive after it, and
+        // a host that gives each request an instance of its own would have many of those.
+        if !self.link.is_shared() {
+            return;
+        }
         if let Some(connection) = self.connection.take() {
             self.node.keep(connection, MOST_IDLE);
         }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use spin_sdk::redis::Connection;
+use spin_sdk::redis::{Connection, Error};
 
 use super::room::Room;
 use super::{RedisError, Sent};
@@ -81,7 +81,7 @@ impl Node {
 
     /// A connection to listen over. `None` where there is none to be had now: one is opened at a
     /// time, and where that takes longer than `open_limit`, or leaves no room for another one,
-    /// nobody listens for a while.
+    /// nobody listens for a while. A server that cannot be reached is tried again by the next call.
     pub(super) async fn open_to_listen(&self, open_limit: Duration) -> Option<Connection> {
         // One at a time: each looks whether it leaves room.
         let _opening = self.opening_to_listen.lock().await;
@@ -94,6 +94,8 @@ impl Node {
                 self.opened_in(began.elapsed());
                 Some(connection)
             }
+            // Redis is away for now: that says nothing of the room.
+            Some(Err(error)) if !matches!(error, Error::TooManyConnections) => None,
             Some(_) | None => {
                 self.nobody_listens(NO_ROOM_MEMORY);
                 None
@@ -219,6 +221,12 @@ impl Node {
         }
     }
 
+    /// How long to pause at least between two calls where instances have to take turns: as long as
+    /// the last opening took, so that those who wait ask for fewer connections than there are.
+    pub(super) fn turn_pause(&self) -> Duration {
+        self.room.turn_pause()
+    }
+
     /// From now on keeps the shared connection only as long as a call needs it.
     fn take_turns(&self) {
         self.room.note_scarce();
@@ -263,6 +271,7 @@ impl Node {
         let connection =
             Arc::new(opened.map_err(|error| RedisError::from_spin(error, sent.any()))?);
         self.opened_in(began.elapsed());
+        self.room.note_opening(began.elapsed());
         *self.slot() = Some(Arc::clone(&connection));
         Ok(connection)
     }

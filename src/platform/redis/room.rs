@@ -28,6 +28,10 @@ const SLOW: Duration = Duration::from_millis(100);
 /// How long it is remembered that there is no room, though nobody listens.
 const MEMORY: Duration = Duration::from_secs(10);
 
+/// How long a pause and the opening after it may take together: a waiter that is silent for 1.5 s
+/// counts as dead.
+const LONGEST_TURN: Duration = Duration::from_millis(1300);
+
 /// What is known of the room for connections to a node.
 pub(super) struct Room {
     /// An address of the node that is never connected to.
@@ -39,6 +43,8 @@ pub(super) struct Room {
 struct State {
     looked: Option<Instant>,
     scarce_until: Option<Instant>,
+    /// How long the last opening of a connection took, with the wait for its turn.
+    opening: Duration,
 }
 
 impl Room {
@@ -78,6 +84,22 @@ impl Room {
     pub(super) fn is_scarce(&self) -> bool {
         let until = self.state().scarce_until;
         until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Notes how long it took to open a connection, with the wait for room.
+    pub(super) fn note_opening(&self, took: Duration) {
+        self.state().opening = took;
+    }
+
+    /// How long to pause before the next call, if instances have to take turns: as long as the last
+    /// opening took, and so much shorter that both together are no longer than [`LONGEST_TURN`].
+    pub(super) fn turn_pause(&self) -> Duration {
+        if self.is_scarce() {
+            let opening = self.state().opening;
+            opening.min(LONGEST_TURN.saturating_sub(opening))
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// Awaits the opening of a connection, and notes if it is room that it waits for.

@@ -2,6 +2,7 @@
 
 mod connections;
 mod fencing;
+mod listening;
 mod liveness;
 mod lost;
 mod queue;
