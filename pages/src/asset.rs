@@ -111,13 +111,17 @@ impl Asset {
     }
 }
 
+/// How many codings of a request are looked at: there are not ten.
+const MOST_CODINGS: usize = 64;
+
 /// Whether a client accepts gzip (RFC 9110, section 12.5.3).
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let listed = headers
         .get_all(header::ACCEPT_ENCODING)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
+        .flat_map(|value| value.split(','))
+        .take(MOST_CODINGS);
     let mut any = false;
     for item in listed {
         let mut parts = item.split(';').map(str::trim);
@@ -141,6 +145,15 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
         accepts_gzip(&headers)
+    }
+
+    #[test]
+    fn no_endless_list_of_codings_is_read() {
+        let mut headers = HeaderMap::new();
+        let list = format!("{}gzip", ",".repeat(MOST_CODINGS));
+        let list = HeaderValue::try_from(list);
+        assert!(list.is_ok_and(|list| !headers.append(header::ACCEPT_ENCODING, list)));
+        assert!(!accepts_gzip(&headers));
     }
 
     #[test]

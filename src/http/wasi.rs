@@ -95,9 +95,11 @@ const CLIENT_ADDRESS: &str = "spin-client-addr";
 /// Where the host hands over what is no HTTP.
 pub(crate) fn request(request: types::Request) -> Result<Request, ErrorCode> {
     // `CONNECT` has none.
-    let uri = request
-        .get_path_with_query()
-        .unwrap_or_else(|| "/".to_owned());
+    let mut uri = request.get_path_with_query().unwrap_or_default();
+    // `http://host?query` has an empty path, which is `/` (RFC 9110, section 4.2.3).
+    if !uri.starts_with(['/', '*']) {
+        uri.insert(0, '/');
+    }
     let uri = Uri::try_from(uri).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
     let method =
         Method::try_from(request.get_method()).map_err(|_| ErrorCode::HttpRequestMethodInvalid)?;

@@ -75,10 +75,10 @@ pub(super) fn is_nodes(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else {
         return false;
     };
-    if !["redis", "rediss", "*"].contains(&scheme) {
+    if !["redis", "rediss"].contains(&scheme) {
         return false;
     }
-    // Spin knows no port for the other schemes.
+    // Spin knows no port for the other scheme.
     let without_port = || scheme == "redis" && is_hosts(rest);
     let with_port = || {
         let split = rest.rsplit_once(':');
@@ -220,7 +220,6 @@ mod tests {
             "redis://fd00::/8",
             "redis://[fd00::1]:6379",
             "redis://x",
-            "*://*:*",
         ] {
             assert!(is_nodes(good), "{good}");
         }
@@ -228,6 +227,7 @@ mod tests {
             "x",
             "*",
             "x:6379",
+            "*://*:*",
             "redis://",
             "redis://:6379",
             "redis://10.0.0.0/99:1",

@@ -77,6 +77,17 @@ async fn bad_percent_encodings_are_told_as_faults() {
     no_instance_ended(&app);
 }
 
+/// A target of a proxy's form whose path is empty, which is `/`. Spin closes such connections.
+#[tokio::test]
+async fn an_empty_path_with_a_query_is_the_root() {
+    let app = App::start().await;
+    for target in ["http://x?a=1", "http://x/?a=1", "http://x"] {
+        let status = status(&app, &get(target, "")).await;
+        assert!(matches!(status, None | Some(404)), "{target}: {status:?}");
+    }
+    no_instance_ended(&app);
+}
+
 /// Bytes that are no UTF-8, and some that are.
 const NO_ASCII: [&[u8]; 4] = [b"\xff", b"\xc3\xa4", b"\x80\x81", b"\x7f"];
 
