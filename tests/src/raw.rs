@@ -29,6 +29,12 @@ impl RawAnswer {
         })
     }
 
+    /// Whether the connection ended within the body.
+    pub fn is_cut(&self) -> bool {
+        let length = self.header("content-length");
+        length.is_some_and(|length| length.parse().is_ok_and(|all: usize| self.body.len() < all))
+    }
+
     /// The slug of a problem.
     pub fn slug(&self) -> Option<&str> {
         let (_, rest) = self.body.split_once("\"type\":\"urn:edgelatch:")?;

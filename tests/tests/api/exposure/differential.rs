@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use edgelatch_tests::{App, RawAnswer, raw, raw_then_hang_up};
+use edgelatch_tests::{App, RawAnswer, on_spin, raw, raw_then_hang_up};
 
 use super::made_up::{MadeUp, Random};
 
@@ -129,11 +129,11 @@ fn check_without(made_up: &MadeUp, without: &RawAnswer, name: &str) {
             "{name}: {without:?}"
         );
     } else if made_up.guarded {
+        // Spin resets a connection whose request it has not read to its end: what has not been read
+        // of the answer by then is lost.
+        let is_told = without.slug() == Some("unauthorized") || on_spin() && without.is_cut();
         assert_eq!(
-            (
-                status,
-                made_up.head || without.slug() == Some("unauthorized")
-            ),
+            (status, made_up.head || is_told),
             (Some(401), true),
             "{name}: {without:?}"
         );
