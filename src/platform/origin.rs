@@ -7,6 +7,7 @@
 mod cache_control;
 mod exchange;
 mod failure;
+mod freshness;
 mod kept_headers;
 
 use std::sync::Arc;
@@ -22,10 +23,11 @@ use crate::platform::telemetry::{Span, continued_trace};
 use crate::types::header_names::{FENCING_TOKEN, IDEMPOTENCY_KEY, X_REQUEST_ID, X_USER_ID};
 use crate::types::request_id::RequestId;
 use crate::types::user_id::UserId;
-pub(crate) use cache_control::{Arrival, CacheControl, Defaults, Freshness};
+pub(crate) use cache_control::CacheControl;
 pub(crate) use exchange::Answer;
 use exchange::exchange;
 pub(crate) use failure::{Failure, FailureKind};
+pub(crate) use freshness::{Arrival, Defaults, Freshness};
 pub(crate) use kept_headers::KeptHeaders;
 
 /// The request that something is asked of the origin for.

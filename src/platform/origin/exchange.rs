@@ -8,8 +8,8 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use serde_json::value::RawValue;
 use spin_sdk::wasip3::http::types::ErrorCode;
 
-use super::cache_control::{Arrival, Defaults, Freshness, freshness};
 use super::failure::Failure;
+use super::freshness::{Arrival, Defaults, Freshness, freshness};
 use crate::platform::time_limit::within;
 use crate::types::json;
 use crate::types::media_type::is_json;

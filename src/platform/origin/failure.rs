@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
-use super::cache_control::{Arrival, Defaults, Freshness, freshness};
+use super::freshness::{Arrival, Defaults, Freshness, freshness};
 use super::kept_headers::KeptHeaders;
 use crate::types::error_code::ErrorCode;
 use crate::types::media_type::is_json;
