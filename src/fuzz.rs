@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::core::cache::merge_patch;
 use crate::core::idempotency::IdempotencyKey;
 use crate::core::lock::OwnerToken;
-use crate::http::request::conditions;
-use crate::http::request::query::{self, Query};
+use crate::http::request::query::Query;
+use crate::http::request::{conditions, values};
 use crate::types::etag::ETag;
 use crate::types::keys::Keys;
 use crate::types::name::Name;
@@ -47,9 +47,9 @@ fn a_query_is_read_or_all_its_faults_are_listed() {
 
 fn read_query(uri: &Uri, user_ids: UserIds) {
     let mut query = Query::new(uri);
-    let user = query.required("user_id", query::user_id(user_ids));
-    let timeout = query.optional("timeout", query::timeout);
-    let expire = query.optional("expire", query::expire);
+    let user = query.required("user_id", values::user_id(user_ids));
+    let timeout = query.optional("timeout", values::timeout);
+    let expire = query.optional("expire", values::expire);
     match query.finish(user) {
         Ok(user) => {
             assert_eq!(user_ids.read(user.as_str()), Some(user));

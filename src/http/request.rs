@@ -5,6 +5,7 @@ pub mod conditions;
 mod context;
 pub(crate) mod headers;
 pub(crate) mod query;
+pub(crate) mod values;
 
 use http::{HeaderMap, Method, Uri};
 

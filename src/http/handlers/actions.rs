@@ -13,8 +13,8 @@ use crate::core::idempotency::Idempotency;
 use crate::core::lock::{COULD_NOT_ACQUIRE, LockError};
 use crate::http::problem::{Problem, retry_after_seconds};
 use crate::http::replies;
-use crate::http::request::query::{self, Query};
-use crate::http::request::{Request, RequestContext, body, headers};
+use crate::http::request::query::Query;
+use crate::http::request::{Request, RequestContext, body, headers, values};
 use crate::http::response::{Answer, Outcome};
 #[cfg(not(target_family = "wasm"))]
 use crate::http::schemas;
@@ -64,7 +64,7 @@ impl Failed {
 /// `POST perform-action`: waits up to `timeout` for the user's lock and runs the action under it.
 pub(crate) async fn perform(request: Request) -> Result<Answer, Problem> {
     let mut query = Query::new(&request.uri);
-    let timeout = query.optional("timeout", query::timeout);
+    let timeout = query.optional("timeout", values::timeout);
     let timeout = timeout.unwrap_or(request.context.instance.config.lock_timeout);
     let call = Call::read("perform-action", timeout, query, request).await?;
     Ok(success(call.perform().await?))
@@ -107,8 +107,8 @@ impl Call {
     ) -> Result<Self, Problem> {
         let (context, headers) = (request.context, request.headers);
         let user_ids = context.instance.config.user_ids;
-        let user = query.required("user_id", query::user_id(user_ids));
-        let expire = query.optional("expire", query::expire);
+        let user = query.required("user_id", values::user_id(user_ids));
+        let expire = query.optional("expire", values::expire);
         let user = query.finish(user)?;
         let config = &context.instance.config;
         let expire = expire.unwrap_or(config.lock_expire);

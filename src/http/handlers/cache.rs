@@ -9,8 +9,8 @@ use crate::core::lock::OwnerToken;
 use crate::http::problem::{Problem, not_computing, patch_failure};
 use crate::http::replies;
 use crate::http::request::headers::{self, COMPUTE_TOKEN};
-use crate::http::request::query::{self, Query};
-use crate::http::request::{Request, body, conditions};
+use crate::http::request::query::Query;
+use crate::http::request::{Request, body, conditions, values};
 use crate::http::response::{Answer, Response, Undelivered, empty};
 use crate::types::etag::{Conditions, ETag};
 use crate::types::name::{LAST_ACTION, Name};
@@ -24,9 +24,9 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
     let mut query = Query::new(&request.uri);
     let max_hold = request.context.instance.config.max_hold;
-    let compute = query.optional("compute", |text| query::compute(text, max_hold));
-    let timeout = query.optional("timeout", query::timeout);
-    let refresh = query.optional("refresh", query::refresh);
+    let compute = query.optional("compute", |text| values::compute(text, max_hold));
+    let timeout = query.optional("timeout", values::timeout);
+    let refresh = query.optional("refresh", values::refresh);
     query.only_with("timeout", "compute");
     query.only_with("refresh", "compute");
     let (entry, conditions) = target(&mut query, &request);
@@ -76,7 +76,7 @@ pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
 /// computing.
 pub(crate) async fn put(request: Request) -> Result<Answer, Problem> {
     let mut query = Query::new(&request.uri);
-    let expire = query.optional("expire", query::expire);
+    let expire = query.optional("expire", values::expire);
     let (entry, conditions) = target(&mut query, &request);
     let (user, name) = query.finish(entry)?;
     let context = request.context;
@@ -107,7 +107,7 @@ pub(crate) async fn put(request: Request) -> Result<Answer, Problem> {
 /// `PATCH cache`: merges (RFC 7396) and stores.
 pub(crate) async fn patch(request: Request) -> Result<Answer, Problem> {
     let mut query = Query::new(&request.uri);
-    let expire = query.optional("expire", query::expire);
+    let expire = query.optional("expire", values::expire);
     let (entry, conditions) = target(&mut query, &request);
     let (user, name) = query.finish(entry)?;
     let context = request.context;
@@ -155,8 +155,12 @@ fn target(query: &mut Query, request: &Request) -> (Option<(UserId, Name)>, Cond
     });
     let path = &request.path;
     let user_ids = request.context.instance.config.user_ids;
-    let user = query.path("user_id", path.user_id.as_deref(), query::user_id(user_ids));
-    let name = query.path("key", path.name.as_deref(), query::name);
+    let user = query.path(
+        "user_id",
+        path.user_id.as_deref(),
+        values::user_id(user_ids),
+    );
+    let name = query.path("key", path.name.as_deref(), values::name);
     (user.zip(name), conditions)
 }
 

@@ -10,8 +10,8 @@ use crate::http::access_log::{self, Break};
 use crate::http::auth::is_admin;
 use crate::http::problem::{Problem, break_failure, may_have_been_done, not_lock_owner};
 use crate::http::replies;
-use crate::http::request::query::{self, Query};
-use crate::http::request::{Request, body, headers};
+use crate::http::request::query::Query;
+use crate::http::request::{Request, body, headers, values};
 use crate::http::response::{Answer, Response, Undelivered, empty};
 #[cfg(not(target_family = "wasm"))]
 use crate::http::schemas;
@@ -92,8 +92,8 @@ impl From<LockStatus> for LockState {
 /// it.
 pub(crate) async fn acquire(request: Request) -> Result<Answer, Problem> {
     let mut query = Query::new(&request.uri);
-    let timeout = query.optional("timeout", query::timeout);
-    let expire = query.optional("expire", query::expire);
+    let timeout = query.optional("timeout", values::timeout);
+    let expire = query.optional("expire", values::expire);
     let key = lock_key(&mut query, &request);
     let owner = query.header("Lock-Owner", headers::lock_owner(&request.headers));
     let key = query.finish(key)?;
@@ -128,7 +128,7 @@ pub(crate) async fn acquire(request: Request) -> Result<Answer, Problem> {
 /// `PUT lock`: renews it.
 pub(crate) async fn renew(request: Request) -> Result<Answer, Problem> {
     let mut query = Query::new(&request.uri);
-    let expire = query.optional("expire", query::expire);
+    let expire = query.optional("expire", values::expire);
     let key = lock_key(&mut query, &request);
     let key = query.finish(key)?;
     let max_body_bytes = request.context.instance.config.max_body_bytes;
@@ -150,7 +150,7 @@ pub(crate) async fn release(request: Request) -> Result<Answer, Problem> {
     if query.has("force", "true") && !is_admin(config, &request.headers) {
         return Err(Problem::admin_only());
     }
-    let force = query.optional("force", query::boolean);
+    let force = query.optional("force", values::boolean);
     let key = lock_key(&mut query, &request);
     if force == Some(true) {
         let by = query.header("Lock-Owner", headers::lock_owner(&request.headers));
@@ -196,8 +196,8 @@ async fn break_lock(
 /// `GET lock`: its state, without the holder's token; with `wait`, once it has changed.
 pub(crate) async fn inspect(request: Request) -> Result<Answer, Problem> {
     let mut query = Query::new(&request.uri);
-    let wait = query.optional("wait", query::timeout);
-    let after = query.optional("after", query::fencing_token);
+    let wait = query.optional("wait", values::timeout);
+    let after = query.optional("after", values::fencing_token);
     query.only_with("after", "wait");
     let key = lock_key(&mut query, &request);
     let key = query.finish(key)?;
@@ -218,11 +218,15 @@ pub(crate) async fn inspect(request: Request) -> Result<Answer, Problem> {
 fn lock_key(query: &mut Query, request: &Request) -> Option<LockKey> {
     let (instance, path) = (&request.context.instance, &request.path);
     let (keys, user_ids) = (&instance.keys, instance.config.user_ids);
-    let user = query.path("user_id", path.user_id.as_deref(), query::user_id(user_ids));
+    let user = query.path(
+        "user_id",
+        path.user_id.as_deref(),
+        values::user_id(user_ids),
+    );
     match &path.name {
         None => user.map(|user| keys.user_lock(user)),
         Some(name) => {
-            let name = query.path("name", Some(name), query::name);
+            let name = query.path("name", Some(name), values::name);
             Some(keys.named_lock(user?, &name?))
         }
     }

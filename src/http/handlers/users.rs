@@ -7,8 +7,8 @@ use crate::core::read_through::{
 };
 use crate::http::problem::{Problem, origin_failure};
 use crate::http::replies;
-use crate::http::request::query::{self, Query};
-use crate::http::request::{Request, conditions};
+use crate::http::request::query::Query;
+use crate::http::request::{Request, conditions, values};
 use crate::http::response::Answer;
 use crate::platform::origin::{CacheControl, Failure, UserSource};
 use crate::types::etag::Conditions;
@@ -16,14 +16,14 @@ use crate::types::etag::Conditions;
 /// `GET user`: the origin's JSON, fetched once for all who ask.
 pub(crate) async fn get(request: Request) -> Result<Answer, Problem> {
     let mut query = Query::new(&request.uri);
-    let expire = query.optional("expire", query::expire);
+    let expire = query.optional("expire", values::expire);
     let conditions = conditions::parse(&request.headers).unwrap_or_else(|faults| {
         query.also(faults);
         Conditions::NONE
     });
     let user_ids = request.context.instance.config.user_ids;
     let user = request.path.user_id.as_deref();
-    let user = query.path("user_id", user, query::user_id(user_ids));
+    let user = query.path("user_id", user, values::user_id(user_ids));
     let user = query.finish(user)?;
     let (context, headers) = (request.context, request.headers);
     let config = &context.instance.config;

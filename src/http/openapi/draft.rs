@@ -20,7 +20,8 @@ use utoipa::openapi::{Ref, RefOr, Required};
 use super::components::API_TOKEN;
 use crate::http::problem::{Members, Problem};
 use crate::http::request::body;
-use crate::http::request::query::{self, Query};
+use crate::http::request::query::Query;
+use crate::http::request::values;
 use crate::platform::redis::RedisError;
 use crate::types::json;
 use crate::types::name::LAST_ACTION;
@@ -287,26 +288,26 @@ fn invalid_request(parameters: &[&str]) -> Problem {
     let has = |end: &str| parameters.iter().any(|name| name.ends_with(end));
     if has("Compute") {
         let longest = Duration::from_millis(MAX_WAIT_MS);
-        query.optional("compute", |text| query::compute(text, longest));
+        query.optional("compute", |text| values::compute(text, longest));
     }
     if has("Timeout") {
-        query.optional("timeout", query::timeout);
+        query.optional("timeout", values::timeout);
     }
     if has("Wait") {
-        query.optional("wait", query::timeout);
-        query.optional("after", query::fencing_token);
+        query.optional("wait", values::timeout);
+        query.optional("after", values::fencing_token);
     }
     if has("Force") {
-        query.optional("force", query::boolean);
+        query.optional("force", values::boolean);
     }
     if has("Refresh") {
-        query.optional("refresh", query::refresh);
+        query.optional("refresh", values::refresh);
     }
     // In the order in which the handlers ask: faults are listed in it.
-    let read = || query::user_id(UserIds::Integer);
+    let read = || values::user_id(UserIds::Integer);
     let asked = in_query.then(|| query.required("user_id", read()));
     if has("Expire") {
-        query.optional("expire", query::expire);
+        query.optional("expire", values::expire);
     }
     let user = asked.unwrap_or_else(|| query.path("user_id", Some("007"), read()));
     query.finish(user).err().unwrap_or_else(Problem::not_found)

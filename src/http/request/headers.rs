@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::core::idempotency::IdempotencyKey;
 use crate::core::lock::{OwnerName, OwnerToken};
 use crate::http::problem::Problem;
-use crate::http::request::query::ValueFault;
+use crate::http::request::values::ValueFault;
 use crate::types::header_names::{IDEMPOTENCY_KEY, X_REQUEST_ID};
 use crate::types::request_id::RequestId;
 
