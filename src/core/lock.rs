@@ -12,10 +12,16 @@
 //! that alone would be correct.
 
 mod acquire;
+mod attempt;
+mod cancel;
 mod cleanup;
+mod commit;
 mod lease;
+mod owned_lock;
 mod owner_name;
 mod poll_interval;
+mod release;
+mod renew;
 mod scripts;
 mod token;
 mod watch;
@@ -25,7 +31,8 @@ use std::fmt;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-pub use lease::{Lease, Record};
+pub use commit::Record;
+pub use lease::Lease;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use owner_name::MAX_OWNER_NAME;
 pub use owner_name::OwnerName;
@@ -37,9 +44,11 @@ use crate::platform::redis::{Redis, RedisError};
 use crate::types::error_code::ErrorCode;
 use crate::types::keys::LockKey;
 use crate::types::ttl::Ttl;
+pub(crate) use commit::{COMMITTING, CommitScript};
 use lease::AcquisitionTimes;
-pub(crate) use scripts::{COMMITTING, CommitScript, FENCE, FORMATS, GIVE_BACK, HOLDER, QUEUE};
-use scripts::{HoldersWork, OwnedLock};
+use owned_lock::OwnedLock;
+use release::HoldersWork;
+pub(crate) use scripts::{FENCE, FORMATS, GIVE_BACK, HOLDER, QUEUE};
 
 /// The original service's words for a lock that was not acquired.
 pub(crate) const COULD_NOT_ACQUIRE: &str = "Could not acquire lock";

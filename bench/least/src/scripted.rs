@@ -1,6 +1,6 @@
 //! An action with the service's own two scripts, called as the service does. The texts are put
-//! together as in `src/core/lock/scripts.rs`; if the service changes what it passes, this fails
-//! with 409 or 423 until it does the same.
+//! together as in `attempt.rs` and `commit.rs` of `src/core/lock/`; if the service changes what it
+//! passes, this fails with 409 or 423 until it does the same.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};

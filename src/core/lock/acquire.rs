@@ -10,8 +10,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::attempt::{Attempt, ResultKey, Try};
 use super::lease::{AcquisitionTimes, Lease};
-use super::scripts::{Attempt, OwnedLock, ResultKey, Try};
+use super::owned_lock::OwnedLock;
 use super::token::OwnerToken;
 use super::{Acquisition, Grant, GrantUnlessDone, LockError, Locks, poll_interval};
 use crate::platform::redis::{Listener, RedisError};

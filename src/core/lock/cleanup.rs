@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::FencingToken;
-use super::scripts::{CANCELLATION_TTL, HoldersWork, OwnedLock};
+use super::cancel::CANCELLATION_TTL;
+use super::owned_lock::OwnedLock;
+use super::release::HoldersWork;
 
 /// How long a lock is tried to be given back at least, however short its time to live.
 const LEAST_LIMIT: Duration = Duration::from_secs(5);

@@ -7,29 +7,18 @@ use std::time::{Duration, Instant};
 use futures::future::{Either, select};
 use spin_sdk::redis::RedisResult;
 
-use super::scripts::{CommitScript, HoldersWork, OwnedLock};
+use super::commit::{CommitScript, Record};
+use super::owned_lock::OwnedLock;
+use super::release::HoldersWork;
 use super::{FencingToken, LockError};
 use crate::platform::redis::RedisError;
 use crate::platform::time_limit::within;
-use crate::types::ttl::Ttl;
 
 /// How long work that has to end now is looked at, while its lock is still ours. A component that
 /// had no processor for a while learns of the end of the hold, of a reply and of the work's own
 /// limits at the same moment, and in any order: a hold that was used up comes last, after the last
 /// look of a time limit (`platform/time_limit.rs`).
 const LAST_LOOK: Duration = Duration::from_millis(150);
-
-/// What [`Lease::commit`] writes.
-#[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
-    /// The Redis key, in the lock's hash slot.
-    pub key: &'a str,
-    /// The bytes. They must hold the fencing token: a commit that is repeated after a lost answer
-    /// knows itself by them.
-    pub value: &'a [u8],
-    /// How long they are kept.
-    pub ttl: Ttl,
-}
 
 /// The times of an acquisition.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::scripts::LockHeld;
+use super::attempt::LockHeld;
 
 /// How long a waiter near the head of the queue listens before it looks: at least and at most, in
 /// milliseconds. With the two `BLPOP` of a second that is under five commands a second.
