@@ -16,6 +16,8 @@ mod attempt;
 mod cancel;
 mod cleanup;
 mod commit;
+mod error;
+mod fencing_token;
 mod lease;
 mod owned_lock;
 mod owner_name;
@@ -23,170 +25,39 @@ mod poll_interval;
 mod release;
 mod renew;
 mod scripts;
+mod status;
 mod token;
 mod watch;
 mod without_token;
 
-use std::fmt;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+pub use acquire::Grant;
+pub(crate) use acquire::{Acquisition, GrantUnlessDone};
 pub use commit::Record;
+pub(crate) use commit::{COMMITTING, CommitScript};
+pub use error::LockError;
+pub use fencing_token::FencingToken;
 pub use lease::Lease;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use owner_name::MAX_OWNER_NAME;
 pub use owner_name::OwnerName;
+pub(crate) use scripts::{FENCE, FORMATS, GIVE_BACK, HOLDER, QUEUE};
+pub use status::{Broken, HeldBy, Holder, LockStatus};
 pub use token::OwnerToken;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use token::TOKEN_LENGTHS;
 
 use crate::platform::redis::{Redis, RedisError};
-use crate::types::error_code::ErrorCode;
 use crate::types::keys::LockKey;
 use crate::types::ttl::Ttl;
-pub(crate) use commit::{COMMITTING, CommitScript};
 use lease::AcquisitionTimes;
 use owned_lock::OwnedLock;
 use release::HoldersWork;
-pub(crate) use scripts::{FENCE, FORMATS, GIVE_BACK, HOLDER, QUEUE};
 
 /// The original service's words for a lock that was not acquired.
 pub(crate) const COULD_NOT_ACQUIRE: &str = "Could not acquire lock";
-
-/// The number of one acquisition: greater than that of every earlier acquisition of the same lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FencingToken(i64);
-
-impl FencingToken {
-    /// The number, greater than zero and below 2^53.
-    pub fn get(self) -> i64 {
-        self.0
-    }
-}
-
-impl fmt::Display for FencingToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Why there is no lock, or no longer.
-#[derive(Debug, Clone)]
-pub enum LockError {
-    /// Somebody else holds it, also after any waiting.
-    Held(HeldBy),
-    /// It was ours, and it expired, was taken, or was held for as long as allowed.
-    Lost,
-    /// Redis failed.
-    Redis(RedisError),
-}
-
-impl fmt::Display for LockError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Held(_) => f.write_str("the lock is held by someone else"),
-            Self::Lost => f.write_str("the lock was lost"),
-            Self::Redis(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for LockError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Redis(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl ErrorCode for LockError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Held(_) => "lock-held",
-            Self::Lost => "lock-lost",
-            Self::Redis(error) => error.code(),
-        }
-    }
-}
-
-impl From<RedisError> for LockError {
-    fn from(error: RedisError) -> Self {
-        Self::Redis(error)
-    }
-}
-
-/// A lock that was granted to a token.
-#[derive(Debug, Clone, Copy)]
-pub struct Grant {
-    /// The number of the acquisition.
-    pub fencing_token: FencingToken,
-    /// Whether the token had the lock already, so that this was a renewal.
-    pub renewed: bool,
-}
-
-/// Who keeps a lock from others, as they were told at their last try.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HeldBy {
-    /// How long until it expires; `None` if it never does.
-    pub remaining: Option<Duration>,
-    /// What the holder said of itself; `None` where it said nothing, or a stranger set the key.
-    pub owner: Option<OwnerName>,
-    /// How many others wait and live, counted up to 1000. Where more wait, the dead count too.
-    pub waiting: u32,
-}
-
-/// Who holds a lock, as far as anybody may know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// How long until it expires; `None` if it never does.
-    pub remaining: Option<Duration>,
-    /// The number of the acquisition; `None` where a stranger set the key.
-    pub fencing_token: Option<FencingToken>,
-    /// What the holder said of itself; `None` where it said nothing, or a stranger set the key.
-    pub owner: Option<OwnerName>,
-}
-
-/// A lock, as anybody may see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockStatus {
-    /// Who holds it; `None` if nobody does.
-    pub holder: Option<Holder>,
-    /// How many wait and live, counted up to 1000. Where more wait, the dead count too.
-    pub waiting: u32,
-}
-
-/// A holder whose lock was broken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
-    /// The number of the acquisition; `None` where a stranger had set the key.
-    pub fencing_token: Option<FencingToken>,
-    /// What the holder said of itself.
-    pub owner: Option<OwnerName>,
-}
-
-/// What [`Locks::acquire_unless_done`] came to.
-#[cfg_attr(
-    not(target_family = "wasm"),
-    expect(
-        clippy::large_enum_variant,
-        reason = "there is one at a time, and an allocation would cost more than to move it"
-    )
-)]
-pub(crate) enum Acquisition {
-    /// The lock was acquired.
-    Lease(Lease),
-    /// The result exists already.
-    ResultExists(Vec<u8>),
-}
-
-/// What [`Locks::grant_unless_done`] came to.
-pub(crate) enum GrantUnlessDone {
-    /// The token has the lock.
-    Granted(Grant),
-    /// The result exists already.
-    ResultExists,
-}
 
 /// Acquires locks.
 #[derive(Clone)]

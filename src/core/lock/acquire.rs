@@ -14,11 +14,43 @@ use super::attempt::{Attempt, ResultKey, Try};
 use super::lease::{AcquisitionTimes, Lease};
 use super::owned_lock::OwnedLock;
 use super::token::OwnerToken;
-use super::{Acquisition, Grant, GrantUnlessDone, LockError, Locks, poll_interval};
+use super::{FencingToken, LockError, Locks, poll_interval};
 use crate::platform::redis::{Listener, RedisError};
 use crate::types::keys::LockKey;
 use crate::types::random;
 use crate::types::ttl::Ttl;
+
+/// A lock that was granted to a token.
+#[derive(Debug, Clone, Copy)]
+pub struct Grant {
+    /// The number of the acquisition.
+    pub fencing_token: FencingToken,
+    /// Whether the token had the lock already, so that this was a renewal.
+    pub renewed: bool,
+}
+
+/// What [`Locks::acquire_unless_done`] came to.
+#[cfg_attr(
+    not(target_family = "wasm"),
+    expect(
+        clippy::large_enum_variant,
+        reason = "there is one at a time, and an allocation would cost more than to move it"
+    )
+)]
+pub(crate) enum Acquisition {
+    /// The lock was acquired.
+    Lease(Lease),
+    /// The result exists already.
+    ResultExists(Vec<u8>),
+}
+
+/// What [`Locks::grant_unless_done`] came to.
+pub(crate) enum GrantUnlessDone {
+    /// The token has the lock.
+    Granted(Grant),
+    /// The result exists already.
+    ResultExists,
+}
 
 impl Locks {
     /// As [`Locks::acquire`] at `began`, which is now, unless there is a value at the Redis key
