@@ -4,7 +4,7 @@
 //! A request that finds no fresh reading takes the lock of the user's fetch, in the same step,
 //! fetches, and commits the result in the step that gives the lock back. The others poll Redis
 //! until the fetch has ended: with a reading, with a failure that they share, or with an answer
-//! that may not be kept; then each fetches for itself.
+//! that may not be kept; then each of those who waited fetches for itself.
 //!
 //! A reading carries the user's fencing number as it was when its fetch began. It is fresh only if
 //! nobody had the user's lock then, and nobody has had it since: the number is still the same, and

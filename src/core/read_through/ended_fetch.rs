@@ -23,13 +23,15 @@ pub(super) struct EndedFetch {
 /// How a fetch ended that left no reading.
 #[derive(Debug, Clone)]
 pub(super) enum FetchOutcome {
-    /// The origin's answer is for its caller alone: each caller fetches for itself.
+    /// The origin's answer may not be kept: each of those who waited for it fetches for itself.
     Uncacheable,
+    /// The failure is its caller's own. It tells nothing of what others would be answered.
+    CallersOwn,
     /// It failed.
     Failed(Failure),
 }
 
-/// `lookup.lua` reads the first three, in this order.
+/// `lookup.lua` reads the first four, in this order.
 #[derive(Serialize, Deserialize)]
 struct OutcomeMeta {
     /// The fencing token of the fetch.
@@ -57,6 +59,7 @@ struct OutcomeMeta {
 enum OutcomeKind {
     #[serde(rename = "pass")]
     Uncacheable,
+    CallersOwn,
     Down,
     TimedOut,
     Refused,
@@ -92,6 +95,7 @@ impl EndedFetch {
         };
         let kind = match meta.kind {
             OutcomeKind::Uncacheable => return Some(ended(FetchOutcome::Uncacheable)),
+            OutcomeKind::CallersOwn => return Some(ended(FetchOutcome::CallersOwn)),
             OutcomeKind::Down => FailureKind::Down,
             OutcomeKind::TimedOut => FailureKind::TimedOut,
             OutcomeKind::Refused => FailureKind::Refused(meta.status),
@@ -108,6 +112,7 @@ impl EndedFetch {
     pub(super) fn write(&self) -> Vec<u8> {
         let (kind, failure) = match &self.outcome {
             FetchOutcome::Uncacheable => (OutcomeKind::Uncacheable, None),
+            FetchOutcome::CallersOwn => (OutcomeKind::CallersOwn, None),
             FetchOutcome::Failed(failure) => {
                 let kind = match failure.kind {
                     FailureKind::Down => OutcomeKind::Down,
@@ -195,6 +200,8 @@ mod tests {
         assert!(matches!(cut, Some(FetchOutcome::Failed(cut)) if !cut.is_whole));
         let uncacheable = again(FetchOutcome::Uncacheable);
         assert!(matches!(uncacheable, Some(FetchOutcome::Uncacheable)));
+        let own = again(FetchOutcome::CallersOwn);
+        assert!(matches!(own, Some(FetchOutcome::CallersOwn)));
     }
 
     proptest! {

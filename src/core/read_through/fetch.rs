@@ -26,9 +26,9 @@ static KEEP: Script = Script::new(&[
     lua!("keep.lua"),
 ]);
 
-/// How long those who waited for a fetch are told that its failure is its caller's own: each then
-/// asks for itself. They look more often than this.
-const CALLERS_OWN_TTL: Ttl = Ttl::of_millis(2000);
+/// How long those who waited for a fetch are told that there is nothing to share. They look more
+/// often than this, and whoever comes later fetches anew.
+const NOT_SHARED_TTL: Ttl = Ttl::of_millis(2000);
 
 impl ReadThrough {
     /// Fetches under the lock, which `lookup` has taken, and keeps what came of it. If the lock is
@@ -60,8 +60,8 @@ impl ReadThrough {
                 let reading_key = self.keys.read_through(self.user);
                 // An earlier reading may not be kept either.
                 let ended = EndedFetch::new(start, FetchOutcome::Uncacheable);
-                let ttl = self.source.origin().negative_expire;
-                self.leave(lease, &ended, ttl, &[&reading_key]).await;
+                self.leave(lease, &ended, NOT_SHARED_TTL, &[&reading_key])
+                    .await;
                 let kept = false;
                 answered(reading, Source::Fetched { reason, kept })
             }
@@ -74,7 +74,7 @@ impl ReadThrough {
             }
             Verdict::Failed(failure) => {
                 let (outcome, ttl) = if failure.is_callers_own() {
-                    (FetchOutcome::Uncacheable, CALLERS_OWN_TTL)
+                    (FetchOutcome::CallersOwn, NOT_SHARED_TTL)
                 } else {
                     let ttl = self.source.origin().negative_expire;
                     (FetchOutcome::Failed(failure.clone()), ttl)

@@ -5,8 +5,8 @@
 -- KEYS[2] its fence                  ARGV[2] its time to live, in milliseconds
 -- KEYS[3] the reading                ARGV[3] when to take it, if it is free:
 -- KEYS[4] the outcome of the last            'never'
---         fetch that left no reading         'unspared': the reading is not fresh, and there is no
--- KEYS[5] the user's own lock                outcome since the user's last action
+--         fetch that left no reading         'unspared': the reading is not fresh, and no fetch
+-- KEYS[5] the user's own lock                has failed since the user's last action
 -- KEYS[6] its fence                          'stale': the reading is not fresh
 --                                            'always'
 --                                    ARGV[4] a fencing token of a fetch: not if a fetch has ended
@@ -46,7 +46,7 @@ end
 
 -- As reading.rs and ended_fetch.rs write them.
 local READING = '^{"fence":(%d+),"grace":(%d+),"number":(%d+),'
-local OUTCOME = '^{"number":(%d+),"fence":(%d+),"beside":(-?%d+),'
+local OUTCOME = '^{"number":(%d+),"fence":(%d+),"beside":(-?%d+),"kind":"([a-z-]+)"'
 
 -- Those who wait look often, and a value may be megabytes: of one that they have, only the
 -- beginning is read. The lock stands in its place.
@@ -91,7 +91,7 @@ if RUNS_ON then
 end
 
 local fence, grace, fetch = string.match(reading, READING)
-local failed_fetch, failed_fence, failed_beside = string.match(outcome, OUTCOME)
+local failed_fetch, failed_fence, failed_beside, kind = string.match(outcome, OUTCOME)
 
 -- A stranger's number that is greater than any fetch's would end waits for ever.
 if fetch and tonumber(fetch) >= NO_NUMBER then
@@ -112,9 +112,10 @@ local function is_fresh()
   return is_current(fence)
 end
 
--- An origin that has just failed is spared, but not after an action.
+-- An origin that has just failed is spared, but not after an action. One whose answer was for its
+-- caller alone has not failed, and its next answer may be kept.
 local function is_spared()
-  if not failed_fetch then
+  if not failed_fetch or kind == 'pass' or kind == 'callers-own' then
     return false
   elseif RUNS_ON and number == 0 then
     return beside ~= 0 and tonumber(failed_beside) == beside

@@ -34,7 +34,7 @@ pub(super) struct Claim {
 pub(super) enum When {
     /// Never.
     Never,
-    /// If there is neither a fresh reading nor an outcome.
+    /// If there is no fresh reading, and no failure that spares the origin.
     Unspared,
     /// If there is no fresh reading.
     Stale,
@@ -103,7 +103,7 @@ impl Lookup {
         let is_current = !self.follows_lock || ended.began_under(self.fence, self.beside);
         match &ended.outcome {
             FetchOutcome::Failed(failure) => failure.is_down() && is_current,
-            FetchOutcome::Uncacheable => false,
+            FetchOutcome::Uncacheable | FetchOutcome::CallersOwn => false,
         }
     }
 }

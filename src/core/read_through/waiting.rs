@@ -143,7 +143,9 @@ impl Shared {
                 && self.is_new_enough(number, |fence| reading.began_under(fence))
     }
 
-    fn takes_failure(&self, ended: &EndedFetch) -> bool {
+    /// The end of a fetch from before the last action, or from before this request, tells nothing of
+    /// what the origin would answer now.
+    fn takes_end(&self, ended: &EndedFetch) -> bool {
         self.is_of_use(ended.number)
             && self.is_new_enough(ended.number, |fence| ended.began_under(fence, self.beside))
     }
@@ -154,13 +156,17 @@ impl Shared {
         {
             return Some(FetchEnd::Reading(reading.clone()));
         }
-        let ended = lookup.ended.as_ref()?;
+        let ended = lookup.ended.as_ref();
+        let ended = ended.filter(|ended| self.takes_end(ended))?;
         match &ended.outcome {
             FetchOutcome::Uncacheable => Some(FetchEnd::Uncacheable),
-            FetchOutcome::Failed(failure) => {
-                let failure = || FetchEnd::Failure(failure.clone());
-                self.takes_failure(ended).then(failure)
+            // One caller's headers make nobody else go without the cache. But where the next fetch
+            // ends so too, one after the other would take too long.
+            FetchOutcome::CallersOwn => {
+                let is_next = self.fetch.is_some_and(|fetch| ended.number > fetch);
+                is_next.then_some(FetchEnd::Uncacheable)
             }
+            FetchOutcome::Failed(failure) => Some(FetchEnd::Failure(failure.clone())),
         }
     }
 }

@@ -8,6 +8,7 @@ mod invalidation;
 mod lost_fence;
 mod never_older;
 mod stale;
+mod uncacheable;
 
 use std::time::Duration;
 
