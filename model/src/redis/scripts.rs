@@ -341,9 +341,9 @@ impl Scripts {
     }
 
     /// A holder learns that it lost the lock: a greater number makes stale what was read since. Where
-    /// its work may go on, it leaves a fence also where there is none.
+    /// its work may go on, it leaves a fence also where there is none. A full Redis takes it.
     fn note_loss(&self, redis: &mut Redis, may_go_on: bool) {
-        if redis.lock.is_some() || redis.full || redis.fence.is_none() && !may_go_on {
+        if redis.lock.is_some() || redis.fence.is_none() && !may_go_on {
             return;
         }
         let number = self.next_number(redis);

@@ -23,7 +23,8 @@ end
 -- holder's work: a greater fencing number makes it stale. While somebody has the lock, that does.
 -- Without a fence no reading is fresh, but the next reader would make one. `number` is the holder's
 -- fencing token, nil where it is not known: then whoever asks may never have held the lock, and
--- leaves no fence. `work_ended` says whether the holder's work has ended.
+-- leaves no fence. `work_ended` says whether the holder's work has ended. Where Redis refuses the
+-- fence, so is the call: the caller tries again later.
 local function note_loss(number, work_ended)
   local fence = parse_fence(redis.call('MGET', KEYS[2])[1])
   local last, call, lost = fence.number, fence.call, fence.lost
@@ -44,5 +45,7 @@ local function note_loss(number, work_ended)
   -- A release that was the last call stays known, should it be repeated.
   local digits = string.format('%.0f', next_fencing_token(last))
   local value = fence_value(digits, call, fence.owner, lost)
-  redis.pcall('SET', KEYS[2], value, 'PX', FENCE_TTL)
+  -- A full Redis (OOM) refuses a script's first write if that may take memory, and no later one.
+  redis.pcall('PEXPIRE', KEYS[2], FENCE_TTL)
+  redis.call('SET', KEYS[2], value, 'PX', FENCE_TTL)
 end

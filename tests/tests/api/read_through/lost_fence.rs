@@ -1,7 +1,7 @@
 //! An action whose fence is gone, with the data of Redis or alone: the origin may still be at work
 //! when the action was given up.
 
-use edgelatch_tests::{App, Origin, Reply, until};
+use edgelatch_tests::{App, Origin, RedisServer, Reply, until};
 
 use super::USER;
 
@@ -80,4 +80,46 @@ async fn nothing_is_fresh_though_somebody_has_read_in_between() {
     app.get(USER).await.assert_body(200, "0");
     origin.reply_with(reading("1"));
     app.get(USER).await.assert_body(200, "1");
+}
+
+async fn set_memory(redis: &RedisServer, bytes: &str) {
+    redis
+        .run::<()>(&["CONFIG", "SET", "maxmemory", bytes])
+        .await;
+}
+
+/// What somebody read while a holder had lost its lock, when Redis was full as the holder found out.
+async fn assert_not_fresh_though_full(app: &App, origin: &Origin, query: &str, commits: bool) {
+    app.redis.run::<()>(&["FLUSHALL"]).await;
+    let seen = origin.seen().len();
+    origin.reply_with(Reply::json("{}").gated());
+    let action = app.perform(&format!("user_id=42{query}")).spawn();
+    origin.until_seen(seen + 1).await;
+    app.redis.run::<()>(&["FLUSHALL"]).await;
+    origin.reply_with(reading("0"));
+    app.get(USER).await.assert_body(200, "0");
+    let hit = app.get(USER).await;
+    let status = hit.header("cache-status").unwrap();
+    assert!(status.starts_with("edgelatch; hit"), "{status}");
+    set_memory(&app.redis, "1").await;
+    if commits {
+        origin.release_one();
+    }
+    let answer = action.await.unwrap();
+    set_memory(&app.redis, "0").await;
+    answer.assert_problem(409, "lock-lost");
+    if !commits {
+        app.get(USER).await.assert_body(200, "0");
+    }
+    origin.reply_with(reading("1"));
+    app.get(USER).await.assert_body(200, "1");
+}
+
+#[tokio::test]
+async fn nothing_is_fresh_though_redis_was_full_when_the_loss_was_found() {
+    let origin = Origin::start(reading("0")).await;
+    let app = App::builder().origin(&origin).start().await;
+    // By a renewal, with the origin still at work; and by a commit.
+    assert_not_fresh_though_full(&app, &origin, "&expire=9", false).await;
+    assert_not_fresh_though_full(&app, &origin, "&expire=60", true).await;
 }
