@@ -263,7 +263,7 @@ impl Scripts {
         let lock = match redis.lock {
             Some(lock) if mine || self.is(RenewWithoutToken) => lock,
             _ => {
-                self.note_loss(redis, true);
+                self.note_loss(redis, token, true);
                 return Reply::No;
             }
         };
@@ -313,7 +313,7 @@ impl Scripts {
         if redis.last_action == Some((me, number)) && !self.is(CommitWithoutMemory) {
             return Reply::Yes;
         }
-        self.note_loss(redis, false);
+        self.note_loss(redis, me, false);
         Reply::No
     }
 
@@ -326,7 +326,7 @@ impl Scripts {
             if again && !self.is(ReleaseWithoutMemory) {
                 return Reply::Yes;
             }
-            self.note_loss(redis, true);
+            self.note_loss(redis, token, true);
             return Reply::No;
         }
         if self.hand_over(redis) {
@@ -341,18 +341,30 @@ impl Scripts {
     }
 
     /// A holder learns that it lost the lock: a greater number makes stale what was read since. Where
-    /// its work may go on, it leaves a fence also where there is none. A full Redis takes it.
-    fn note_loss(&self, redis: &mut Redis, may_go_on: bool) {
-        if redis.lock.is_some() || redis.fence.is_none() && !may_go_on {
+    /// its work may go on, it leaves a fence also where there is none. A full Redis takes it. Who
+    /// gave the lock back, or has learnt of its loss before, changes nothing.
+    fn note_loss(&self, redis: &mut Redis, token: SessionId, may_go_on: bool) {
+        let has_ended = |fence: Fence| fence.call.1 == Call::Release;
+        let is_noted = |fence: Fence| fence.owner == token && has_ended(fence);
+        let is_needed = redis.fence.map_or(may_go_on, |fence| !is_noted(fence));
+        if redis.lock.is_some() || !is_needed {
             return;
         }
         let number = self.next_number(redis);
-        let fence = redis.fence.unwrap_or(Fence {
-            number,
-            call: (NOBODY, Call::Release),
-            owner: NOBODY,
+        let lost = (NOBODY, Call::Release);
+        redis.fence = Some(match redis.fence {
+            Some(fence) if has_ended(fence) => Fence { number, ..fence },
+            Some(fence) => Fence {
+                number,
+                call: lost,
+                ..fence
+            },
+            None => Fence {
+                number,
+                call: lost,
+                owner: NOBODY,
+            },
         });
-        redis.fence = Some(Fence { number, ..fence });
     }
 
     /// break.lua: an administrator takes the lock from whoever holds it.

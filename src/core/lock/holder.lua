@@ -23,12 +23,17 @@ end
 -- holder's work: a greater fencing number makes it stale. While somebody has the lock, that does.
 -- Without a fence no reading is fresh, but the next reader would make one. `number` is the holder's
 -- fencing token, nil where it is not known: then whoever asks may never have held the lock, and
--- leaves no fence. `work_ended` says whether the holder's work has ended. Where Redis refuses the
--- fence, so is the call: the caller tries again later.
+-- changes nothing. Neither does one that gave the lock back, or has learnt of its loss before.
+-- `work_ended` says whether the holder's work has ended. Where Redis refuses the fence, so is the
+-- call: the caller tries again later.
 local function note_loss(number, work_ended)
+  if not number then
+    return
+  end
   local fence = parse_fence(redis.call('MGET', KEYS[2])[1])
   local last, call, lost = fence.number, fence.call, fence.lost
-  if last == 0 and (work_ended or not number) or redis.call('EXISTS', KEYS[1]) == 1 then
+  local is_noted = fence.owner == ARGV[1] and has_ended(call)
+  if is_noted or last == 0 and work_ended or redis.call('EXISTS', KEYS[1]) == 1 then
     return
   end
   if last == 0 then
@@ -39,7 +44,7 @@ local function note_loss(number, work_ended)
     end
     call = ENDED .. 'lost'
   end
-  if number and not work_ended then
+  if not work_ended then
     lost = math.max(lost or 0, number)
   end
   -- A release that was the last call stays known, should it be repeated.

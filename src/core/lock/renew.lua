@@ -11,7 +11,7 @@ local own, fence, number, call, known = look()
 -- With a greater number the lock was lost in between, and taken anew by a late repetition of
 -- acquire.lua.
 if not own or given and number and number ~= given then
-  note_loss(given, false)
+  note_loss(given or number, false)
   return 0
 end
 -- Where the fence was evicted, a new number is greater than the forgotten one.

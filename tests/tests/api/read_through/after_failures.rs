@@ -182,11 +182,20 @@ async fn a_409_makes_stale_what_was_read_since_the_lock_was_lost() {
 #[tokio::test]
 async fn a_lease_that_is_refused_makes_it_stale_too() {
     for method in ["PUT", "DELETE"] {
-        let (app, origin) = before(Reply::json("1")).await;
+        let origin = Origin::start(Reply::json("1")).await;
+        let app = App::builder().origin(&origin).var("origin_timeout", "0.5");
+        let app = app.var("max_hold", "0.5").start().await;
         let lease = app.post(&format!("{LOCK}?expire=60")).await.json();
-        lose_the_lock(&app).await;
-        app.get(USER).await.assert_body(200, "1");
-        assert_hit(&app, "1").await;
+        let removed: i64 = app.redis.run(&["DEL", "user:42:lock"]).await;
+        assert_eq!(removed, 1);
+        until("what the holder has begun is over", async || {
+            let answer = app.get(USER).await;
+            answer
+                .header("cache-status")
+                .unwrap()
+                .contains("hit; ttl=3")
+        })
+        .await;
         origin.reply_with(Reply::json("2"));
         let request = if method == "PUT" {
             app.put(LOCK)
@@ -196,6 +205,39 @@ async fn a_lease_that_is_refused_makes_it_stale_too() {
         let refused = request.header("lock-token", lease["token"].as_str().unwrap());
         refused.await.assert_problem(409, "not-lock-owner");
         app.get(USER).await.assert_body(200, "2");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_that_never_held_the_lock_makes_nothing_stale() {
+    let (app, origin) = before(Reply::json("1")).await;
+    for acts in [false, true] {
+        if acts {
+            app.perform("user_id=42").await.assert_success();
+        }
+        app.get(USER).await.assert_body(200, "1");
+        let asked = origin.seen().len();
+        for request in [app.put(LOCK), app.delete(LOCK)] {
+            let refused = request.header("lock-token", "0123456789abcdef").await;
+            refused.assert_problem(409, "not-lock-owner");
+            assert_hit(&app, "1").await;
+        }
+        assert_eq!(origin.seen().len(), asked);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_gave_the_lock_back_makes_nothing_stale() {
+    let (app, _origin) = before(Reply::json("1")).await;
+    let lease = app.post(LOCK).await.json();
+    let token = lease["token"].as_str().unwrap();
+    let given_back = app.delete(LOCK).header("lock-token", token).await;
+    given_back.assert_body(204, "");
+    app.get(USER).await.assert_body(200, "1");
+    for request in [app.put(LOCK), app.delete(LOCK)] {
+        let refused = request.header("lock-token", token).await;
+        refused.assert_problem(409, "not-lock-owner");
+        assert_hit(&app, "1").await;
     }
 }
 
