@@ -52,6 +52,7 @@ pub(crate) use token::TOKEN_LENGTHS;
 use crate::platform::redis::{Redis, RedisError};
 use crate::types::keys::LockKey;
 use crate::types::ttl::Ttl;
+use cleanup::GivenBackFor;
 use lease::AcquisitionTimes;
 use owned_lock::OwnedLock;
 use release::HoldersWork;
@@ -232,7 +233,8 @@ impl Locks {
     /// Gives back a lock that `token` holds, in the background; its expiry after `ttl` is the
     /// backstop.
     pub(crate) fn release_later(&self, key: &LockKey, token: &OwnerToken, ttl: Ttl) {
-        self.owned(key, token.clone(), ttl).release_later(None);
+        self.owned(key, token.clone(), ttl)
+            .release_later(None, GivenBackFor::Waiters);
     }
 
     /// Who holds the lock, and how many wait for it.
@@ -257,7 +259,8 @@ impl Locks {
     }
 
     /// The lease of a lock that a script outside of this module has taken for `token`, by a call
-    /// that was sent at `sent` and answered at `answered`. `number` is its fencing token.
+    /// that was sent at `sent` and answered at `answered`. `number` is its fencing token. Nobody
+    /// depends on it once it has expired.
     pub(crate) fn taken(
         &self,
         key: &LockKey,
@@ -272,7 +275,8 @@ impl Locks {
             sent,
             answered,
         };
-        Lease::new(owned, FencingToken(number), times, self.max_hold)
+        let whom = GivenBackFor::Waiters;
+        Lease::new(owned, FencingToken(number), times, self.max_hold, whom)
     }
 
     fn owned(&self, key: &LockKey, token: OwnerToken, ttl: Ttl) -> OwnedLock {

@@ -11,6 +11,7 @@
 use std::time::{Duration, Instant};
 
 use super::attempt::{Attempt, ResultKey, Try};
+use super::cleanup::GivenBackFor;
 use super::lease::{AcquisitionTimes, Lease};
 use super::owned_lock::OwnedLock;
 use super::token::OwnerToken;
@@ -79,7 +80,8 @@ impl Locks {
                     sent: outcome.sent,
                     answered: outcome.answered,
                 };
-                let lease = Lease::new(owned, number, times, self.max_hold);
+                let whom = GivenBackFor::Readers;
+                let lease = Lease::new(owned, number, times, self.max_hold, whom);
                 Ok(Acquisition::Lease(lease))
             }
             Attempt::Held(_) => Err(still_waiting()),

@@ -10,6 +10,16 @@ use super::release::HoldersWork;
 /// How long a lock is tried to be given back at least, however short its time to live.
 const LEAST_LIMIT: Duration = Duration::from_secs(5);
 
+/// What depends on a lock being given back.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum GivenBackFor {
+    /// Those who wait for it: nobody once it has expired.
+    Waiters,
+    /// Also those who read what its holder worked on. They are to learn that this may be half done,
+    /// however long Redis is away, since it may come back as it was before.
+    Readers,
+}
+
 /// The pauses between two tries of a cleanup, at least and at most.
 const CLEANUP_PAUSES: (Duration, Duration) =
     (Duration::from_millis(50), Duration::from_millis(1000));
@@ -27,11 +37,15 @@ impl OwnedLock {
     }
 
     /// Gives the lock back in the background, as [`OwnedLock::cancel_later`] does, for as long as it
-    /// lives. The holder's work may go on; `number` is its fencing token, where that is known.
-    pub(super) fn release_later(mut self, number: Option<FencingToken>) {
+    /// lives or as a cancellation is tried. The holder's work may go on; `number` is its fencing
+    /// token, where that is known.
+    pub(super) fn release_later(mut self, number: Option<FencingToken>, whom: GivenBackFor) {
         self.redis = self.redis.in_background();
-        let limit = self.ttl.as_duration();
-        let limit = limit.min(CANCELLATION_TTL).max(LEAST_LIMIT);
+        let limit = match whom {
+            GivenBackFor::Waiters => self.ttl.as_duration().max(LEAST_LIMIT),
+            GivenBackFor::Readers => CANCELLATION_TTL,
+        };
+        let limit = limit.min(CANCELLATION_TTL);
         wit_bindgen::spawn(async move {
             until_done(limit, async || {
                 let work = HoldersWork::MayGoOn;

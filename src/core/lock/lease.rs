@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::future::{Either, select};
 use spin_sdk::redis::RedisResult;
 
+use super::cleanup::GivenBackFor;
 use super::commit::{CommitScript, Record};
 use super::owned_lock::OwnedLock;
 use super::release::HoldersWork;
@@ -45,6 +46,7 @@ pub struct Lease {
     /// of the request.
     hold_until: Instant,
     renewable: bool,
+    given_back_for: GivenBackFor,
     /// Nothing is left to be given back.
     settled: bool,
 }
@@ -56,6 +58,7 @@ impl Lease {
         fencing_token: FencingToken,
         times: AcquisitionTimes,
         max_hold: Duration,
+        given_back_for: GivenBackFor,
     ) -> Self {
         let ttl = owned.ttl.as_duration();
         let hold_until = times.sent + max_hold.max(ttl);
@@ -68,6 +71,7 @@ impl Lease {
             valid_until: times.sent + ttl,
             hold_until,
             renewable: ttl <= max_hold,
+            given_back_for,
             settled: false,
         }
     }
@@ -259,7 +263,10 @@ impl Lease {
     fn abandon(&mut self) {
         if !self.settled {
             self.settled = true;
-            self.owned.clone().release_later(Some(self.fencing_token));
+            let number = Some(self.fencing_token);
+            self.owned
+                .clone()
+                .release_later(number, self.given_back_for);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! An action whose fence is gone, with the data of Redis or alone: the origin may still be at work
 //! when the action was given up.
 
+use std::time::Duration;
+
 use edgelatch_tests::{App, Origin, RedisServer, Reply, until};
 
 use super::USER;
@@ -122,4 +124,30 @@ async fn nothing_is_fresh_though_redis_was_full_when_the_loss_was_found() {
     // By a renewal, with the origin still at work; and by a commit.
     assert_not_fresh_though_full(&app, &origin, "&expire=9", false).await;
     assert_not_fresh_though_full(&app, &origin, "&expire=60", true).await;
+}
+
+/// Redis comes back as it was before the action, later than a release would give up that only has a
+/// lock of a second to give back.
+#[tokio::test]
+async fn nothing_is_fresh_after_an_action_that_an_outage_undid() {
+    const OUTAGE: Duration = Duration::from_secs(8);
+    let origin = Origin::start(reading("0")).await;
+    let mut app = App::builder().origin(&origin).start().await;
+    app.get(USER).await.assert_body(200, "0");
+    app.redis.run::<()>(&["SAVE"]).await;
+    origin.reply_with(Reply::json("{}").gated());
+    let action = app.perform("user_id=42&expire=1").spawn();
+    origin.until_seen(2).await;
+    app.redis.kill();
+    let answer = action.await.unwrap();
+    assert!([409, 503].contains(&answer.status), "{}", answer.text());
+    tokio::time::sleep(OUTAGE).await;
+    app.redis.restart().await;
+    let undone: Option<String> = app.redis.get(FENCE).await;
+    origin.reply_with(reading("1"));
+    until("Redis is told of the action", async || {
+        app.redis.get(FENCE).await != undone
+    })
+    .await;
+    app.get(USER).await.assert_body(200, "1");
 }
