@@ -132,7 +132,10 @@ export class Cache {
     }
   }
 
-  /** Merges a patch into the entry (RFC 7396). Rejects with `NotFound` if there is none. */
+  /**
+   * Merges a patch into the entry (RFC 7396). Rejects with `NotFound` if there is none, and with
+   * `EntryContended` if others kept changing it.
+   */
   async patch<T = Json>(key: string, patch: unknown, options: SetOptions = {}): Promise<Entry<T>> {
     const path = this.#entry(key);
     const call = {

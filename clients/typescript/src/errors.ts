@@ -145,6 +145,13 @@ export class ReservedKey extends Problem {
   }
 }
 
+/** Others kept changing the entry, or merged for too long. Nothing was stored. */
+export class EntryContended extends Problem {
+  static {
+    EntryContended.prototype.name = "EntryContended";
+  }
+}
+
 /** `ifMatch` or `ifNoneMatch` does not hold. */
 export class PreconditionFailed extends Problem {
   static {
@@ -208,6 +215,7 @@ const BY_SLUG: Readonly<Record<string, ProblemClass>> = {
   "lock-lost": LockLost,
   "not-lock-owner": NotLockOwner,
   "reserved-key": ReservedKey,
+  "entry-contended": EntryContended,
   "precondition-failed": PreconditionFailed,
   "idempotency-key-reused": IdempotencyKeyReused,
   "origin-failed": OriginFailed,

@@ -18,6 +18,7 @@ export { Edgelatch, type EdgelatchOptions } from "./client.js";
 export {
   ConnectionFailed,
   EdgelatchError,
+  EntryContended,
   type Fault,
   Forbidden,
   IdempotencyKeyReused,

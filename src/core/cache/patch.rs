@@ -39,9 +39,10 @@ pub(crate) enum PatchError {
     NotJson,
     /// The merged entry would be longer than allowed.
     TooLarge,
-    /// Others kept writing in between, at every try or for as long as the request may take; or they
-    /// merged for so long.
-    Contended,
+    /// Others kept writing in between, at every try or for as long as the request may take.
+    Overtaken,
+    /// Other merges of this instance took its memory for as long as the request may take.
+    NoRoom,
     /// The conditions did not hold.
     PreconditionFailed,
     /// Redis failed: where it did not answer, the entry may have been stored.
@@ -109,7 +110,7 @@ impl JsonCache {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(PatchError::Contended)
+        Err(PatchError::Overtaken)
     }
 
     /// Waits until the merges of this instance leave room for one that takes so many bytes.
@@ -119,7 +120,7 @@ impl JsonCache {
         }
         let limit = self.redis.deadline().clamp(LONGEST_WAIT);
         let reserved = within(limit, MERGES.reserve(bytes)).await;
-        reserved.map(Some).ok_or(PatchError::Contended)
+        reserved.map(Some).ok_or(PatchError::NoRoom)
     }
 
     /// The entry to merge into.

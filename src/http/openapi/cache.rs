@@ -105,8 +105,9 @@ fn patch() -> Described {
     .problem(Problem::nothing_cached())
     .problem(Problem::reserved_key())
     .problem(Problem::not_a_merge_patch())
+    .problem(Problem::overtaken())
+    .problem(Problem::no_room_to_merge())
     .guarded()
-    .problem(Problem::too_contended())
     .finish()
 }
 

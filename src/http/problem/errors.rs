@@ -106,7 +106,8 @@ pub(crate) fn patch_failure(error: PatchError, max_bytes: usize) -> Problem {
         PatchError::Absent => Problem::nothing_cached(),
         PatchError::NotJson => Problem::not_json_cached(),
         PatchError::TooLarge => Problem::merged_too_large(max_bytes),
-        PatchError::Contended => Problem::too_contended(),
+        PatchError::Overtaken => Problem::overtaken(),
+        PatchError::NoRoom => Problem::no_room_to_merge(),
         PatchError::PreconditionFailed => Problem::precondition_failed(),
         PatchError::Redis(error) => error.into(),
     }

@@ -59,15 +59,26 @@ impl Problem {
         Self::nothing_cached().caused_by("the value in Redis is not JSON")
     }
 
-    /// 503: others kept writing in between.
-    pub(crate) fn too_contended() -> Self {
+    /// 423: others kept writing in between.
+    pub(crate) fn overtaken() -> Self {
+        Self::entry_contended("Others kept changing this entry; nothing of this request was stored")
+    }
+
+    /// 423: other merges of this instance took its memory.
+    pub(crate) fn no_room_to_merge() -> Self {
+        Self::entry_contended(
+            "Other merges took the memory of this service for too long; nothing of this request was stored",
+        )
+    }
+
+    fn entry_contended(detail: &'static str) -> Self {
         Self {
             retry_after: Some(1),
             ..Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "redis-unavailable",
-                "Redis unavailable",
-                "Others kept changing this entry; nothing of this request was stored",
+                StatusCode::LOCKED,
+                "entry-contended",
+                "Too many at once",
+                detail,
             )
         }
     }

@@ -253,8 +253,41 @@ async fn a_contended_merge_ends_before_the_request() {
     });
     let merge = limited.call("PATCH", &entry).body(r#"{"a":1}"#).await;
     writer.abort();
-    merge.assert_problem(503, "redis-unavailable");
+    let problem = merge.assert_problem(423, "entry-contended");
+    assert_eq!(problem.header("retry-after"), Some("1"));
+    assert!(
+        merge.text().contains("Others kept changing"),
+        "{}",
+        merge.text()
+    );
     assert!(merge.took < Duration::from_secs(4), "{:?}", merge.took);
+}
+
+/// Redis is well, and the merges take turns: what they do not get is no failure of Redis.
+#[tokio::test]
+async fn merges_that_get_no_turn_are_told_that_the_service_is_busy() {
+    let members: Vec<_> = (0..95_000).map(|n| format!("\"{n:x}\":1")).collect();
+    let object = format!("{{{}}}", members.join(","));
+    let app = App::builder().var("request_limit", "4.5");
+    let app = app.var("redis_timeout", "1.5").start().await;
+    let entry = format!("{USER}/cache/profile");
+    app.put(&entry).json(&object).await.assert_success();
+    let patches: Vec<_> = (0..32)
+        .map(|n| {
+            app.call("PATCH", &entry)
+                .body(format!("{{\"m{n}\":1}}"))
+                .spawn()
+        })
+        .collect();
+    let mut contended = 0;
+    for patch in patches {
+        let patch = patch.await.unwrap();
+        if patch.status != 200 {
+            patch.assert_problem(423, "entry-contended");
+            contended += 1;
+        }
+    }
+    assert!(contended > 0);
 }
 
 #[tokio::test]

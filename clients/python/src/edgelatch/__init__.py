@@ -7,6 +7,7 @@ from edgelatch._aio import AsyncCache, AsyncClient, AsyncLease, AsyncLock, Async
 from edgelatch._sync import Cache, Client, Lease, Lock, User
 from edgelatch.errors import (
     EdgelatchError,
+    EntryContended,
     Forbidden,
     IdempotencyKeyReused,
     InvalidRequest,
@@ -35,6 +36,7 @@ __all__ = [
     "Client",
     "EdgelatchError",
     "Entry",
+    "EntryContended",
     "Forbidden",
     "IdempotencyKeyReused",
     "InvalidRequest",

@@ -473,7 +473,10 @@ class Cache:
     def patch(
         self, key: str, patch: Any, *, expire: float | None = None, if_match: str | None = None
     ) -> Entry:
-        """Merges a patch (RFC 7396) into the entry. Raises `NotFound` if there is none."""
+        """Merges a patch (RFC 7396) into the entry.
+
+        Raises `NotFound` if there is none, and `EntryContended` if others kept changing it.
+        """
         return self._run(
             _users.patch(self._path(key), patch, expire, if_match, self._client._limits)
         )

@@ -82,6 +82,10 @@ class ReservedKey(Problem):
     """409: `last-action` cannot be written."""
 
 
+class EntryContended(Problem):
+    """423: others kept changing the entry, or merged for too long. Nothing was stored."""
+
+
 class PreconditionFailed(Problem):
     """412: `if_match` or `if_none_match` does not hold. Nothing was changed."""
 
@@ -119,6 +123,7 @@ BY_SLUG: dict[str, type[Problem]] = {
     "lock-lost": LockLost,
     "not-lock-owner": NotLockOwner,
     "reserved-key": ReservedKey,
+    "entry-contended": EntryContended,
     "idempotency-key-reused": IdempotencyKeyReused,
     "origin-timeout": OriginFailed,
 }

@@ -1,11 +1,16 @@
 //! What the document says of the cache.
 
-use edgelatch_tests::{App, Call};
+use std::pin::pin;
+use std::time::Duration;
+
+use edgelatch_tests::{App, Call, Network, Proxy};
+use futures::future::{Either, select};
 
 use super::document::Judge;
 use super::requests::{Good, authorized, builder, try_what_fails, try_what_is_refused};
 
 const PATH: &str = "/api/v1/users/42/cache/profile";
+const ENTRY: &str = "{user:42:lock}:cache:profile";
 const RESERVED: &str = "/api/v1/users/42/cache/last-action";
 
 const GET: Good = entry("get_cache", "GET", "");
@@ -32,6 +37,7 @@ async fn every_documented_answer_of_the_cache_occurs() {
     try_computing(&mut judge, &app).await;
     try_an_entry(&mut judge, &app).await;
     try_bodies(&mut judge, &app).await;
+    try_contention(&mut judge, &app).await;
     let all = [GET, PUT, PATCH, DELETE];
     try_what_is_refused(&mut judge, &app, &all).await;
     try_what_fails(&mut judge, &mut app, &all).await;
@@ -53,6 +59,32 @@ async fn try_an_absent_entry(judge: &mut Judge, app: &App) {
         "precondition-failed",
         &if_there(DELETE.call(app)).await,
     );
+}
+
+/// Between the reading and the writing of a merge somebody else always writes.
+async fn try_contention(judge: &mut Judge, app: &App) {
+    let proxy = Proxy::start(app.redis.port()).await;
+    let limited = App::builder()
+        .var("redis_port", &proxy.port().to_string())
+        .var("redis_timeout", "0.5")
+        .var("request_limit", "3")
+        .beside(&app.redis);
+    assert_eq!(limited.put(PATH).json("{}").await.status / 100, 2);
+    proxy.set_network(Network {
+        delay: Duration::from_millis(60),
+        ..Network::default()
+    });
+    let writing = async {
+        for count in 0u64.. {
+            let write = ["SET", ENTRY, &count.to_string(), "PX", "60000"];
+            let _: String = app.redis.run(&write).await;
+        }
+    };
+    let patch = limited.call("PATCH", PATH).body("{}").into_future();
+    let Either::Left((answer, _)) = select(pin!(patch), pin!(writing)).await else {
+        unreachable!("the writing goes on");
+    };
+    judge.see("patch_cache", 423, "entry-contended", &answer);
 }
 
 fn if_there(call: Call) -> Call {
