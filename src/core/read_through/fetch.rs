@@ -56,12 +56,18 @@ impl ReadThrough {
                 let kept = self.keep(lease, &mut reading, lookup.follows_lock).await;
                 answered(reading, Source::Fetched { reason, kept })
             }
-            Verdict::Uncacheable(reading) => {
+            Verdict::Uncacheable {
+                reading,
+                replaces_older,
+            } => {
                 let reading_key = self.keys.read_through(self.user);
-                // An earlier reading may not be kept either.
+                let removed = if replaces_older {
+                    &[&*reading_key][..]
+                } else {
+                    &[]
+                };
                 let ended = EndedFetch::new(start, FetchOutcome::Uncacheable);
-                self.leave(lease, &ended, NOT_SHARED_TTL, &[&reading_key])
-                    .await;
+                self.leave(lease, &ended, NOT_SHARED_TTL, removed).await;
                 let kept = false;
                 answered(reading, Source::Fetched { reason, kept })
             }
@@ -97,7 +103,7 @@ impl ReadThrough {
         self.telemetry.stopwatches.add_action(began.elapsed());
         let start = FetchStart::default();
         match self.judge(start, asked) {
-            Verdict::Cacheable(reading) | Verdict::Uncacheable(reading) => {
+            Verdict::Cacheable(reading) | Verdict::Uncacheable { reading, .. } => {
                 let kept = false;
                 answered(reading, Source::Fetched { reason, kept })
             }
@@ -126,7 +132,8 @@ impl ReadThrough {
         match answer {
             Ok(answer) => {
                 let freshness = answer.freshness(&self.defaults(), arrival);
-                Verdict::of(freshness, |freshness| {
+                let replaces_older = answer.replaces_older();
+                Verdict::of(freshness, replaces_older, |freshness| {
                     Reading::found(start, answer, freshness)
                 })
             }
@@ -139,7 +146,8 @@ impl ReadThrough {
                         Err(freshness)
                     }
                 });
-                Verdict::of(freshness, |freshness| {
+                // There is no such user any longer.
+                Verdict::of(freshness, true, |freshness| {
                     Reading::refused(start, failure, freshness)
                 })
             }
@@ -237,18 +245,26 @@ impl ReadThrough {
 /// What is done with the origin's answer.
 enum Verdict {
     Cacheable(Reading),
-    Uncacheable(Reading),
+    Uncacheable {
+        reading: Reading,
+        /// Whether what was kept before is no longer to be kept either.
+        replaces_older: bool,
+    },
     Failed(Failure),
 }
 
 impl Verdict {
     fn of(
         freshness: Result<Freshness, Freshness>,
+        replaces_older: bool,
         reading: impl FnOnce(&Freshness) -> Reading,
     ) -> Self {
         match freshness {
             Ok(freshness) => Self::Cacheable(reading(&freshness)),
-            Err(freshness) => Self::Uncacheable(reading(&freshness)),
+            Err(freshness) => Self::Uncacheable {
+                reading: reading(&freshness),
+                replaces_older,
+            },
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use spin_sdk::wasip3::http::types::ErrorCode;
 
 use super::failure::Failure;
-use super::freshness::{Arrival, Defaults, Freshness, freshness};
+use super::freshness::{Arrival, Defaults, Freshness, freshness, replaces_older};
 use crate::platform::time_limit::within;
 use crate::types::json;
 use crate::types::media_type::is_json;
@@ -49,6 +49,11 @@ impl Answer {
     ) -> Result<Freshness, Freshness> {
         freshness(self.status, &self.headers, defaults, arrival)
             .ok_or_else(|| Freshness::of_uncacheable(&self.headers, arrival))
+    }
+
+    /// Whether it takes the place of what was kept before, though it may not be kept itself.
+    pub(crate) fn replaces_older(&self) -> bool {
+        replaces_older(self.status, &self.headers)
     }
 
     /// The body as JSON; `None` if there is none.

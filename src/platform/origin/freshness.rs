@@ -158,6 +158,14 @@ pub(crate) fn freshness(
     (was_fresh || !freshness.total().is_zero()).then_some(freshness)
 }
 
+/// Whether a success that may not be kept takes the place of what was kept before: it is newer, or
+/// it says that nothing may be kept. Another status (202, 206) or a `Vary` says neither.
+pub(super) fn replaces_older(status: StatusCode, headers: &HeaderMap) -> bool {
+    let directives = CacheControl::of(headers);
+    let forbids = directives.no_store || directives.no_cache || directives.private;
+    forbids || HEURISTICALLY_CACHEABLE.contains(&status) && !varies(headers)
+}
+
 /// Whether the answer would be another for another request (RFC 9111, section 4.1): `*` says so,
 /// and so does the name of a header that is the caller's.
 fn varies(headers: &HeaderMap) -> bool {

@@ -120,6 +120,27 @@ fn what_varies_by_anything_or_by_the_caller_is_not_kept() {
 }
 
 #[test]
+fn what_merely_may_not_be_kept_leaves_what_was_kept_before() {
+    let replaces = |status: u16, headers: &[(&'static str, &str)]| {
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        replaces_older(status, &with(headers))
+    };
+    for status in [201, 202, 206] {
+        assert!(!replaces(status, &[]), "{status}");
+        assert!(!replaces(status, &[("cache-control", "max-age=0")]));
+        for control in ["no-store", "private", "no-cache"] {
+            assert!(replaces(status, &[("cache-control", control)]), "{control}");
+        }
+    }
+    assert!(!replaces(200, &[("vary", "*")]));
+    assert!(replaces(
+        200,
+        &[("vary", "*"), ("cache-control", "no-store")]
+    ));
+    assert!(replaces(200, &[("cache-control", "max-age=0")]));
+}
+
+#[test]
 fn of_several_ages_the_first_counts_and_what_is_none_is_ignored() {
     let aged = |age| kept(&[("cache-control", "max-age=3600"), ("age", age)]);
     assert_eq!(aged("7200, 0"), None);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use edgelatch_tests::{Answer, App, Origin, Reply, until};
 use futures::future::join_all;
 
-use super::{USER, before};
+use super::{USER, age, before};
 
 /// Long enough for all readers to come.
 const SLOW: Duration = Duration::from_millis(500);
@@ -124,5 +124,51 @@ async fn an_origin_that_never_allows_to_keep_is_not_asked_one_after_the_other() 
             assert!(answer.took < 5 * SLOW, "{:?}", answer.took);
         }
         assert_eq!(reads(&origin), 20 * round);
+    }
+}
+
+/// What is served while the origin is down, after it has answered like this once.
+async fn served_after(reply: Reply) -> Answer {
+    let origin = Origin::start(kept("1")).await;
+    let app = App::builder()
+        .origin(&origin)
+        .var("stale_while_revalidate", "0")
+        .start()
+        .await;
+    app.get(USER).await.assert_body(200, "1");
+    age(&app, Duration::from_secs(61)).await;
+    origin.reply_with(reply);
+    app.get(USER).await;
+    origin.stop().await;
+    app.get(USER).await
+}
+
+#[tokio::test]
+async fn what_merely_may_not_be_kept_leaves_the_older_value_for_an_origin_that_is_down() {
+    for reply in [
+        Reply::status(201, "2"),
+        Reply::status(202, "2"),
+        Reply::status(206, "2"),
+        Reply::json("2").header("vary", "*"),
+    ] {
+        let served = served_after(reply).await;
+        served.assert_body(200, "1");
+        let status = served.header("cache-status").unwrap();
+        assert!(status.ends_with("; detail=stale-if-error"), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn what_forbids_to_keep_anything_or_is_newer_removes_the_older_value() {
+    for reply in [
+        Reply::status(202, "2").header("cache-control", "private"),
+        forbidden("2"),
+        Reply::json("2").header("cache-control", "no-cache"),
+        Reply::json("2").header("cache-control", "max-age=0"),
+        Reply::status(404, "{}").header("cache-control", "no-store"),
+    ] {
+        served_after(reply)
+            .await
+            .assert_problem(502, "origin-failed");
     }
 }
