@@ -69,7 +69,7 @@ impl Instance {
             return outcome;
         }
         let read = if loaded().is_none() {
-            Variables::read_at_once()
+            Variables::read_at_once().await
         } else {
             Variables::read().await
         };

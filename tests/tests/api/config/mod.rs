@@ -5,3 +5,4 @@ mod effect;
 mod login;
 mod refused;
 mod rotation;
+mod token_rotation;
