@@ -4,10 +4,10 @@
 //! no parameter. A user is a keyed hash, and left out without a key: there are so few ids that
 //! anybody could try them all on a hash without one.
 //!
-//! A refused caller (401, 403) has a line too, so that guesses at a token can be seen, but few of
-//! them have, whether or not requests are logged: nobody fills a disk by being refused. The same
-//! holds for other failures of requests that need no token: those of `/readyz`, and of a service
-//! that is misconfigured. A line says how many before it are missing.
+//! A caller that this service refuses (401, 403) has a line too, so that guesses at a token can be
+//! seen, but few of them have, whether or not requests are logged: nobody fills a disk by being
+//! refused. The same holds for other failures of requests that need no token: those of `/readyz`,
+//! and of a service that is misconfigured. A line says how many before it are missing.
 
 mod broken_lock;
 
@@ -21,6 +21,7 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use sha1::Sha1;
 
+use super::problem::Blame;
 use crate::platform::telemetry::{Timings, log};
 use crate::types::digest::hex;
 use crate::types::user_id::{UserId, UserIds};
@@ -109,12 +110,15 @@ pub(super) struct Answered<'a> {
     pub(super) timings: Timings,
     /// Why it failed, for the log alone.
     pub(super) cause: Option<&'a str>,
+    /// Whose doing that was.
+    pub(super) blame: Blame,
 }
 
 impl AccessLog<'_> {
     /// Writes the line of a request, if it has one.
     pub(super) fn write(&self, request: &Answered<'_>) {
-        let refused = matches!(request.status, 401 | 403);
+        // The status does not tell: an origin's 403 may be passed on.
+        let refused = request.blame == Blame::Refused;
         let left_out = if refused || self.is_open && request.cause.is_some() {
             next_refusal(Instant::now())
         } else {

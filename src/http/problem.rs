@@ -39,7 +39,19 @@ pub struct Problem {
     pub(crate) origin: Option<Box<OriginAnswer>>,
     /// For the log alone.
     pub(crate) cause: Option<Box<str>>,
+    /// Whose doing it is, for the log alone.
+    pub(crate) blame: Blame,
     more: Option<Box<More>>,
+}
+
+/// Whose doing a problem is, where that decides whether the log has a line of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// That of the service, of Redis or of the origin if there is a cause, else nobody's.
+    AsCaused,
+    /// The service refused the caller, whose token is missing, wrong or not enough, or whose page
+    /// is another site's. What an origin or an action refuses is not meant.
+    Refused,
 }
 
 /// What few problems have. It is apart, since a problem is small.
@@ -82,6 +94,7 @@ impl Problem {
             held_by: None,
             origin: None,
             cause: None,
+            blame: Blame::AsCaused,
             more: None,
         }
     }
@@ -100,6 +113,15 @@ impl Problem {
         let more = self.more.get_or_insert_default();
         more.undelivered = Some(undelivered);
         self
+    }
+
+    /// Marks this as a refusal by the service itself.
+    #[must_use]
+    fn refusing(self) -> Self {
+        Self {
+            blame: Blame::Refused,
+            ..self
+        }
     }
 
     /// Adds what goes to the log with the request's id, and nowhere else.

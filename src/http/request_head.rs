@@ -8,7 +8,7 @@ use http::{Method, Request, Uri};
 
 use super::access_log::{AccessLog, Answered};
 use super::common_headers;
-use super::problem::Problem;
+use super::problem::{Blame, Problem};
 use super::request::headers;
 use super::response::{Answer, Body, Response};
 use super::routes;
@@ -80,9 +80,9 @@ impl RequestHead {
         log: AccessLog<'_>,
         span: Option<Span>,
     ) -> Response {
-        let outcome = match &result {
-            Ok(answer) => answer.outcome.name(),
-            Err(problem) => problem.slug,
+        let (outcome, blame) = match &result {
+            Ok(answer) => (answer.outcome.name(), Blame::AsCaused),
+            Err(problem) => (problem.slug, problem.blame),
         };
         let (mut response, cause) = match result {
             Ok(answer) => (answer.response, None),
@@ -109,6 +109,7 @@ impl RequestHead {
             began: self.began,
             timings,
             cause: cause.as_deref(),
+            blame,
         });
         common_headers::add(&mut response, &self.id, timings);
         if self.method == Method::HEAD {

@@ -14,6 +14,7 @@ impl Problem {
             "Authentication required",
             "This needs the header `Authorization: Bearer <api_token>` with the right token",
         )
+        .refusing()
     }
 
     /// 404: there is nothing at this path.
@@ -133,6 +134,7 @@ impl Problem {
             "Cross-site request",
             "A page of another site sent this, and the service has no api_token; nothing was done",
         )
+        .refusing()
     }
 
     /// 403: this is for whoever has the `admin_token`.
@@ -143,6 +145,7 @@ impl Problem {
             "For administrators only",
             "This needs the header `Authorization: Bearer <admin_token>`, and a service with an admin_token; nothing was done",
         )
+        .refusing()
     }
 
     /// 413: the body is longer than `max_body_bytes`.

@@ -1,5 +1,7 @@
 //! The log: a line of JSON for each request, and nothing in it that is nobody's business.
 
+mod bounds;
+
 use edgelatch_tests::{App, AppBuilder, Call, root, until};
 use serde_json::{Value, json};
 
@@ -220,88 +222,6 @@ async fn without_log_requests_only_failures_are_logged() {
         .await;
     lines(&app, "loud").await;
     assert!(!app.logs().contains("quiet"), "{}", app.logs());
-}
-
-#[tokio::test]
-async fn a_refused_request_has_a_line_also_if_requests_are_not_logged() {
-    let token = "a-token-that-is-guessed";
-    let guarded = App::builder().var("api_token", token).start().await;
-    let call = guarded.perform("user_id=7");
-    let call = call.header("authorization", "Bearer zq-a-wrong-guess");
-    let refused = line(&guarded, call, "refused").await;
-    assert_eq!(
-        (refused["status"].as_u64(), &refused["outcome"]),
-        (Some(401), &json!("unauthorized"))
-    );
-    assert!(!guarded.logs().contains("zq-a-wrong"), "{}", guarded.logs());
-    let open = App::start().await;
-    let call = open.perform("user_id=7");
-    let call = call.header("sec-fetch-site", "cross-site");
-    assert_eq!(line(&open, call, "cross").await["status"], 403);
-}
-
-#[tokio::test]
-async fn few_refused_requests_have_a_line() {
-    for log_requests in ["true", "false"] {
-        let app = App::builder()
-            .var("api_token", "a-token-that-is-guessed")
-            .var("log_requests", log_requests)
-            .reusing_instances()
-            .start()
-            .await;
-        let began = std::time::Instant::now();
-        for _ in 0..100 {
-            let call = app.perform("user_id=7");
-            call.header("x-request-id", "guess").await;
-        }
-        let seconds = 1 + began.elapsed().as_secs() as usize;
-        lines(&app, "guess").await;
-        let written = app.logs().matches("guess").count();
-        // An instance serves 128 requests in turn, and each counts by itself.
-        assert!(written <= 3 * (seconds + 2), "{written} in {seconds} s");
-    }
-}
-
-#[tokio::test]
-async fn a_refused_request_says_how_many_before_it_had_no_line() {
-    let app = App::builder()
-        .var("api_token", "a-token-that-is-guessed")
-        // One instance counts for as long as it takes.
-        .argument("--max-instance-reuse-count")
-        .argument("1000000")
-        .start()
-        .await;
-    for _ in 0..20 {
-        app.perform("user_id=7").await;
-    }
-    until("one says so", || async {
-        app.perform("user_id=7")
-            .header("x-request-id", "guess")
-            .await;
-        let logs = app.logs();
-        let lines = logs.lines().filter(|line| line.contains("guess"));
-        let mut lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines.any(|line| line["left_out"].as_u64() >= Some(10))
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn few_failures_of_requests_that_need_no_token_have_a_line() {
-    for log_requests in ["true", "false"] {
-        let builder = App::builder().var("log_requests", log_requests);
-        let mut app = builder.reusing_instances().start().await;
-        app.redis.kill();
-        let began = std::time::Instant::now();
-        for _ in 0..50 {
-            let call = app.get("/readyz").header("x-request-id", "probe");
-            call.await.assert_problem(503, "redis-unavailable");
-        }
-        let seconds = 1 + began.elapsed().as_secs() as usize;
-        lines(&app, "probe").await;
-        let written = app.logs().matches("probe").count();
-        assert!(written <= 3 * (seconds + 2), "{written} in {seconds} s");
-    }
 }
 
 #[tokio::test]
