@@ -7,7 +7,8 @@
 //! A caller that this service refuses (401, 403) has a line too, so that guesses at a token can be
 //! seen, but few of them have, whether or not requests are logged: nobody fills a disk by being
 //! refused. The same holds for other failures of requests that need no token: those of `/readyz`,
-//! and of a service that is misconfigured. A line says how many before it are missing.
+//! of a service that is misconfigured, and of the API without `api_token`, unless each of its
+//! requests has a line anyway. A line says how many before it are missing.
 
 mod broken_lock;
 
@@ -48,7 +49,8 @@ pub struct AccessLog<'a> {
     pub(super) user_ids: UserIds,
     /// `{user_id}` of the path, where the route has it.
     pub(super) user_in_path: Option<&'a str>,
-    /// Whether callers need no token: then few of their failures have a line.
+    /// Whether anybody can bring about lines: callers need no token, and would have no line without
+    /// a failure. Then few of their failures have one.
     pub(super) is_open: bool,
 }
 

@@ -44,7 +44,7 @@ pub(crate) async fn serve(request: wasi::Request, action: Rc<dyn AnyAction>) -> 
         route: route.map(|route| route.template),
         user_ids: config.user_ids,
         user_in_path: path.user_id.as_deref(),
-        is_open: !is_guarded(&normalized),
+        is_open: !is_guarded(&normalized) || config.api_token.is_none() && !config.log_requests,
     };
     head.finish(result, context.timings(), log, Some(span))
 }

@@ -1,6 +1,6 @@
 //! What other programs leave under an entry's key.
 
-use edgelatch_tests::{App, until};
+use edgelatch_tests::{App, Call, until};
 
 use super::{ENTRY, KEY, merge, tag_of};
 
@@ -22,13 +22,17 @@ async fn leave(app: &App, words: &[&str]) {
 
 #[tokio::test]
 async fn what_is_not_json_is_a_miss_and_logged_once() {
-    let app = App::patient().await;
+    // Where callers need no token, few failures are logged.
+    let token = "a-token-of-the-callers";
+    let app = App::builder().patient().var("api_token", token);
+    let app = app.start().await;
+    let authorized = |call: Call| call.header("authorization", &format!("Bearer {token}"));
     for (index, words) in STRANGE.into_iter().enumerate() {
         leave(&app, words).await;
         let calls = [app.get(ENTRY), merge(&app, ENTRY, r#"{"a":1}"#)];
         for (verb, call) in ["get", "patch"].into_iter().zip(calls) {
             let id = format!("{verb}-{index}");
-            let answer = call.header("x-request-id", &id).await;
+            let answer = authorized(call).header("x-request-id", &id).await;
             answer.assert_problem(404, "not-found");
             let lines = |text: &str| text.lines().filter(|line| line.contains(&id)).count();
             until("it is logged", || async { lines(&app.logs()) > 0 }).await;
@@ -36,12 +40,13 @@ async fn what_is_not_json_is_a_miss_and_logged_once() {
         }
         // A value is nobody's business, even one that is not JSON.
         assert!(!app.logs().contains("not json"));
-        let head = app.call("HEAD", ENTRY).await;
+        let head = authorized(app.call("HEAD", ENTRY)).await;
         assert_eq!(head.status, 404);
     }
     // An ordinary miss is nothing to log.
     app.redis.run::<i64>(&["DEL", KEY]).await;
-    let absent = app.get(ENTRY).header("x-request-id", "absent").await;
+    let absent = authorized(app.get(ENTRY));
+    let absent = absent.header("x-request-id", "absent").await;
     absent.assert_problem(404, "not-found");
     assert!(!app.logs().contains("absent"));
 }

@@ -99,6 +99,39 @@ async fn few_failures_of_requests_that_need_no_token_have_a_line() {
     }
 }
 
+/// An app without Redis that has failed so many requests with the id `fails`.
+async fn failing(requests: usize, variables: &[(&str, &str)]) -> App {
+    let builder = App::builder().reusing_instances();
+    let with =
+        |app: edgelatch_tests::AppBuilder, (name, value): &(&str, &str)| app.var(name, value);
+    let mut app = variables.iter().fold(builder, with).start().await;
+    app.redis.kill();
+    for _ in 0..requests {
+        let call = app.get("/api/v1/users/7/lock");
+        let call = call.header("authorization", &format!("Bearer {TOKEN}"));
+        let answer = call.header("x-request-id", "fails").await;
+        answer.assert_problem(503, "redis-unavailable");
+    }
+    app
+}
+
+#[tokio::test]
+async fn few_failures_of_an_open_api_have_a_line() {
+    let began = Instant::now();
+    let app = failing(100, &[]).await;
+    let few = few(began);
+    lines(&app, "fails").await;
+    assert!(written(&app, "fails") <= few, "{}", app.logs());
+}
+
+#[tokio::test]
+async fn each_failure_has_a_line_where_callers_need_a_token_or_each_request_has_one() {
+    for variable in [("api_token", TOKEN), ("log_requests", "true")] {
+        let app = failing(20, &[variable]).await;
+        until("all are logged", || async { written(&app, "fails") == 20 }).await;
+    }
+}
+
 #[tokio::test]
 async fn what_the_origin_refuses_is_no_refused_request() {
     for status in [401, 403] {
