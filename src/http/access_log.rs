@@ -38,8 +38,8 @@ const REFUSALS_PER_SECOND: u32 = 3;
 /// What is logged of a request.
 #[derive(Clone, Copy)]
 pub struct AccessLog<'a> {
-    /// Whether each request has a line, or only one whose failure has a cause. Of those that are
-    /// refused, few have one in any case.
+    /// Whether each request has a line, or only one whose failure has a cause, and is not its
+    /// client's doing. Of those that are refused, few have one in any case.
     pub(super) requests: bool,
     /// The key that users are hashed with; without it they are left out.
     pub(super) key: Option<&'a str>,
@@ -121,10 +121,11 @@ impl AccessLog<'_> {
     pub(super) fn write(&self, request: &Answered<'_>) {
         // The status does not tell: an origin's 403 may be passed on.
         let refused = request.blame == Blame::Refused;
-        let left_out = if refused || self.is_open && request.cause.is_some() {
+        let failed = request.cause.is_some() && request.blame != Blame::Client;
+        let left_out = if refused || self.is_open && failed {
             next_refusal(Instant::now())
         } else {
-            (self.requests || request.cause.is_some()).then_some(0)
+            (self.requests || failed).then_some(0)
         };
         let Some(left_out) = left_out else {
             return;

@@ -52,6 +52,8 @@ pub(crate) enum Blame {
     /// The service refused the caller, whose token is missing, wrong or not enough, or whose page
     /// is another site's. What an origin or an action refuses is not meant.
     Refused,
+    /// The client did what it must not. The cause says more, but is no reason for a line.
+    Client,
 }
 
 /// What few problems have. It is apart, since a problem is small.
@@ -121,6 +123,15 @@ impl Problem {
         Self {
             blame: Blame::Refused,
             ..self
+        }
+    }
+
+    /// Adds what the client did, for the log. No line is written for it alone.
+    #[must_use]
+    pub(crate) fn by_client(self, what: impl ToString) -> Self {
+        Self {
+            blame: Blame::Client,
+            ..self.caused_by(what)
         }
     }
 

@@ -156,7 +156,8 @@ impl From<ActionError> for Problem {
 }
 
 /// The problem that the caller is told of a failed origin. With `passthrough`, a 4xx or 5xx is told
-/// as it is, if all of it is there.
+/// as it is, if all of it is there. The log has a cause for each that is told with a 5xx; what the
+/// origin said is no part of it.
 pub(crate) fn origin_failure(failure: Failure, passthrough: bool) -> Problem {
     let problem = match failure.kind {
         FailureKind::TimedOut => Problem::origin_too_slow(failure.detail.as_str()),
@@ -164,10 +165,7 @@ pub(crate) fn origin_failure(failure: Failure, passthrough: bool) -> Problem {
     };
     let status = failure.status().map(StatusCode::from_u16);
     let Some(Ok(status)) = status else {
-        return match failure.cause {
-            Some(cause) => problem.caused_by(cause),
-            None => problem,
-        };
+        return problem.caused_by(failure.cause.unwrap_or(failure.detail));
     };
     let is_error = status.is_client_error() || status.is_server_error();
     let answer = if passthrough && is_error && failure.is_whole {
@@ -182,7 +180,11 @@ pub(crate) fn origin_failure(failure: Failure, passthrough: bool) -> Problem {
             body: shown(&failure),
         }
     };
-    problem.answered_by_origin(answer)
+    let problem = problem.answered_by_origin(answer);
+    if problem.status().is_server_error() {
+        return problem.caused_by(failure.detail);
+    }
+    problem
 }
 
 /// The origin's JSON; of a longer one its beginning, as a string.

@@ -85,7 +85,7 @@ async fn bounded(headers: &HeaderMap, body: RequestBody, limit: usize) -> Result
             ReadBodyError::TooLong => Problem::body_too_large(limit),
             ReadBodyError::Failed(error) => {
                 let what = "The request body could not be read to its end";
-                Problem::malformed_json(what).caused_by(error)
+                Problem::malformed_json(what).by_client(error)
             }
         })
 }

@@ -154,3 +154,37 @@ async fn what_the_origin_refuses_is_no_refused_request() {
         assert_eq!(line["outcome"], "origin-failed");
     }
 }
+
+#[tokio::test]
+async fn a_client_that_sends_a_broken_body_has_no_line_of_its_own() {
+    let broken = |id: &str| {
+        format!(
+            "POST /api/v1/users/perform-action?user_id=7 HTTP/1.1\r\nHost: x\r\n\
+             Authorization: Bearer {TOKEN}\r\nX-Request-Id: {id}\r\n\
+             Transfer-Encoding: chunked\r\n\r\nzz\r\n"
+        )
+    };
+    for log_requests in ["false", "true"] {
+        for token in ["", TOKEN] {
+            let builder = App::builder().var("log_requests", log_requests);
+            let mut app = builder.var("api_token", token).start().await;
+            for _ in 0..10 {
+                let request = broken("broken-off");
+                edgelatch_tests::raw(app.address(), request.as_bytes()).await;
+            }
+            // What fails is logged, and comes after them.
+            app.redis.kill();
+            let call = app.perform("user_id=7").header("x-request-id", "loud");
+            call.header("authorization", &format!("Bearer {TOKEN}"))
+                .await;
+            lines(&app, "loud").await;
+            let expected = if log_requests == "true" { 10 } else { 0 };
+            assert_eq!(written(&app, "broken-off"), expected, "{}", app.logs());
+            if log_requests == "true" {
+                let line = &lines(&app, "broken-off").await[0];
+                assert_eq!(line["status"], 400);
+                assert!(line["cause"].is_string(), "{line}");
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The log: a line of JSON for each request, and nothing in it that is nobody's business.
 
 mod bounds;
+mod causes;
 
 use edgelatch_tests::{App, AppBuilder, Call, root, until};
 use serde_json::{Value, json};
