@@ -240,6 +240,18 @@ def test_mtail_counts_what_alerts_are_for(before, after, series):
 
 
 @linux
+def test_mtail_counts_requests_that_have_no_line():
+    line = manifests.example_line()
+    assert manifests.series_of(MTAIL, line)["edgelatch_left_out_total"] == 0
+    floods = [broken(line, "}\n", f',"left_out":{left_out}}}\n') for left_out in (997, 3)]
+    series = manifests.series_of(MTAIL, "".join(floods))
+    assert series["edgelatch_left_out_total"] == 1000
+    assert series["edgelatch_answers_total"] == 2
+    forged = json.dumps({**json.loads(line), "cause": ',"left_out":7}'}, separators=(",", ":")) + "\n"
+    assert manifests.series_of(MTAIL, forged)["edgelatch_left_out_total"] == 0
+
+
+@linux
 @pytest.mark.parametrize(
     ("method", "route", "outcome", "calls", "lost"),
     [
