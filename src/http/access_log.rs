@@ -33,7 +33,7 @@ const MAX_METHOD: usize = 32;
 
 /// How many requests of an instance that are refused, or that need no token and fail, have a line
 /// in one second.
-const REFUSALS_PER_SECOND: u32 = 3;
+const LINES_PER_SECOND: u32 = 3;
 
 /// What is logged of a request.
 #[derive(Clone, Copy)]
@@ -94,7 +94,7 @@ struct Line<'a> {
     action_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<String>,
-    /// How many requests before this one have no line, though they were refused or failed.
+    /// How many requests of this kind, refused or failed, have no line since the last one that has.
     #[serde(skip_serializing_if = "is_zero")]
     left_out: u32,
 }
@@ -122,8 +122,10 @@ impl AccessLog<'_> {
         // The status does not tell: an origin's 403 may be passed on.
         let refused = request.blame == Blame::Refused;
         let failed = request.cause.is_some() && request.blame != Blame::Client;
-        let left_out = if refused || self.is_open && failed {
-            next_refusal(Instant::now())
+        let left_out = if refused {
+            next_of(&REFUSED)
+        } else if self.is_open && failed {
+            next_of(&FAILED)
         } else {
             (self.requests || failed).then_some(0)
         };
@@ -149,37 +151,42 @@ impl AccessLog<'_> {
     }
 }
 
-/// How many refused requests before this one have no line, if this is one of the few that have.
-fn next_refusal(now: Instant) -> Option<u32> {
-    static REFUSALS: Mutex<Refusals> = Mutex::new(Refusals::NONE);
-    let mut refusals = REFUSALS.lock().unwrap_or_else(PoisonError::into_inner);
-    refusals.next(now)
+/// Callers that were refused.
+static REFUSED: Mutex<Few> = Mutex::new(Few::NONE);
+
+/// Failures that anybody can bring about. Those who are refused hide none of them.
+static FAILED: Mutex<Few> = Mutex::new(Few::NONE);
+
+/// How many requests of a kind before this one have no line, if this is one of the few that have.
+fn next_of(kind: &Mutex<Few>) -> Option<u32> {
+    let mut few = kind.lock().unwrap_or_else(PoisonError::into_inner);
+    few.next(Instant::now())
 }
 
-/// The refused requests of the current second.
-struct Refusals {
-    /// When it began. `None` before the first refusal.
+/// The requests of a kind in the current second, of which few have a line.
+struct Few {
+    /// When it began. `None` before the first request.
     since: Option<Instant>,
     written: u32,
     /// How many have no line since the last one that has.
     left_out: u32,
 }
 
-impl Refusals {
+impl Few {
     const NONE: Self = Self {
         since: None,
         written: 0,
         left_out: 0,
     };
 
-    /// As [`next_refusal`].
+    /// As [`next_of`].
     fn next(&mut self, now: Instant) -> Option<u32> {
         let is_over = |since| now.duration_since(since) >= Duration::from_secs(1);
         if self.since.is_none_or(is_over) {
             self.since = Some(now);
             self.written = 0;
         }
-        if self.written >= REFUSALS_PER_SECOND {
+        if self.written >= LINES_PER_SECOND {
             self.left_out = self.left_out.saturating_add(1);
             return None;
         }
@@ -248,7 +255,7 @@ mod tests {
     #[test]
     fn few_refusals_have_a_line_in_one_second() {
         let began = Instant::now();
-        let mut refusals = Refusals::NONE;
+        let mut refusals = Few::NONE;
         let mut at = |ms| refusals.next(began + Duration::from_millis(ms));
         let written = Some(0);
         assert_eq!([at(0), at(1), at(2)], [written; 3]);

@@ -99,6 +99,22 @@ async fn few_failures_of_requests_that_need_no_token_have_a_line() {
     }
 }
 
+#[tokio::test]
+async fn callers_that_are_refused_hide_no_failure() {
+    let builder = App::builder().var("api_token", TOKEN);
+    let mut app = builder.reusing_instances().start().await;
+    app.redis.kill();
+    for _ in 0..10 {
+        app.perform("user_id=7").await;
+    }
+    let probe = app.get("/readyz");
+    let failure = line(&app, probe, "probe").await;
+    assert_eq!(
+        (failure["status"].as_u64(), &failure["left_out"]),
+        (Some(503), &Value::Null)
+    );
+}
+
 /// An app without Redis that has failed so many requests with the id `fails`.
 async fn failing(requests: usize, variables: &[(&str, &str)]) -> App {
     let builder = App::builder().reusing_instances();
