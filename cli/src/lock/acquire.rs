@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How long the service may take for its answer beyond the wait, if that is limited.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
-/// How long a service may fail while we wait without a limit.
+/// How long a service may fail, from its first failure on, while we wait without a limit.
 const OUTAGE: Duration = Duration::from_secs(30);
 
 /// Tries until it has the lock or `patience` is over.
@@ -29,34 +29,30 @@ pub(super) fn acquire(
     sender: &Sender<Event>,
     events: &Receiver<Event>,
 ) -> Result<Lease, Outcome> {
-    let deadline = patience.map(|patience| Instant::now() + patience);
-    let limit = deadline.map_or(CALL_LIMIT, |_| ANSWER_LIMIT);
-    let mut answered_at = Instant::now();
+    let limit = patience.map_or(CALL_LIMIT, |_| ANSWER_LIMIT);
+    let mut patience = Patience::new(patience, Instant::now());
     loop {
-        let wait = left(deadline).min(ONE_WAIT);
         let asked_at = Instant::now();
+        let wait = patience.left(asked_at).min(ONE_WAIT);
         let failure = match ask(client, wait, limit, sender, events)? {
             Ok(held) => return Ok(held),
             Err(failure) => failure,
         };
-        let give_up_at = match failure.code {
-            Code::No => {
-                answered_at = Instant::now();
-                deadline
-            }
-            Code::Unavailable if !failure.is_lasting => {
-                Some(deadline.unwrap_or(answered_at + OUTAGE))
-            }
+        let now = Instant::now();
+        match failure.code {
+            Code::No => patience.failing_since = None,
+            Code::Unavailable if !failure.is_lasting => patience.note_failure(now),
             _ => return Err(failure.into()),
-        };
-        if give_up_at.is_some_and(|at| Instant::now() >= at) {
+        }
+        let left = patience.left(now);
+        if left.is_zero() {
             if failure.code == Code::Unavailable {
                 take_back(client, failure.reach, events);
             }
             return Err(failure.into());
         }
         if asked_at.elapsed() < PAUSE {
-            let pause = PAUSE.min(left(give_up_at));
+            let pause = PAUSE.min(left);
             if let Some(Event::Signal { number, .. }) = next(events, Some(pause)) {
                 if failure.code == Code::Unavailable {
                     take_back(client, failure.reach, events);
@@ -69,8 +65,32 @@ pub(super) fn acquire(
     }
 }
 
-fn left(deadline: Option<Instant>) -> Duration {
-    deadline.map_or(ONE_WAIT, |at| at.saturating_duration_since(Instant::now()))
+/// How long we go on.
+struct Patience {
+    /// `None`: as long as it takes, if the service does not fail.
+    deadline: Option<Instant>,
+    /// When its first failure arrived, if it fails. The wait before that was a healthy one, as far
+    /// as we know.
+    failing_since: Option<Instant>,
+}
+
+impl Patience {
+    fn new(limit: Option<Duration>, now: Instant) -> Self {
+        Self {
+            deadline: limit.map(|limit| now + limit),
+            failing_since: None,
+        }
+    }
+
+    fn note_failure(&mut self, now: Instant) {
+        self.failing_since.get_or_insert(now);
+    }
+
+    fn left(&self, now: Instant) -> Duration {
+        let outage_ends = self.failing_since.map(|since| since + OUTAGE);
+        let end = self.deadline.or(outage_ends);
+        end.map_or(Duration::MAX, |end| end.saturating_duration_since(now))
+    }
 }
 
 /// One call. A signal ends it.
@@ -133,4 +153,39 @@ fn take_back(client: &LeaseClient, reach: Reach, events: &Receiver<Event>) {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_counts_from_its_first_failure() {
+        let began = Instant::now();
+        let at = |seconds| began + Duration::from_secs(seconds);
+        let mut patience = Patience::new(None, began);
+        assert_eq!(patience.left(at(1000)), Duration::MAX);
+        // The call before has waited in good health for 20 s.
+        patience.note_failure(at(20));
+        assert_eq!(patience.left(at(20)), OUTAGE);
+        patience.note_failure(at(45));
+        assert_eq!(patience.left(at(45)), Duration::from_secs(5));
+        assert_eq!(patience.left(at(50)), Duration::ZERO);
+        // It has answered.
+        patience.failing_since = None;
+        assert_eq!(patience.left(at(50)), Duration::MAX);
+        patience.note_failure(at(60));
+        assert_eq!(patience.left(at(60)), OUTAGE);
+    }
+
+    #[test]
+    fn a_limited_wait_ends_when_it_was_to_end() {
+        let began = Instant::now();
+        let limit = Duration::from_secs(100);
+        let mut patience = Patience::new(Some(limit), began);
+        assert_eq!(patience.left(began), limit);
+        patience.note_failure(began);
+        assert_eq!(patience.left(began + OUTAGE), limit - OUTAGE);
+        assert_eq!(patience.left(began + limit), Duration::ZERO);
+    }
 }

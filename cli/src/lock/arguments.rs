@@ -67,7 +67,8 @@ shell tells as 128 plus its number.
  126   the command cannot be run
  127   there is no such command
 Only with its own code, 128 plus a signal, and 74 has the command been started. A service that fails
-is tried again until --wait is over; without --wait for 30 s, with --nonblock once.";
+is tried again until --wait is over; without --wait for 30 s from its first failure, with --nonblock
+not at all.";
 
 impl Lock {
     /// How long it waits for the lock. `None`: as long as it takes.
