@@ -58,6 +58,11 @@ impl Answer {
         self.json().unwrap_or_default()["type"] == format!("{PROBLEM_TYPE}internal")
     }
 
+    /// Whether it is a failure that may pass, of the service or of a proxy before it.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.status >= 500 || (self.status == 429 && !self.is_problem())
+    }
+
     /// Whether a problem is about a path of the API. Otherwise the base address is wrong.
     pub(crate) fn is_of_api(&self) -> bool {
         let problem = self.json().unwrap_or_default();

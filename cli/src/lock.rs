@@ -18,17 +18,17 @@ mod signals;
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode, ExitStatus};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
 use crate::exit::{Code, Failure, say};
-use crate::service::{TOKEN, decimal};
+use crate::service::TOKEN;
 pub(crate) use arguments::Lock;
 use guardian::Guardian;
 pub(crate) use guardian::LockGuardian;
-use keeper::Keeper;
+use keeper::{Keeper, Kept};
 use lease::{Lease, LeaseClient, Release, WITHDRAW_LIMIT, random_token};
 use outcome::Outcome;
 use processes::{Family, MARKS, Process};
@@ -96,22 +96,24 @@ impl Lock {
                 _ => return Err(error.into()),
             },
         };
-        let outcome = match acquire::acquire(&client, self.patience(), &sender, &events) {
-            Ok(held) => self.run_under(held, &client, guardian, &sender, &events)?,
+        let mut held = match acquire::acquire(&client, self.patience(), &sender, &events) {
+            Ok(held) => held,
             Err(outcome) => return Ok(outcome),
         };
+        let outcome = self.run_under(&mut held, &client, guardian, &sender, &events)?;
         if outcome == Outcome::Lost {
             // Nothing is left, unless the service did not answer in time.
             client.withdraw();
             return Ok(outcome);
         }
-        Ok(self.after_release(release(&client, &sender, &events), outcome))
+        let release = release(&client, &held, &sender, &events);
+        Ok(after_release(release, &held, outcome))
     }
 
-    /// Runs the command while we hold the lock.
+    /// Runs the command while we hold the lock. Leaves `held` as it was renewed last.
     fn run_under(
         &self,
-        held: Lease,
+        held: &mut Lease,
         client: &LeaseClient,
         mut guardian: Guardian,
         sender: &Sender<Event>,
@@ -122,7 +124,7 @@ impl Lock {
             return Ok(Outcome::BySignal(number));
         }
         guardian.held_until(held.good_until);
-        let family = match self.spawn(&held, &mut guardian, sender)? {
+        let family = match self.spawn(held, &mut guardian, sender)? {
             Ok(family) => family,
             Err(error) => {
                 guardian.dismiss();
@@ -131,9 +133,15 @@ impl Lock {
                 return Ok(Outcome::OfCommand(if found { 126 } else { 127 }));
             }
         };
-        let keeper = Keeper::start(client.clone(), held, self.expire, sender.clone());
+        let keeper = Keeper::start(client.clone(), held.clone(), self.expire, sender.clone());
         let outcome = self.watch(&family, &mut guardian, events);
-        let failed = keeper.stop();
+        let mut failed = None;
+        if let Some(kept) = keeper.stop() {
+            Kept {
+                held: *held,
+                failed,
+            } = kept;
+        }
         // It has not waited for us if we were stopped.
         let has_ended_it = guardian.dismiss();
         let outcome = outcome?;
@@ -142,24 +150,6 @@ impl Lock {
             return Ok(Outcome::Lost);
         }
         Ok(outcome)
-    }
-
-    /// What the release says about the time before it.
-    fn after_release(&self, release: Release, outcome: Outcome) -> Outcome {
-        match (release, outcome) {
-            (Release::NotHeld(why), _) => {
-                say_lost(&why);
-                Outcome::Lost
-            }
-            (Release::Unknown(why), outcome) => {
-                let left = decimal(self.expire);
-                say(format_args!(
-                    "the lock could not be released and expires within {left} s: {why}"
-                ));
-                outcome
-            }
-            (Release::Done, outcome) => outcome,
-        }
     }
 
     /// Starts the command, which the guardian watches. Its end becomes an event. The inner error is
@@ -265,6 +255,25 @@ impl Lock {
     }
 }
 
+/// What the release says about the time before it.
+fn after_release(release: Release, held: &Lease, outcome: Outcome) -> Outcome {
+    match release {
+        Release::NotHeld(why) => {
+            say_lost(&why);
+            Outcome::Lost
+        }
+        Release::Unknown(why) => {
+            let left = held.gone_at.saturating_duration_since(Instant::now());
+            let left = left.as_secs_f64().ceil();
+            say(format_args!(
+                "the lock could not be released and expires within {left} s: {why}"
+            ));
+            outcome
+        }
+        Release::Done => outcome,
+    }
+}
+
 fn say_lost(why: &str) {
     say(format_args!(
         "the lock was lost before the command ended: {why}"
@@ -281,16 +290,27 @@ fn can_be_suspended(command: &mut Command) {
     }
 }
 
-/// Releases the lock. Who sends a signal meanwhile waits for a moment only.
-fn release(client: &LeaseClient, sender: &Sender<Event>, events: &Receiver<Event>) -> Release {
-    let (of_call, sender) = (client.clone(), sender.clone());
-    std::thread::spawn(move || sender.send(Event::Released(of_call.release())));
+/// Releases the lock. A signal ends the tries, after a moment for the one that is under way.
+fn release(
+    client: &LeaseClient,
+    held: &Lease,
+    sender: &Sender<Event>,
+    events: &Receiver<Event>,
+) -> Release {
+    let (of_call, held, sender) = (client.clone(), held.clone(), sender.clone());
+    let (going_on, stop) = channel::<()>();
+    std::thread::spawn(move || {
+        let pause = |pause| stop.recv_timeout(pause) == Err(RecvTimeoutError::Timeout);
+        sender.send(Event::Released(of_call.release(&held, pause)))
+    });
+    let mut going_on = Some(going_on);
     let mut give_up_at: Option<Instant> = None;
     loop {
         let left = give_up_at.map(|at| at.saturating_duration_since(Instant::now()));
         match next(events, left) {
             Some(Event::Released(release)) => return release,
             Some(Event::Signal { .. }) => {
+                drop(going_on.take());
                 give_up_at.get_or_insert_with(|| Instant::now() + WITHDRAW_LIMIT);
             }
             Some(_) => {}

@@ -20,11 +20,11 @@ const LOCK_TOKEN: HeaderName = HeaderName::from_static("lock-token");
 /// lock.
 pub(super) const WITHDRAW_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long we try it where the service answers, or the connection breaks.
-const TAKE_BACK_LIMIT: Duration = Duration::from_secs(10);
+/// How long we try to give the lock back where the service answers, or the connection breaks.
+const GIVE_BACK_LIMIT: Duration = Duration::from_secs(10);
 
-/// The pause between two tries.
-const TAKE_BACK_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause between two tries.
+const GIVE_BACK_PAUSE: Duration = Duration::from_millis(500);
 
 /// After that Redis has carried out all that came before a release: `redis_timeout`, which is a
 /// second by default, and another second.
@@ -48,6 +48,8 @@ pub(super) struct Lease {
     pub(super) fencing_token: u64,
     /// Until then nobody else can hold the lock, by our clock. It is counted from before the call.
     pub(super) good_until: Instant,
+    /// By then it has expired, by our clock. It is counted from after the call.
+    pub(super) gone_at: Instant,
 }
 
 /// The result of a renewal.
@@ -119,25 +121,43 @@ impl LeaseClient {
         }
     }
 
-    /// Releases it. An unanswered call is repeated once. If the second one finds the lock gone, the
-    /// first one has released it.
-    pub(super) fn release(&self) -> Release {
-        let mut why = String::new();
-        for repeated in [false, true] {
-            match self.call("DELETE", String::new(), CALL_LIMIT) {
+    /// Releases it. What fails and may pass is tried again, but not for longer than the lease lives.
+    /// `pause` says whether to go on.
+    pub(super) fn release(&self, held: &Lease, mut pause: impl FnMut(Duration) -> bool) -> Release {
+        let began = Instant::now();
+        let until = held.gone_at.min(began + GIVE_BACK_LIMIT);
+        // If a later try finds the lock gone, an earlier one has released it, or it has expired.
+        let mut is_tried = false;
+        let mut asked = began;
+        loop {
+            let left = until.saturating_duration_since(asked);
+            let limit = left.clamp(WITHDRAW_LIMIT, CALL_LIMIT);
+            let why = match self.call("DELETE", String::new(), limit) {
                 Ok(answer) if answer.status == 204 => return Release::Done,
                 Ok(answer) if answer.status == 409 && answer.is_problem() => {
-                    return if repeated {
+                    let is_ours = is_tried || (asked > began && asked >= held.good_until);
+                    return if is_ours {
                         Release::Done
                     } else {
                         Release::NotHeld(self.client.why(&answer))
                     };
                 }
-                Ok(answer) => why = self.client.why(&answer),
-                Err(failure) => why = failure.why,
+                Ok(answer) if answer.may_pass() => {
+                    is_tried = true;
+                    self.client.why(&answer)
+                }
+                Ok(answer) => return Release::Unknown(self.client.why(&answer)),
+                Err(failure) => {
+                    is_tried |= failure.reach != Reach::Unsent;
+                    failure.why
+                }
+            };
+            let left = GIVE_BACK_PAUSE.min(self.expire / 10);
+            if Instant::now() + left >= until || !pause(left) {
+                return Release::Unknown(why);
             }
+            asked = Instant::now();
         }
-        Release::Unknown(why)
     }
 
     /// Gives up a request for the lock, once, whether it waits or was carried out.
@@ -157,7 +177,7 @@ impl LeaseClient {
             Reach::Sent => WITHDRAW_LIMIT,
             Reach::Answered => CALL_LIMIT / 2,
         };
-        let until = Instant::now() + self.expire.min(TAKE_BACK_LIMIT);
+        let until = Instant::now() + self.expire.min(GIVE_BACK_LIMIT);
         let mut is_confirming = false;
         loop {
             let asked = Instant::now();
@@ -169,9 +189,9 @@ impl LeaseClient {
                     is_confirming = true;
                     SETTLED
                 }
-                Ok(_) => TAKE_BACK_PAUSE,
+                Ok(_) => GIVE_BACK_PAUSE,
                 Err(_) if asked.elapsed() >= limit => return,
-                Err(_) => TAKE_BACK_PAUSE,
+                Err(_) => GIVE_BACK_PAUSE,
             };
             if Instant::now() + left >= until || !pause(left) {
                 return;
@@ -204,6 +224,7 @@ impl LeaseClient {
             Some(fencing_token) => Ok(Lease {
                 fencing_token,
                 good_until: sent + self.expire,
+                gone_at: Instant::now() + self.expire,
             }),
             None => Err(format!("{}: not an answer of edgelatch", self.client.url())),
         }

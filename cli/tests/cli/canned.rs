@@ -1,9 +1,11 @@
-//! A service that gives one answer and shows what it was asked.
+//! Services whose answers a test writes: they show what they were asked.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+/// Gives one answer.
 pub(crate) struct Canned {
     address: String,
     asked: JoinHandle<String>,
@@ -22,21 +24,16 @@ impl Canned {
         let answer = format!("HTTP/1.1 {answer}");
         let asked = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            let head = lines.by_ref().map(Result::unwrap);
-            let head: Vec<String> = head.take_while(|line| !line.is_empty()).collect();
+            let head = head(&stream);
             stream.write_all(answer.as_bytes()).unwrap();
-            head.join("\n").to_lowercase()
+            head
         });
         Self { address, asked }
     }
 
     /// An answer with this JSON.
     pub(crate) fn json(status: &str, body: &str) -> Self {
-        let length = body.len();
-        Self::start(&format!(
-            "{status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-        ))
+        Self::start(&json(status, body))
     }
 
     pub(crate) fn url(&self) -> String {
@@ -47,4 +44,63 @@ impl Canned {
     pub(crate) fn asked(self) -> String {
         self.asked.join().unwrap()
     }
+}
+
+/// Gives an answer to each request, one after another.
+pub(crate) struct Scripted {
+    address: String,
+    /// The heads of the requests, in lower case.
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Scripted {
+    /// `answer` gets the method, and how many requests with that method came before. An answer is
+    /// like that of [`Canned::start`].
+    pub(crate) fn start(mut answer: impl FnMut(&str, usize) -> String + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heads = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let head = head(&stream);
+                let (method, _) = head.split_once(' ').unwrap_or_default();
+                let before = count(&heads.lock().unwrap(), method);
+                let answer = answer(&method.to_uppercase(), before);
+                heads.lock().unwrap().push(head);
+                // A client that has given up does not read.
+                let _ = stream.write_all(format!("HTTP/1.1 {answer}").as_bytes());
+            }
+        });
+        Self { address, asked }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How many requests with this method came.
+    pub(crate) fn asked(&self, method: &str) -> usize {
+        count(&self.asked.lock().unwrap(), &method.to_lowercase())
+    }
+}
+
+fn count(heads: &[String], method: &str) -> usize {
+    let is_of = |head: &&String| head.split(' ').next() == Some(method);
+    heads.iter().filter(is_of).count()
+}
+
+/// An answer with this JSON.
+pub(crate) fn json(status: &str, body: &str) -> String {
+    let length = body.len();
+    format!("{status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+/// The head of a request, in lower case.
+fn head(stream: &TcpStream) -> String {
+    let mut lines = BufReader::new(stream).lines();
+    let head = lines.by_ref().map(Result::unwrap);
+    let head: Vec<String> = head.take_while(|line| !line.is_empty()).collect();
+    head.join("\n").to_lowercase()
 }

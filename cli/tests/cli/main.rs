@@ -15,6 +15,7 @@ mod losses;
 mod outages;
 mod program;
 mod proxies;
+mod releases;
 mod scripts;
 mod secrets;
 mod shell;
