@@ -36,6 +36,11 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Whether it has the mark of each answer of edgelatch.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.header("x-request-id").is_some()
+    }
+
     /// Whether its content says that it is JSON.
     pub(crate) fn says_json(&self) -> bool {
         let kind = self.header("content-type").unwrap_or_default();

@@ -204,9 +204,10 @@ impl Client {
     /// marks each of its answers.
     pub(crate) fn order(&self, call: &Call<'_>) -> Result<(), Failure> {
         let answer = self.ask(call, &[204])?;
-        match answer.header("x-request-id") {
-            Some(_) => Ok(()),
-            None => Err(self.stranger()),
+        if answer.is_marked() {
+            Ok(())
+        } else {
+            Err(self.stranger())
         }
     }
 

@@ -105,10 +105,7 @@ impl Get {
             limit: LIMIT,
             ..Call::default()
         };
-        let answer = client.ask(&call, &[200])?;
-        if !answer.says_json() {
-            return Err(client.stranger());
-        }
+        let answer = ask(&client, &call, &[200], Answer::says_json)?;
         self.etag.save(&answer)?;
         exit::print(&answer.body)
     }
@@ -129,10 +126,8 @@ impl Put {
             body: Some(&value),
             limit: LIMIT,
         };
-        let answer = client.ask(&call, &[200, 201])?;
-        if !answer.body.is_empty() {
-            return Err(client.stranger());
-        }
+        let is_empty = |answer: &Answer| answer.body.is_empty();
+        let answer = ask(&client, &call, &[200, 201], is_empty)?;
         self.etag.save(&answer)
     }
 }
@@ -151,10 +146,7 @@ impl Patch {
             body: Some(&patch),
             limit: LIMIT,
         };
-        let answer = client.ask(&call, &[200])?;
-        if !answer.says_json() {
-            return Err(client.stranger());
-        }
+        let answer = ask(&client, &call, &[200], Answer::says_json)?;
         self.etag.save(&answer)?;
         exit::print(&answer.body)
     }
@@ -197,6 +189,22 @@ impl EtagFile {
 fn unwritable(file: &Path, error: &std::io::Error) -> Failure {
     let why = format!("cannot write {}: {error}", file.display());
     Failure::new(Code::Output, why)
+}
+
+/// Asks for an entry, or changes it. Anybody may answer with 200, and edgelatch tells the entity tag
+/// and marks each of its answers.
+fn ask(
+    client: &Client,
+    call: &Call<'_>,
+    successes: &[u16],
+    has_its_content: impl Fn(&Answer) -> bool,
+) -> Result<Answer, Failure> {
+    let answer = client.ask(call, successes)?;
+    if has_its_content(&answer) && answer.header("etag").is_some() && answer.is_marked() {
+        Ok(answer)
+    } else {
+        Err(client.stranger())
+    }
 }
 
 fn add<'a>(headers: &mut Vec<(HeaderName, &'a str)>, name: HeaderName, value: Option<&'a str>) {

@@ -46,6 +46,29 @@ fn not_every_204_is_of_edgelatch() {
 }
 
 #[test]
+fn not_every_json_is_an_entry() {
+    let page = r#"{"login":"here"}"#;
+    for arguments in ["get -u 42 k", "patch -u 42 k {}"] {
+        for (marks, code, printed) in [
+            ("", 69, ""),
+            ("\r\nX-Request-Id: 7f3a", 69, ""),
+            ("\r\nETag: \"5f3a\"", 69, ""),
+            ("\r\nETag: \"5f3a\"\r\nX-Request-Id: 7f3a", 0, page),
+        ] {
+            let elsewhere = Canned::json(&format!("200 OK{marks}"), page);
+            let run = Run::from(edgelatch(&elsewhere.url(), arguments).output().unwrap());
+            let told = (run.code, run.stdout.as_str());
+            assert_eq!(told, (Some(code), printed), "{arguments}: {run:?}");
+            let is_told = run.stderr.contains("not an answer of edgelatch");
+            assert_eq!(is_told, code == 69, "{run:?}");
+        }
+    }
+    let elsewhere = Canned::start("200 OK\r\nContent-Length: 0\r\n\r\n");
+    let put = edgelatch(&elsewhere.url(), "put -u 42 k 1").status();
+    assert_eq!(put.unwrap().code(), Some(69));
+}
+
+#[test]
 fn a_value_that_looks_like_an_option_is_joined_with_an_equals_sign() {
     let ask = |arguments: &str| {
         let output = edgelatch("http://127.0.0.1:1", arguments).output();
@@ -169,7 +192,8 @@ fn a_text_of_the_service_controls_no_terminal() {
         }
     }
     // What is data is printed as it is.
-    let entry = Canned::json("200 OK", "\"\u{9b}2J\"\n");
+    let marks = "200 OK\r\nETag: \"5f3a\"\r\nX-Request-Id: 7f3a";
+    let entry = Canned::json(marks, "\"\u{9b}2J\"\n");
     assert_eq!(ask(entry, "get --user 42 k").stdout, "\"\u{9b}2J\"\n");
 }
 
