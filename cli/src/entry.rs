@@ -39,7 +39,7 @@ pub(crate) struct Put {
     #[arg(value_parser = segment)]
     key: String,
     /// The value: JSON, @FILE, or - for standard input
-    #[arg(default_value = "-", allow_hyphen_values = true)]
+    #[arg(default_value = "-", allow_negative_numbers = true)]
     value: String,
     /// How long it is kept, in seconds [default: the service's `cache_expire`]
     #[arg(long, value_name = "SECONDS", value_parser = expire)]
@@ -65,7 +65,7 @@ pub(crate) struct Patch {
     #[arg(value_parser = segment)]
     key: String,
     /// The patch: JSON, @FILE, or - for standard input
-    #[arg(default_value = "-", allow_hyphen_values = true)]
+    #[arg(default_value = "-", allow_negative_numbers = true)]
     patch: String,
     /// How long the entry is kept from now on, in seconds [default: as before]
     #[arg(long, value_name = "SECONDS", value_parser = expire)]
@@ -97,6 +97,20 @@ struct EtagFile {
     etag_save: Option<PathBuf>,
 }
 
+/// The command line, where a value is no option, whatever it begins with.
+pub(crate) fn with_any_value(command: clap::Command) -> clap::Command {
+    let any = |command: clap::Command, value| {
+        command.mut_arg(value, |value| {
+            value
+                .allow_negative_numbers(false)
+                .allow_hyphen_values(true)
+        })
+    };
+    command
+        .mut_subcommand("put", |put| any(put, "value"))
+        .mut_subcommand("patch", |patch| any(patch, "patch"))
+}
+
 impl Get {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let client = Client::of_entry(&self.service, &self.key)?;
@@ -112,6 +126,11 @@ impl Get {
 }
 
 impl Put {
+    /// Whether its value begins with a hyphen, and is no option.
+    pub(crate) fn has_negative_number(&self) -> bool {
+        is_negative_number(&self.value)
+    }
+
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let client = Client::of_entry(&self.service, &self.key)?;
         self.etag.check()?;
@@ -133,6 +152,11 @@ impl Put {
 }
 
 impl Patch {
+    /// Whether its value begins with a hyphen, and is no option.
+    pub(crate) fn has_negative_number(&self) -> bool {
+        is_negative_number(&self.patch)
+    }
+
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let client = Client::of_entry(&self.service, &self.key)?;
         self.etag.check()?;
@@ -228,11 +252,24 @@ fn read_value(text: &str) -> Result<Vec<u8>, Failure> {
             )),
         };
     }
+    // clap takes -007 for a number. After `--`, the service says what it thinks.
+    if text.starts_with('-')
+        && !is_negative_number(text)
+        && !std::env::args_os().any(|argument| argument == "--")
+    {
+        let why = format!("{text} is neither an option nor a number of JSON");
+        return Err(Failure::new(Code::Usage, why));
+    }
     match text.strip_prefix('@') {
         Some("") => Err(Failure::new(Code::Usage, "@ needs the name of a file")),
         Some(file) => service::read(file.as_ref()),
         None => Ok(text.as_bytes().to_vec()),
     }
+}
+
+/// Whether it is a number of JSON that begins with a hyphen.
+fn is_negative_number(text: &str) -> bool {
+    text.starts_with('-') && serde_json::from_str::<serde_json::Number>(text).is_ok()
 }
 
 /// An entity tag as it is sent. A shell easily loses its quotes.

@@ -14,8 +14,8 @@ mod status;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::exit::{Code, Failure};
@@ -54,11 +54,22 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whether it has a value that begins with a hyphen, and is no option.
+    fn has_negative_number(&self) -> bool {
+        match self {
+            Self::Put(put) => put.has_negative_number(),
+            Self::Patch(patch) => patch.has_negative_number(),
+            _ => false,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     if let Some(guardian) = lock::LockGuardian::of_arguments() {
         return guardian.run();
     }
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return usage_error(error),
     };
@@ -75,6 +86,23 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
+    }
+}
+
+/// Reads the command line. A value may be any negative number of JSON, and clap knows only some:
+/// -1e-5 is an option for it.
+fn parse() -> Result<Cli, clap::Error> {
+    let error = match Cli::try_parse() {
+        Err(error) if error.kind() == ErrorKind::UnknownArgument => error,
+        parsed => return parsed,
+    };
+    let command = entry::with_any_value(Cli::command());
+    let parsed = command
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed {
+        Ok(cli) if cli.command.has_negative_number() => Ok(cli),
+        _ => Err(error),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use edgelatch_tests::App;
 
-use crate::program::{run, run_with};
+use crate::program::{Run, edgelatch, run, run_with};
 
 const ENTRY: &str = "/api/v1/users/42/cache/k";
 
@@ -26,8 +26,37 @@ async fn an_entry_is_printed_as_it_was_stored() {
     assert_eq!(put.code, Some(0), "{put:?}");
     app.get(ENTRY).await.assert_body(200, "17");
     // Negative numbers are values and no flags.
-    assert_eq!(run(&app, "put --user -7 k -5").code, Some(0));
-    assert_eq!(run(&app, "get --user -7 k").stdout, "-5");
+    for number in ["-5", "-0.5", "-1e-5", "-1.5E+3"] {
+        let put = run(&app, &format!("put --user -7 k {number} --expire 60"));
+        assert_eq!(put.code, Some(0), "{put:?}");
+        assert_eq!(run(&app, "get --user -7 k").stdout, number);
+    }
+    assert_eq!(run(&app, "patch --user -7 k -2e-2").stdout, "-2e-2");
+}
+
+#[test]
+fn a_wrong_option_is_not_sent_as_a_value() {
+    for (arguments, named) in [
+        ("put -u 42 k --bogus", "--bogus"),
+        ("put -u 42 k -x", "-x"),
+        ("put -u 42 k --expir 5", "--expir"),
+        ("put -u -7 k --bogus", "--bogus"),
+        ("put -u 42 k -007", "-007"),
+        ("put -u 42 k -1.", "-1."),
+        ("put -u 42 k -Infinity", "-I"),
+        ("patch -u 42 k --bogus", "--bogus"),
+        ("patch -u 42 --bogus k", "--bogus"),
+    ] {
+        // Nobody is there.
+        let output = edgelatch("http://127.0.0.1:1", arguments).output();
+        let run = Run::from(output.unwrap());
+        assert_eq!(run.code, Some(64), "{arguments}: {run:?}");
+        assert!(run.stderr.contains(named), "{arguments}: {run:?}");
+    }
+    for arguments in ["put -u 42 k -- --bogus", "put -u 42 -- k -007"] {
+        let output = edgelatch("http://127.0.0.1:1", arguments).output();
+        assert_eq!(output.unwrap().status.code(), Some(69), "{arguments}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
