@@ -98,7 +98,11 @@ impl LeaseClient {
         // We do not know how much of the call was the wait, so how long the lease is good.
         match self.renew(limit) {
             Renewal::Renewed(held) => Ok(held),
-            Renewal::Lost(why) => Err(Failure::new(Code::No, why)),
+            // Nobody else need hold it: the answer took longer than the lease.
+            Renewal::Lost(why) => {
+                let why = format!("the lock was lost before the command began: {why}");
+                Err(unavailable(why))
+            }
             Renewal::Unknown(why) => Err(unavailable(why)),
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use edgelatch_tests::{App, until};
 
-use crate::canned::Canned;
+use crate::canned::{Canned, Scripted, json};
 use crate::program::{Locked, edgelatch, run, run_locked, url};
 
 /// Prints its fencing token, and exits with 7 when its input ends.
@@ -168,6 +168,46 @@ fn a_service_that_is_not_there_is_tried_until_the_wait_is_over() {
     let nobody = Locked::start_at("http://127.0.0.1:1", "--user 42 -w 1", "echo never");
     assert_eq!(nobody.wait().0, Some(69));
     assert!(began.elapsed() >= Duration::from_secs(1));
+}
+
+/// Gives the lock, but tells it so late that it is lost by then: this many times.
+fn late(times: usize) -> Scripted {
+    let lost = r#"{"type":"urn:edgelatch:not-lock-owner","detail":"Not yours"}"#;
+    let mut lost_until = 0;
+    Scripted::start(move |method, before| match method {
+        "POST" => {
+            if before < times {
+                lost_until = before + 1;
+                // More than a tenth of the lease: the program looks whether it is still good.
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            json("201 Created", r#"{"fencing_token":1}"#)
+        }
+        "PUT" if before < lost_until => json("409 Conflict", lost),
+        "PUT" => json("200 OK", r#"{"fencing_token":1}"#),
+        _ => "204 No Content\r\nX-Request-Id: 7f3a\r\n\r\n".to_owned(),
+    })
+}
+
+#[test]
+fn a_lock_that_is_lost_before_the_command_begins_is_tried_again() {
+    let service = late(1);
+    let arguments = "-u 42 --expire 8 -w 50 -E 9";
+    let command = Locked::start_at(&service.url(), arguments, "exit 7");
+    let (code, said) = command.wait();
+    assert_eq!((code, said.as_str()), (Some(7), ""));
+    assert!(service.asked("POST") > 1);
+}
+
+#[test]
+fn nobody_holds_a_lock_that_is_lost_before_the_command_begins() {
+    let service = late(usize::MAX);
+    let arguments = "-u 42 --expire 8 -n -E 9";
+    let command = Locked::start_at(&service.url(), arguments, "echo never");
+    let (code, said) = command.wait();
+    assert_eq!(code, Some(69), "{said}");
+    let told = "the lock was lost before the command began";
+    assert!(said.contains(told), "{said}");
 }
 
 #[test]
