@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use crate::stdout;
+
 /// The codes of every subcommand, for `--help`. `lock` has more.
 pub(crate) const HELP: &str = "\
 Exit codes: 0 done; 1 the answer is no (no such entry, a condition does not hold, somebody else
@@ -109,6 +111,9 @@ pub(crate) fn is_control(character: char) -> bool {
 
 /// Writes data.
 pub(crate) fn print(data: &[u8]) -> Result<(), Failure> {
+    if stdout::was_closed() {
+        return Err(Failure::new(Code::Output, "standard output is closed"));
+    }
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(data).and_then(|()| stdout.flush());
     written.map_err(|error| Failure::new(Code::Output, format!("standard output: {error}")))

@@ -10,6 +10,7 @@ mod lock;
 mod proxy;
 mod service;
 mod status;
+mod stdout;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 
 use edgelatch_tests::App;
 
-use crate::program::{Run, edgelatch, run, run_with};
+use crate::program::{Run, edgelatch, run, run_with, url};
 
 const ENTRY: &str = "/api/v1/users/42/cache/k";
 
@@ -56,6 +56,25 @@ fn a_wrong_option_is_not_sent_as_a_value() {
     for arguments in ["put -u 42 k -- --bogus", "put -u 42 -- k -007"] {
         let output = edgelatch("http://127.0.0.1:1", arguments).output();
         assert_eq!(output.unwrap().status.code(), Some(69), "{arguments}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_printed_exits_with_74() {
+    let app = App::start().await;
+    assert_eq!(run(&app, "put --user 42 k 1").code, Some(0));
+    for arguments in ["get --user 42 k", "status --user 42", "completions bash"] {
+        for (output, code) in [("&-", 74), ("/dev/full", 74), ("/dev/null", 0)] {
+            let program = edgelatch(&url(&app), arguments);
+            let mut shell = std::process::Command::new("sh");
+            shell.args(["-c", &format!("exec \"$0\" \"$@\" >{output}")]);
+            shell.arg(program.get_program()).args(program.get_args());
+            shell.env("EDGELATCH_URL", url(&app)).env("NO_PROXY", "*");
+            let run = Run::from(shell.env_remove("EDGELATCH_TOKEN").output().unwrap());
+            assert_eq!(run.code, Some(code), "{arguments} >{output}: {run:?}");
+            let is_told = run.stderr.contains("standard output");
+            assert_eq!(is_told, code == 74, "{run:?}");
+        }
     }
 }
 
