@@ -70,6 +70,7 @@ fn main() -> ExitCode {
     if let Some(guardian) = lock::LockGuardian::of_arguments() {
         return guardian.run();
     }
+    service::forget_empty_variables();
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return usage_error(error),

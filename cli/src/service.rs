@@ -13,6 +13,15 @@ use crate::exit::{Code, Failure};
 /// The variable with the token. It is read here and not by clap, which would print it.
 pub(crate) const TOKEN: &str = "EDGELATCH_TOKEN";
 
+/// The variables with what options say. One that is empty says nothing.
+const OPTIONS: [&str; 5] = [
+    "EDGELATCH_USER_ID",
+    "EDGELATCH_URL",
+    "EDGELATCH_TOKEN_FILE",
+    "EDGELATCH_CACERT",
+    "EDGELATCH_OWNER",
+];
+
 /// The longest time to live, in seconds: 30 days.
 const LONGEST_EXPIRE: f64 = 2_592_000.0;
 
@@ -102,6 +111,20 @@ impl Service {
 /// Visible ASCII: anything else cannot be in the header.
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Has empty variables count as unset, here and for a command under a lock. clap would take them for
+/// values, and name the options instead of the variables. Only before there is another thread.
+pub(crate) fn forget_empty_variables() {
+    for name in OPTIONS {
+        if std::env::var_os(name).is_some_and(|value| value.is_empty()) {
+            #[expect(unsafe_code, reason = "the environment belongs to all threads")]
+            // SAFETY: there is no other thread yet.
+            unsafe {
+                std::env::remove_var(name);
+            }
+        }
+    }
 }
 
 /// Reads a file that the command line names.

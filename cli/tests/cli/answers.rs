@@ -128,6 +128,25 @@ fn a_break_without_an_answer_is_sent_once() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_unset() {
+    let ask = |url: &str, arguments: &str| {
+        let mut command = edgelatch(url, arguments);
+        for name in ["USER_ID", "TOKEN_FILE", "CACERT", "OWNER"] {
+            command.env(format!("EDGELATCH_{name}"), "");
+        }
+        Run::from(command.output().unwrap())
+    };
+    let broken = ask(&Canned::nothing().url(), "break --user 42");
+    assert_eq!(broken.code, Some(0), "{broken:?}");
+    let nobody = ask("http://127.0.0.1:1", "status");
+    assert_eq!(nobody.code, Some(64));
+    assert!(nobody.stderr.contains("--user"), "{nobody:?}");
+    // The file is read before anything is sent.
+    let nowhere = ask("", "put --user 42 k @/nowhere");
+    assert_eq!(nowhere.code, Some(66), "{nowhere:?}");
+}
+
+#[test]
 fn an_empty_name_is_wrong_usage() {
     let empty = |arguments: &[&str]| {
         let output = edgelatch("http://127.0.0.1:1", "").args(arguments).output();
