@@ -41,8 +41,12 @@ fn variable(name: &str) -> Option<String> {
 
 /// Whether the list has the host, or a domain that it is in.
 fn is_excepted(host: &str, exceptions: &str) -> bool {
+    // An address has brackets around an IPv6 host, and a list may have them or not.
+    let brackets = ['[', ']'];
+    let host = host.trim_matches(brackets);
     exceptions.split(',').map(str::trim).any(|exception| {
-        let domain = exception.trim_start_matches('.').to_ascii_lowercase();
+        let domain = exception.trim_matches(brackets);
+        let domain = domain.trim_start_matches('.').to_ascii_lowercase();
         exception == "*"
             || host == domain
             || (!domain.is_empty() && host.ends_with(&format!(".{domain}")))
@@ -63,5 +67,9 @@ mod tests {
             assert!(!is_excepted(host, list), "{host}");
         }
         assert!(is_excepted("any.where", "*") && !is_excepted("any.where", ""));
+        for list in ["::1", "[::1]", "localhost, ::1"] {
+            assert!(is_excepted("[::1]", list), "{list}");
+        }
+        assert!(!is_excepted("[::11]", "::1") && !is_excepted("[1::1]", "::1"));
     }
 }
