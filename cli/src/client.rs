@@ -166,7 +166,9 @@ impl Client {
             request = request.header(EXPECT, "100-continue");
         }
         let connections = self.connections.load(Ordering::Relaxed);
-        let sent = match call.body {
+        // A POST or PUT without a body would be sent in chunks, and not every proxy takes those.
+        let empty = matches!(call.method, "POST" | "PUT").then_some([].as_slice());
+        let sent = match call.body.or(empty) {
             Some(body) => request
                 .body(body)
                 .map(|request| self.run(request, call.limit)),

@@ -80,6 +80,14 @@ impl Scripted {
         format!("http://{}", self.address)
     }
 
+    /// The head of the first request with this method.
+    pub(crate) fn head(&self, method: &str) -> String {
+        let heads = self.asked.lock().unwrap();
+        let method = format!("{} ", method.to_lowercase());
+        let head = heads.iter().find(|head| head.starts_with(&method));
+        head.unwrap().clone()
+    }
+
     /// How many requests with this method came.
     pub(crate) fn asked(&self, method: &str) -> usize {
         count(&self.asked.lock().unwrap(), &method.to_lowercase())

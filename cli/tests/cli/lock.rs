@@ -236,3 +236,19 @@ fn the_owner_is_told_and_the_path_is_encoded() {
         "{asked}"
     );
 }
+
+#[test]
+fn a_request_without_a_body_has_its_length() {
+    // It is renewed at once, since its answer took more than a tenth of the lease.
+    let service = Scripted::start(|method, _| match method {
+        "POST" => json("201 Created", r#"{"fencing_token":1}"#),
+        _ => "400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_owned(),
+    });
+    let command = Locked::start_at(&service.url(), "-u 42 --expire 0.001 -n", "true");
+    command.wait();
+    for method in ["POST", "PUT"] {
+        let head = service.head(method);
+        assert!(head.contains("\ncontent-length: 0"), "{head}");
+        assert!(!head.contains("transfer-encoding"), "{head}");
+    }
+}
