@@ -119,7 +119,8 @@ fn usage_error(mut error: clap::Error) -> ExitCode {
         // The value may have a password, and clap would print it.
         Some(ContextValue::String(argument)) if argument.starts_with("--url") => {
             exit::say(
-                "--url must be an address that begins with http:// or https://, without ? and #",
+                "--url must be an address that begins with http:// or https://, without ? and #, and \
+                 with @ only after a login, in which / is %2F",
             );
         }
         context => {

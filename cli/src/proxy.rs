@@ -4,6 +4,7 @@ use ureq::{Proxy, ProxyProtocol};
 use url::Url;
 
 use crate::exit::{Code, Failure};
+use crate::service::has_broken_login;
 
 /// The proxy for this address, if any.
 pub(crate) fn of_environment(url: &Url) -> Result<Option<Proxy>, Failure> {
@@ -24,7 +25,10 @@ pub(crate) fn of_environment(url: &Url) -> Result<Option<Proxy>, Failure> {
         return Ok(None);
     };
     match Proxy::new(&value) {
-        Ok(proxy) if matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) => {
+        Ok(proxy)
+            if matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
+                && !has_broken_login(&value) =>
+        {
             Ok(Some(proxy))
         }
         // The value may have a password.

@@ -138,18 +138,29 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(unreadable)
 }
 
-/// A text in which addresses have no user and no password.
+/// A text in which addresses have no user and no password. A password may be anything in a malformed
+/// address, so all up to the last @ goes.
 pub(crate) fn without_logins(text: &str) -> String {
-    let mut rest = text;
-    let mut safe = String::new();
-    while let Some(at) = rest.find("://") {
-        let (before, address) = rest.split_at(at + 3);
-        safe.push_str(before);
-        let end = address.find(char::is_whitespace).unwrap_or(address.len());
-        let login = address[..end].rfind('@').map_or(0, |at| at + 1);
-        rest = &address[login..];
+    let scheme_ends = ["http:", "https:", "://"].into_iter();
+    let address = scheme_ends
+        .filter_map(|scheme| Some(text.find(scheme)? + scheme.len()))
+        .min();
+    match address.zip(text.rfind('@')) {
+        Some((address, at)) if address <= at => {
+            let rest = text[address..].trim_start_matches('/');
+            let login = text.len() - rest.len();
+            format!("{}{}", &text[..login], &text[at + 1..])
+        }
+        _ => text.to_owned(),
     }
-    safe + rest
+}
+
+/// Whether an address seems to have a login with a slash in it. A part of that would be the host
+/// and the rest the path, which are printed.
+pub(crate) fn has_broken_login(address: &str) -> bool {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let path = rest.find(['/', '\\', '?', '#']);
+    path.is_some_and(|path| rest[path..].contains('@'))
 }
 
 pub(crate) fn expire(text: &str) -> Result<Duration, String> {
@@ -194,6 +205,9 @@ pub(crate) fn owner(text: &str) -> Result<String, String> {
 
 fn url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
+        Ok(url) if url.path().contains('@') || has_broken_login(text) => {
+            Err("an address with @ after its login only".to_owned())
+        }
         Ok(url) if url.query().is_some() || url.fragment().is_some() => {
             Err("an address without ? and #".to_owned())
         }
@@ -229,6 +243,15 @@ mod tests {
         assert!(url("127.0.0.1:9001").is_err());
         assert!(url("redis://127.0.0.1").is_err());
         assert!(url("http://h/?x=1").is_err() && url("http://h/#f").is_err());
+        assert!(url("http://a:p%2Fw@h/b").is_ok() && url("http://h/a%40b").is_ok());
+        for broken in [
+            "http://a:1/w@h",
+            r"http://a:1\w@h",
+            "http:/a/w@h",
+            "http:a/w@h",
+        ] {
+            assert!(url(broken).is_err(), "{broken}");
+        }
     }
 
     #[test]
@@ -239,7 +262,11 @@ mod tests {
                 "http://anna:p/w@x@h and https://h2",
                 "http://h and https://h2",
             ),
-            ("a://b@c d@e ://", "a://c d@e ://"),
+            ("a://b@c d@e ://", "a://e ://"),
+            ("'http:/anna:p w@h'", "'http:/h'"),
+            ("https:anna:pw@h", "https:h"),
+            ("http:///@h", "http:///h"),
+            ("me@home at http://h", "me@home at http://h"),
             ("no address, me@home", "no address, me@home"),
         ] {
             assert_eq!(without_logins(text), safe);

@@ -96,6 +96,35 @@ fn a_password_of_the_address_is_in_no_output() {
 }
 
 #[test]
+fn a_password_of_a_malformed_address_is_in_no_output() {
+    for login in [
+        "anna:12/passw0rd",
+        r"anna:12\passw0rd",
+        "anna:12?passw0rd",
+        "anna:12#passw0rd",
+        "anna:a passw0rd",
+        "anna:passw0rd@@",
+        "12/passw0rd",
+    ] {
+        let address = format!("http://{login}@127.0.0.1:1");
+        for arguments in ["status -u 42", "lock -u 42 -n true", "put -u 42 k 1"] {
+            let output = edgelatch(&address, arguments).output().unwrap();
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert!(!told.is_empty() && !told.contains("passw0rd"), "{told}");
+            assert!(!told.contains("anna"), "{told}");
+        }
+        let mut misplaced = edgelatch("http://h", "get -u 42 k");
+        let output = misplaced.arg(&address).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(!told.is_empty() && !told.contains("passw0rd"), "{told}");
+        let mut proxied = edgelatch("http://127.0.0.1:1", "status -u 42");
+        let proxied = proxied.env("NO_PROXY", "").env("ALL_PROXY", &address);
+        let told = String::from_utf8(proxied.output().unwrap().stderr).unwrap();
+        assert!(!told.is_empty() && !told.contains("passw0rd"), "{told}");
+    }
+}
+
+#[test]
 fn a_login_of_the_address_is_sent() {
     let service = crate::canned::Canned::json("200 OK", r#"{"held":false}"#);
     let url = service.url().replace("//", "//anna:p%40ss@");
