@@ -38,7 +38,8 @@ pub(crate) struct Put {
     /// The entry's key
     #[arg(value_parser = segment)]
     key: String,
-    /// The value: JSON, @FILE, or - for standard input
+    /// The value: JSON, @FILE, or - for standard input. What else begins with a hyphen and is no
+    /// number follows --
     #[arg(default_value = "-", allow_negative_numbers = true)]
     value: String,
     /// How long it is kept, in seconds [default: the service's `cache_expire`]
@@ -64,7 +65,8 @@ pub(crate) struct Patch {
     /// The entry's key
     #[arg(value_parser = segment)]
     key: String,
-    /// The patch: JSON, @FILE, or - for standard input
+    /// The patch: JSON, @FILE, or - for standard input. What else begins with a hyphen and is no
+    /// number follows --
     #[arg(default_value = "-", allow_negative_numbers = true)]
     patch: String,
     /// How long the entry is kept from now on, in seconds [default: as before]
