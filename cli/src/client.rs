@@ -54,18 +54,24 @@ pub(crate) struct Client {
 /// Counts the connections: through the proxy, and with TLS where the address wants it. No
 /// request is sent without one. The errors do not tell: a time-out may be before or after.
 #[derive(Debug)]
-struct Connected(Arc<AtomicU64>);
+struct Connected {
+    count: Arc<AtomicU64>,
+    /// Whether a proxy is asked for the connection. That to the proxy itself does not count.
+    by_proxy: bool,
+}
 
 impl<In: Transport> Connector<In> for Connected {
     type Out = In;
 
     fn connect(
         &self,
-        _: &ConnectionDetails<'_>,
+        details: &ConnectionDetails<'_>,
         connection: Option<In>,
     ) -> Result<Option<In>, ureq::Error> {
-        if connection.is_some() {
-            self.0.fetch_add(1, Ordering::Relaxed);
+        // ureq connects to a proxy as if it were a service without a proxy.
+        let to_service = details.config.proxy().is_some() == self.by_proxy;
+        if connection.is_some() && to_service {
+            self.count.fetch_add(1, Ordering::Relaxed);
         }
         Ok(connection)
     }
@@ -106,6 +112,7 @@ impl Client {
             Some(proxy) => format!("{url}, by the proxy {}:{}", proxy.host(), proxy.port()),
             None => url.clone(),
         };
+        let by_proxy = proxy.is_some();
         let mut config = Agent::config_builder()
             .proxy(proxy)
             .http_status_as_error(false)
@@ -134,7 +141,11 @@ impl Client {
             config = config.tls_config(TlsConfig::builder().root_certs(trusted).build());
         }
         let connections = Arc::new(AtomicU64::new(0));
-        let connector = DefaultConnector::new().chain(Connected(Arc::clone(&connections)));
+        let connected = Connected {
+            count: Arc::clone(&connections),
+            by_proxy,
+        };
+        let connector = DefaultConnector::new().chain(connected);
         Ok(Self {
             agent: Agent::with_parts(config.build(), connector, DefaultResolver::default()),
             url,

@@ -1,13 +1,21 @@
 //! Redis or the network fails for a while, and is there again.
 
 use std::cell::Cell;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use edgelatch_tests::{App, Loss, Proxy, until};
 
-use crate::program::{Locked, run_locked};
+use crate::canned::Scripted;
+use crate::program::{Locked, edgelatch, run_locked};
 
 /// Prints a line, and exits with 7 when its input ends.
 const WAITING: &str = "echo begun; cat; exit 7";
+
+/// The default expiry would bound how long it takes to take a lock back.
+const NONBLOCK: &str = "lock -u 42 -n --expire 600 true";
 
 /// How many requests were told that Redis did not answer.
 fn timeouts(app: &App) -> usize {
@@ -43,6 +51,40 @@ async fn a_lock_that_an_outage_acquired_is_given_back_after_a_signal() {
     app.redis.resume();
     assert_eq!(waiting.wait().0, Some(143));
     assert!(!app.redis.exists("user:42:lock").await);
+}
+
+#[test]
+fn what_was_never_sent_is_not_taken_back() {
+    let closing = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closing.local_addr().unwrap();
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&accepted);
+    std::thread::spawn(move || {
+        // It speaks no TLS, and is no proxy.
+        for stream in closing.incoming() {
+            count.fetch_add(1, Ordering::Relaxed);
+            drop(stream);
+        }
+    });
+    let no_tls = edgelatch(&format!("https://{address}"), NONBLOCK).status();
+    assert_eq!(no_tls.unwrap().code(), Some(69));
+    // A second one would take back the lock.
+    assert_eq!(accepted.load(Ordering::Relaxed), 1);
+    let mut refusing = edgelatch("http://h.example", NONBLOCK);
+    let refusing = refusing.env("NO_PROXY", "");
+    let refusing = refusing.env("ALL_PROXY", format!("http://{address}"));
+    assert_eq!(refusing.status().unwrap().code(), Some(69));
+    assert_eq!(accepted.load(Ordering::Relaxed), 2);
+    let proxy = Scripted::start(|_, _| "403 Forbidden\r\nContent-Length: 0\r\n\r\n".to_owned());
+    let mut refusing = edgelatch("http://h.example", NONBLOCK);
+    let refusing = refusing.env("NO_PROXY", "");
+    let refusing = refusing.env("ALL_PROXY", proxy.url());
+    assert_eq!(refusing.status().unwrap().code(), Some(69));
+    assert_eq!(proxy.asked("CONNECT"), 1);
+    let began = Instant::now();
+    let nowhere = edgelatch("http://nowhere.invalid", NONBLOCK).status();
+    assert_eq!(nowhere.unwrap().code(), Some(69));
+    assert!(began.elapsed() < Duration::from_secs(8));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

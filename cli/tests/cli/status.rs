@@ -113,6 +113,12 @@ fn a_break_that_was_not_sent_broke_nothing() {
         assert!(said.contains("nothing was sent"), "{said}");
         assert!(!said.contains("may have been broken"), "{said}");
     }
+    let proxy = Canned::start("403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    let mut refused = edgelatch("http://h.example", "break --user 42");
+    let refused = refused.env("NO_PROXY", "").env("ALL_PROXY", proxy.url());
+    let run = Run::from(refused.output().unwrap());
+    assert_eq!(run.code, Some(69), "{run:?}");
+    assert!(run.stderr.contains("nothing was sent"), "{run:?}");
 }
 
 #[test]
