@@ -173,6 +173,8 @@ pub enum Mutation {
     BreakWithoutProof,
     /// A token that is given back leaves no mark for those of its calls that are in no queue.
     WithdrawWithoutMark,
+    /// The time of arrival may be earlier than the mark of the call's token.
+    ArrivalBeforeMark,
 }
 
 /// The state of everything.

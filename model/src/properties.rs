@@ -54,6 +54,8 @@ pub const NEWEST: &str = "an older result replaces no newer one";
 
 /// A call that waited with a token when a client gave that back never takes the lock.
 pub const WITHDRAWN: &str = "a token that was given back takes nothing";
+/// A call that came after a client gave its token back waits as any other does.
+pub const CAME_AFTER: &str = "a token that was given back may wait again";
 
 /// Some run loses a lock under its holder, so promises about that are not empty.
 pub const LOSS: &str = "a lock is lost under its holder";
@@ -145,6 +147,9 @@ pub fn all() -> Vec<Property<LockModel>> {
                 let is_granted = matches!(session.answer, Some(Reply::Granted(_)));
                 !is_granted && !matches!(session.phase, Phase::Holding { .. })
             })
+        }),
+        Property::always(CAME_AFTER, |_, state: &State| {
+            !violated(state, Violation::WithdrawnBefore)
         }),
         Property::always(FREE, |model: &LockModel, state: &State| {
             let mut steps = Vec::new();

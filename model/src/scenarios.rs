@@ -2,9 +2,9 @@
 //! events.
 
 use crate::properties::{
-    BROKEN_ONCE, EXCLUSION, EXTENDED, FREE, GROWING, IN_ORDER, LOSS, NEWEST, NO_LEFTOVER,
-    NOT_BY_ITSELF, ORDERED, OWN_TOKEN, RECOGNITION, REFUSAL, REPETITION, REPLAYED, SERVED,
-    SUCCESSION, TRUTH, TWO_BELIEVE, UNINTERRUPTED, WITHDRAWN,
+    BROKEN_ONCE, CAME_AFTER, EXCLUSION, EXTENDED, FREE, GROWING, IN_ORDER, LOSS, NEWEST,
+    NO_LEFTOVER, NOT_BY_ITSELF, ORDERED, OWN_TOKEN, RECOGNITION, REFUSAL, REPETITION, REPLAYED,
+    SERVED, SUCCESSION, TRUTH, TWO_BELIEVE, UNINTERRUPTED, WITHDRAWN,
 };
 use crate::scenario::Scenario;
 use crate::{Budget, Mutation};
@@ -289,6 +289,21 @@ pub const WITHDRAWAL: Scenario = Scenario {
     reached: &[LOSS, TWO_BELIEVE],
 };
 
+/// A client gives its token back and waits with it again, and the clock is set back.
+pub const WITHDRAWAL_SET_BACK: Scenario = Scenario {
+    name: "3 punctual sessions, 2 with one token, which is given back, clock set back",
+    sessions: 3,
+    budget: Budget {
+        punctual: true,
+        dead: 1,
+        shared: true,
+        withdrawals: 1,
+        clock_set_backs: 1,
+        ..NONE
+    },
+    reached: &[LOSS, TWO_BELIEVE],
+};
+
 /// Two waiters, and a dead one behind them, when the lock of a dead holder expires.
 pub const PASSED_OVER: Scenario = Scenario {
     name: "2 sessions in a queue before a dead one",
@@ -317,7 +332,7 @@ pub const COMPUTING: Scenario = Scenario {
 };
 
 /// All scenarios.
-pub const ALL: [Scenario; 22] = [
+pub const ALL: [Scenario; 23] = [
     NETWORK,
     CUTS,
     THREE,
@@ -338,12 +353,13 @@ pub const ALL: [Scenario; 22] = [
     IDEMPOTENT,
     SHARED,
     WITHDRAWAL,
+    WITHDRAWAL_SET_BACK,
     PASSED_OVER,
     COMPUTING,
 ];
 
 /// Each mutation, the scenario that shows it, and the promise that it breaks.
-pub const MUTATIONS: [(Mutation, Scenario, &str); 30] = [
+pub const MUTATIONS: [(Mutation, Scenario, &str); 31] = [
     (Mutation::AcquireWithoutExpiry, NETWORK, FREE),
     (Mutation::AcquireWithoutMemory, NETWORK, REPETITION),
     (Mutation::ReleaseWithoutToken, NETWORK, OWN_TOKEN),
@@ -374,4 +390,5 @@ pub const MUTATIONS: [(Mutation, Scenario, &str); 30] = [
     (Mutation::PassedOverToTheEnd, PASSED_OVER, IN_ORDER),
     (Mutation::StoreWithoutEnd, COMPUTING, NEWEST),
     (Mutation::WithdrawWithoutMark, WITHDRAWAL, WITHDRAWN),
+    (Mutation::ArrivalBeforeMark, WITHDRAWAL_SET_BACK, CAME_AFTER),
 ];

@@ -20,6 +20,8 @@ pub struct Witness {
     pub cleaned: Vec<SessionId>,
     /// The sessions that waited with a token when a client gave it back.
     pub withdrawn: Vec<SessionId>,
+    /// The sessions that had arrived when a client gave their token back.
+    pub arrived_before: Vec<SessionId>,
     /// The sessions whose acquisition was cancelled.
     pub cancelled: Vec<SessionId>,
     /// The sessions that have waited, in order of arrival.
@@ -63,6 +65,8 @@ pub enum Violation {
     BrokenAgain,
     /// A result replaced one that was stored while it was computed.
     ReplacedNewer,
+    /// A call was cancelled since its token had been given back before it came.
+    WithdrawnBefore,
 }
 
 impl Witness {
@@ -85,6 +89,11 @@ impl Witness {
             (Script::Acquire(_), Reply::Granted(number)) => self.granted(before, token, number),
             (Script::Acquire(_), Reply::Held(_)) if after.is_owner(token) => {
                 self.note_violation(Violation::HeldByItself);
+            }
+            (Script::Acquire(_), Reply::Cancelled)
+                if !self.cancelled.contains(&me) && !self.arrived_before.contains(&me) =>
+            {
+                self.note_violation(Violation::WithdrawnBefore);
             }
             (Script::Renew(number), Reply::Yes) => {
                 self.expect_held(token, number);
@@ -136,6 +145,7 @@ impl Witness {
         waited: Vec<SessionId>,
     ) {
         self.withdrawn = waited;
+        self.arrived_before.clone_from(&self.arrivals);
         if before.is_owner(token) && !after.is_owner(token) {
             self.holds[token] = None;
         }

@@ -2,13 +2,13 @@
 
 use super::{Call, Fence, Lock, OUTSIDER, Redis, Waiter};
 use crate::Mutation::{
-    AcquireWithoutExpiry, AcquireWithoutMemory, ArrivalByClock, BreakWithoutNumber,
-    BreakWithoutProof, CancelWithoutLeaving, CancelWithoutMark, CancelWithoutRelease,
-    CommitWithoutMemory, CommitWithoutNumber, CommitWithoutToken, FenceWithoutClock,
-    FenceWithoutPrevious, HandOverWithoutExpiry, HandOverWithoutTrace, HandedToItself,
-    PassOverNobody, PassedOverToTheEnd, RecordIsNoProof, ReleaseWithoutMemory, ReleaseWithoutToken,
-    RenewFenceFirst, RenewWithoutNumber, RenewWithoutToken, ResultWithoutPassingOn,
-    StoreWithoutEnd, WithdrawWithoutMark,
+    AcquireWithoutExpiry, AcquireWithoutMemory, ArrivalBeforeMark, ArrivalByClock,
+    BreakWithoutNumber, BreakWithoutProof, CancelWithoutLeaving, CancelWithoutMark,
+    CancelWithoutRelease, CommitWithoutMemory, CommitWithoutNumber, CommitWithoutToken,
+    FenceWithoutClock, FenceWithoutPrevious, HandOverWithoutExpiry, HandOverWithoutTrace,
+    HandedToItself, PassOverNobody, PassedOverToTheEnd, RecordIsNoProof, ReleaseWithoutMemory,
+    ReleaseWithoutToken, RenewFenceFirst, RenewWithoutNumber, RenewWithoutToken,
+    ResultWithoutPassingOn, StoreWithoutEnd, WithdrawWithoutMark,
 };
 use crate::{Budget, Mutation, SILENCE, SessionId, TTL};
 
@@ -148,6 +148,7 @@ impl Scripts {
     /// that has arrived waits any longer.
     pub fn withdraw(&self, redis: &mut Redis) {
         let token = self.1.token(0);
+        redis.clock += 1;
         let latest = redis.queue.last().map_or(0, |last| last.arrived_at);
         let fence = redis.fence.map_or(0, |fence| fence.number);
         if !redis.full && !self.is(WithdrawWithoutMark) {
@@ -172,6 +173,8 @@ impl Scripts {
                 redis.clock += 1;
                 let last = redis.queue.last().map_or(0, |last| last.arrived_at);
                 let last = last.max(redis.fence.map_or(0, |fence| fence.number));
+                let is_marked = self.1.is_brought(me) && !self.is(ArrivalBeforeMark);
+                let last = last.max(if is_marked { redis.withdrawn } else { 0 });
                 match self.is(ArrivalByClock) {
                     true => redis.clock,
                     false => redis.clock.max(last + 1),

@@ -35,9 +35,14 @@ local queue = open_queue(ARGV[4])
 local try, arrived_at = string.match(queue.last_line, '^(%a+) ?(%d*)$')
 arrived_at = tonumber(arrived_at)
 local member = queue.member(ARGV[3], ARGV[1])
-if redis.call('EXISTS', KEYS[4]) == 1 and is_cancelled(KEYS[4], ARGV[3], arrived_at) then
-  queue.leave(member)
-  return {4, redis.call('PTTL', KEYS[1]), queue.count(), known and fence.name or ''}
+local marked_by = 0
+if redis.call('EXISTS', KEYS[4]) == 1 then
+  local cancelled
+  cancelled, marked_by = is_cancelled(KEYS[4], ARGV[3], arrived_at)
+  if cancelled then
+    queue.leave(member)
+    return {4, redis.call('PTTL', KEYS[1]), queue.count(), known and fence.name or ''}
+  end
 end
 local result
 if KEYS[6] then
@@ -64,9 +69,9 @@ if not own and try == 'wait' then
   arrived_at = arrived_at or tonumber(queue.call('ZSCORE', KEYS[3], member))
   if not arrived_at then
     -- Behind the last one, also when the clock was set back. The fence is as late as the last one
-    -- that was handed the lock.
+    -- that was handed the lock. What the mark cancels by time came before this call.
     local latest = tonumber(queue.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2])
-    arrived_at = math.max(time, (latest or 0) + 1, fence.number + 1)
+    arrived_at = math.max(time, (latest or 0) + 1, fence.number + 1, marked_by + 1)
   end
   queue.join(member, arrived_at)
   queue.note_look(member, time, ARGV[5])

@@ -1,6 +1,7 @@
 -- The mark of cancelled calls, "time call call...". A token that a client brought has one mark for
 -- all its calls: those that are named are cancelled, and those that had arrived by that time, in
--- microseconds. Any other token has one call, and so one mark.
+-- microseconds. Any other token has one call, and so one mark. A call that arrives later than a mark
+-- gets a later time than the mark's, whatever the clock says.
 
 -- How many bytes of calls a mark keeps: a hundred calls, each with a space before it.
 local MOST_CALLS = 3300
@@ -12,10 +13,12 @@ local function parse_mark(key)
   return tonumber(time) or 0, calls or ''
 end
 
--- Whether a call is cancelled that arrived at this time; nil where it arrives now.
+-- Whether a call is cancelled that arrived at this time; nil where it arrives now. Also returns the
+-- time by which the mark cancels.
 local function is_cancelled(key, call, arrived_at)
   local time, calls = parse_mark(key)
-  return string.find(calls, ' ' .. call, 1, true) ~= nil or arrived_at and arrived_at <= time
+  local named = string.find(calls, ' ' .. call, 1, true) ~= nil
+  return named or arrived_at and arrived_at <= time, time
 end
 
 -- Cancels a call, or what had arrived by a time, for `ttl` milliseconds. A full Redis may refuse it.

@@ -10,6 +10,7 @@ const LOCK: &str = "user:42:lock";
 const QUEUE: &str = "{user:42:lock}:queue";
 const TOKEN: &str = "a-token-of-the-clients-own";
 const HOLDER: &str = "the-token-of-the-holder";
+const NEXT: &str = "the-token-of-the-next";
 const API_TOKEN: &str = "a-token-of-the-api";
 const ADMIN_TOKEN: &str = "a-token-of-an-admin";
 
@@ -131,6 +132,52 @@ async fn one_whose_place_was_lost_takes_nothing() {
     let frozen = Frozen::waiter().await;
     frozen.app.redis.run::<()>(&["FLUSHALL"]).await;
     frozen.assert_withdrawn(409).await;
+}
+
+async fn give_back(app: &App, waiter: JoinHandle<Answer>) {
+    let release = with(TOKEN, app.delete(PATH)).await;
+    release.assert_body(204, "");
+    waiter.await.unwrap().assert_problem(423, "lock-held");
+}
+
+/// Waits with the token again: to no avail for as long as it says, and until the lock is released.
+async fn assert_waits_again(app: &App) {
+    let vain = with(TOKEN, app.post(&format!("{PATH}?timeout=1.5"))).await;
+    vain.assert_problem(423, "lock-held");
+    assert!(vain.took >= Duration::from_millis(1500), "{:?}", vain.took);
+    let again = with(TOKEN, app.post(&format!("{PATH}?timeout=30"))).spawn();
+    until("it waits", async || app.redis.exists(QUEUE).await).await;
+    // Who comes next stands behind it.
+    let next = with(NEXT, app.post(&format!("{PATH}?timeout=30"))).spawn();
+    let wait = async || app.redis.run::<u64>(&["ZCARD", QUEUE]).await == 2;
+    until("both wait", wait).await;
+    let looks = app.redis.calls("evalsha").await;
+    until("both have looked again", async || {
+        app.redis.calls("evalsha").await >= looks + 4
+    })
+    .await;
+    with(HOLDER, app.delete(PATH)).await.assert_body(204, "");
+    assert_eq!(again.await.unwrap().status, 201);
+    assert!(!next.is_finished());
+    with(TOKEN, app.delete(PATH)).await.assert_body(204, "");
+    assert_eq!(next.await.unwrap().status, 201);
+}
+
+/// As where the clock was set back, or a replica whose clock is behind was promoted.
+#[tokio::test]
+async fn a_token_waits_again_though_it_was_given_back_later_than_now() {
+    let app = App::builder().var("api_token", API_TOKEN).start().await;
+    let lease = with(HOLDER, app.post(&format!("{PATH}?expire=600"))).await;
+    assert_eq!(lease.status, 201);
+    let [seconds, _]: [u64; 2] = app.redis.run(&["TIME"]).await;
+    let later = ((seconds + 10) * 1_000_000).to_string();
+    let _: i64 = app.redis.run(&["ZADD", QUEUE, &later, "call token"]).await;
+    let waiter = with(TOKEN, app.post(&format!("{PATH}?timeout=30"))).spawn();
+    let waits = async || app.redis.run::<u64>(&["ZCARD", QUEUE]).await == 2;
+    until("it waits", waits).await;
+    give_back(&app, waiter).await;
+    let _: i64 = app.redis.run(&["ZREM", QUEUE, "call token"]).await;
+    assert_waits_again(&app).await;
 }
 
 /// A stopped Redis carries out what waits in its sockets when it goes on.
