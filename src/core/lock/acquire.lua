@@ -66,12 +66,12 @@ end
 local held = redis.call('EXISTS', KEYS[1]) == 1
 if not own and try == 'wait' then
   local time = now()
-  arrived_at = arrived_at or tonumber(queue.call('ZSCORE', KEYS[3], member))
+  arrived_at = arrived_at or queue.arrival(queue.call('ZSCORE', KEYS[3], member))
   if not arrived_at then
     -- Behind the last one, also when the clock was set back. The fence is as late as the last one
     -- that was handed the lock. What the mark cancels by time came before this call.
-    local latest = tonumber(queue.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2])
-    arrived_at = math.max(time, (latest or 0) + 1, fence.number + 1, marked_by + 1)
+    local after = math.max(queue.latest(), fence.number) + 1
+    arrived_at = math.max(time, after < NO_NUMBER and after or 0, marked_by + 1)
   end
   queue.join(member, arrived_at)
   queue.note_look(member, time, ARGV[5])

@@ -6,11 +6,18 @@
 -- How many bytes of calls a mark keeps: a hundred calls, each with a space before it.
 local MOST_CALLS = 3300
 
+-- The latest time of a mark: a call can arrive after it.
+local LATEST_MARK = NO_NUMBER - 2
+
 local function parse_mark(key)
   -- MGET passes over a stranger's value of another type. The next SET replaces it.
   local mark = redis.call('MGET', key)[1]
-  local time, calls = string.match(mark or '', '^(%d+)(.*)$')
-  return tonumber(time) or 0, calls or ''
+  local digits, calls = string.match(mark or '', '^(%d+)(.*)$')
+  local time = tonumber(digits)
+  if not time or time > LATEST_MARK then
+    return 0, ''
+  end
+  return time, calls
 end
 
 -- Whether a call is cancelled that arrived at this time; nil where it arrives now. Also returns the
@@ -25,7 +32,7 @@ end
 -- Returns the reply.
 local function mark_cancelled(key, call, arrived_by, ttl)
   local time, calls = parse_mark(key)
-  time = math.max(time, arrived_by)
+  time = math.min(math.max(time, arrived_by), LATEST_MARK)
   calls = string.sub(calls .. (call and ' ' .. call or ''), -MOST_CALLS)
   local left = redis.pcall('PTTL', key)
   ttl = math.max(tonumber(ttl), tonumber(left) or 0)

@@ -80,10 +80,30 @@ local function open_queue(waiters)
     return tonumber(time), name ~= '' and name or nil
   end
 
-  -- Queues a waiter that arrived at this time, if it is not queued. One that was passed over, or
-  -- claimed the lock too late, gets its old position back.
+  -- The time of arrival that a score tells. Nil for one that no arrival has: a stranger wrote it.
+  function queue.arrival(score)
+    local time = tonumber(score)
+    return time and time >= 0 and time < NO_NUMBER and math.floor(time) or nil
+  end
+
+  -- When the last of those that wait arrived; 0 where nobody waits. Whom a stranger has put behind
+  -- all arrivals is taken out.
+  function queue.latest()
+    for _ = 1, MOST_WAITERS do
+      local last = queue.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')
+      local latest = queue.arrival(last[2])
+      if latest or not last[1] then
+        return latest or 0
+      end
+      queue.leave(last[1])
+    end
+    return 0
+  end
+
+  -- Queues a waiter that arrived at this time. One that was passed over, claimed the lock too late,
+  -- or was moved by a stranger, gets its old position back.
   function queue.join(member, arrived_at)
-    queue.call('ZADD', KEYS[3], 'NX', string.format('%.0f', arrived_at), member)
+    queue.call('ZADD', KEYS[3], string.format('%.0f', arrived_at), member)
     redis.call('PEXPIRE', KEYS[3], QUEUE_TTL)
   end
 

@@ -25,7 +25,7 @@ if KEYS[4] then
   local arrived_by = math.max(now(), fence.number)
   local waiting = {}
   for i = 1, #members, 2 do
-    arrived_by = math.max(arrived_by, tonumber(members[i + 1]))
+    arrived_by = math.max(arrived_by, queue.arrival(members[i + 1]) or 0)
     local waiter, token = queue.parse_member(members[i])
     if token == ARGV[1] then
       waiting[members[i]] = waiter

@@ -7,6 +7,7 @@ mod liveness;
 mod lost;
 mod queue;
 mod renewal;
+mod scores;
 mod sharing;
 mod waiting;
 mod withdrawn;

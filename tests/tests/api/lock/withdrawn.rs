@@ -134,6 +134,25 @@ async fn one_whose_place_was_lost_takes_nothing() {
     frozen.assert_withdrawn(409).await;
 }
 
+#[tokio::test]
+async fn one_takes_nothing_also_where_a_stranger_stands_behind_all_arrivals() {
+    for score in ["inf", "1e300"] {
+        let frozen = Frozen::waiter().await;
+        let _: i64 = frozen.app.redis.run(&["ZADD", QUEUE, score, "x y"]).await;
+        frozen.until_handed_over().await;
+        frozen.assert_withdrawn(204).await;
+    }
+}
+
+/// A call waits with the token, which is then given back: from there on it has a mark.
+async fn marked(app: &App) {
+    let lease = with(HOLDER, app.post(&format!("{PATH}?expire=600"))).await;
+    assert_eq!(lease.status, 201);
+    let waiter = with(TOKEN, app.post(&format!("{PATH}?timeout=30"))).spawn();
+    until("it waits", async || app.redis.exists(QUEUE).await).await;
+    give_back(app, waiter).await;
+}
+
 async fn give_back(app: &App, waiter: JoinHandle<Answer>) {
     let release = with(TOKEN, app.delete(PATH)).await;
     release.assert_body(204, "");
@@ -178,6 +197,25 @@ async fn a_token_waits_again_though_it_was_given_back_later_than_now() {
     give_back(&app, waiter).await;
     let _: i64 = app.redis.run(&["ZREM", QUEUE, "call token"]).await;
     assert_waits_again(&app).await;
+}
+
+#[tokio::test]
+async fn a_strangers_mark_keeps_no_token_from_waiting() {
+    let times = [
+        "99999999999999999999",
+        "9007199254740990",
+        "4503599627370496",
+        "inf",
+    ];
+    for time in times {
+        let app = App::builder().var("api_token", API_TOKEN).start().await;
+        marked(&app).await;
+        let marks = app.redis.run(&["KEYS", "{user:42:lock}:cancelled:*"]);
+        let marks: Vec<String> = marks.await;
+        assert_eq!(marks.len(), 1, "{marks:?}");
+        app.redis.run::<()>(&["SET", &marks[0], time]).await;
+        assert_waits_again(&app).await;
+    }
 }
 
 /// A stopped Redis carries out what waits in its sockets when it goes on.
