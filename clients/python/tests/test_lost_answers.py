@@ -207,6 +207,63 @@ def test_a_lock_that_was_renewed_unheard_is_given_back_when_it_counts_as_lost(
     assert not lock.status().held
 
 
+class Late(Lossy):
+    """Delays the answers to acquisitions by more than a second, and may hide how long they waited.
+
+    The time itself is what is tested.
+    """
+
+    def __init__(self, *, hides: bool = False) -> None:
+        super().__init__()
+        self._hides = hides
+
+    def deliver(self, request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        if request.method == "POST":
+            time.sleep(1.1)
+            if self._hides:
+                del response.headers["Server-Timing"]
+        return super().deliver(request, response)
+
+    @property
+    def methods(self) -> list[str]:
+        return [request.method for request in self.sent]
+
+
+@pytest.mark.parametrize("timeout", [0, 5])
+def test_a_lock_is_held_for_no_longer_than_the_service_says(
+    service: Service, client: Client, user_id: int, timeout: float
+) -> None:
+    with httpx.Client(transport=Late()) as http:
+        user = Client(service.url, token=API_TOKEN, http=http).user(user_id)
+        lease = user.lock(timeout=timeout, expire=30).acquire()
+        told = client.user(user_id).lock().status().expires_in
+        assert told is not None
+        assert 0 < lease.expires_in <= told
+
+
+def test_a_lock_is_renewed_before_its_body_if_nobody_tells_how_long_it_waited(
+    service: Service, client: Client, user_id: int
+) -> None:
+    transport = Late(hides=True)
+    with httpx.Client(transport=transport) as http:
+        user = Client(service.url, token=API_TOKEN, http=http).user(user_id)
+        lease = user.lock(timeout=20, expire=3).acquire()
+        assert transport.methods == ["POST", "PUT"]
+        told = client.user(user_id).lock().status().expires_in
+        assert told is not None
+        assert 0 < lease.expires_in <= told
+
+
+def test_a_lock_that_has_ended_on_the_way_of_its_answer_is_lost_before_its_body(
+    service: Service, user_id: int
+) -> None:
+    with httpx.Client(transport=Late()) as http:
+        user = Client(service.url, token=API_TOKEN, http=http).user(user_id)
+        with pytest.raises(LockLost):
+            with user.lock(expire=0.3):
+                raise AssertionError("its body ran")
+
+
 @pytest.mark.anyio
 async def test_an_async_lock_survives_lost_answers(
     service: Service, user_id: int, anyio_backend: str

@@ -20,6 +20,17 @@ export function granted(call: string, answer: Answer): Granted {
   return { fencing_token: told["fencing_token"], expires_in: told["expires_in"] };
 }
 
+/**
+ * The earliest moment at which the service can have granted what was asked for at `sent`: its time
+ * to live counts from there. If the request might wait, the service tells how long it did, which a
+ * proxy may remove.
+ */
+export function grantedSince(answer: Answer, sent: number, mightWait: boolean): number {
+  const timing = mightWait ? (answer.headers.get("Server-Timing") ?? "") : "";
+  const waited = /(?:^|[\s,])wait;dur=(\d+(?:\.\d+)?)\s*(?:[,;]|$)/.exec(timing)?.[1];
+  return Math.min(sent + Number(waited ?? 0), now());
+}
+
 function isWhole(value: unknown): value is number {
   return Number.isSafeInteger(value);
 }
@@ -33,6 +44,8 @@ interface Terms {
   readonly path: string;
   readonly token: string;
   readonly granted: Granted;
+  /** The earliest moment at which it can have been granted. */
+  readonly since: number;
   /** What was asked for, in seconds, if anything. */
   readonly expire: number | undefined;
 }
@@ -50,6 +63,8 @@ export class Lease implements AsyncDisposable {
   readonly #interval: number;
   readonly #onLoss = new AbortController();
   readonly #stop = new AbortController();
+  /** When the last renewal that succeeded was sent; before that, when it was granted. */
+  #renewedAt: number;
   #expiresAt: number;
   #cancelExpiry = () => {};
   #lost: LockLost | undefined;
@@ -61,8 +76,23 @@ export class Lease implements AsyncDisposable {
     this.#terms = terms;
     this.fencingToken = terms.granted.fencing_token;
     this.#interval = ((terms.expire ?? terms.granted.expires_in) * 1000) / 3;
-    this.#expiresAt = now() + terms.granted.expires_in * 1000;
-    this.#watchExpiry();
+    this.#renewedAt = terms.since;
+    this.#expiresAt = terms.since + terms.granted.expires_in * 1000;
+  }
+
+  /**
+   * Begins to keep it. If much of its time has passed, it is renewed first: the answer to its
+   * acquisition was long on its way, or waited, and does not tell how long. Then only the service
+   * knows whether it is still held. Rejects with `LockLost` if it is not. @internal
+   */
+  async begin(): Promise<void> {
+    if (now() - this.#renewedAt > this.#interval) {
+      const until = now() + this.#terms.transport.usual;
+      await this.#renew({ until }, () => until);
+    } else {
+      this.#watchExpiry();
+    }
+    void this.#keep();
   }
 
   /** Aborted when the lock is lost, with the `LockLost` as its reason. */
@@ -127,21 +157,19 @@ export class Lease implements AsyncDisposable {
     }
   }
 
-  /** Begins to renew it. @internal */
-  async keep(): Promise<void> {
+  async #keep(): Promise<void> {
     let failures = 0;
-    let next = now() + this.#interval;
+    let next = this.#renewedAt + this.#interval;
     for (;;) {
       await pause(next - now(), this.#stop.signal);
       if (this.#stop.signal.aborted) {
         return;
       }
-      const sent = now();
       try {
         await this.#renew({ times: 0 });
         failures = 0;
         this.#failure = undefined;
-        next = sent + this.#interval;
+        next = this.#renewedAt + this.#interval;
       } catch (error) {
         failures += 1;
         this.#failure = error;
@@ -151,7 +179,11 @@ export class Lease implements AsyncDisposable {
     }
   }
 
-  async #renew(retry: { until?: number; times?: number }): Promise<void> {
+  /** `end`: when no answer is waited for any longer. */
+  async #renew(
+    retry: { until?: number; times?: number },
+    end: () => number = () => this.#expiresAt,
+  ): Promise<void> {
     const { transport, path, token, expire } = this.#terms;
     let sent = now();
     const make = () => {
@@ -162,7 +194,7 @@ export class Lease implements AsyncDisposable {
         path,
         query: { expire: expire === undefined ? undefined : seconds("expire", expire) },
         headers: { "Lock-Token": token },
-        limit: Math.max(1, Math.min(patience, this.#expiresAt - sent)),
+        limit: Math.max(1, Math.min(patience, end() - sent)),
         signal: this.#stop.signal,
       };
     };
@@ -174,6 +206,7 @@ export class Lease implements AsyncDisposable {
         throw this.#lose("The lock was lost and acquired again", undefined);
       }
       // From when it was sent: the service renewed it no earlier.
+      this.#renewedAt = sent;
       this.#expiresAt = Math.max(this.#expiresAt, sent + renewed.expires_in * 1000);
       if (!this.#stop.signal.aborted) {
         this.#watchExpiry();

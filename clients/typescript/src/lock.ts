@@ -3,7 +3,7 @@
 import { randomToken, seconds } from "./arguments.js";
 import { LockHeld, LockLost, UnexpectedAnswer } from "./errors.js";
 import { type Doubtful, giveBack, releaseOnce } from "./give_back.js";
-import { type Granted, granted, Lease } from "./lease.js";
+import { type Granted, granted, grantedSince, Lease } from "./lease.js";
 import { follow, now, pause } from "./time.js";
 import { type Answer, members, stranger, type Transport } from "./transport.js";
 
@@ -105,19 +105,15 @@ export class Lock {
     } finally {
       unfollow();
     }
-    const { granted: terms, sent } = await acquisition;
     const where = { transport: this.#transport, path: this.#path };
-    const lease = new Lease({ ...where, token, granted: terms, expire });
-    // Nobody knows for how long it is ours already: a renewal is dated.
-    if (now() - sent > (terms.expires_in * 1000) / 3) {
-      try {
-        await lease.renew();
-      } catch (error) {
-        void lease.release().catch(() => {});
-        throw error;
-      }
+    const lease = new Lease({ ...where, token, expire, ...(await acquisition) });
+    try {
+      await lease.begin();
+    } catch (error) {
+      const lock = this.#doubtful(token);
+      void lease.release().catch(() => giveBack(lock, false));
+      throw error;
     }
-    void lease.keep();
     return lease;
   }
 
@@ -208,9 +204,11 @@ export class Lock {
     const { timeout, expire, owner } = this.#options;
     const deadline = now() + (timeout ?? 0) * 1000;
     let sent = now();
+    let waits = false;
     const make = () => {
       sent = now();
       const left = Math.min(Math.max(0, deadline - sent), LONGEST_WAIT);
+      waits = left > 0;
       return {
         method: "POST",
         path: this.#path,
@@ -233,7 +231,8 @@ export class Lock {
     for (;;) {
       try {
         const answer = await this.#transport.sendSafely(make, retry);
-        return { granted: granted(`POST ${this.#path}`, answer), sent };
+        const since = grantedSince(answer, sent, waits);
+        return { granted: granted(`POST ${this.#path}`, answer), since };
       } catch (error) {
         // The service may limit a wait to less than we asked for.
         if (error instanceof LockHeld && deadline - now() > 100 && !cancelled.aborted) {
@@ -322,8 +321,8 @@ export class Lock {
 
 interface Acquired {
   readonly granted: Granted;
-  /** When the request was sent that was answered. */
-  readonly sent: number;
+  /** The earliest moment at which it can have been granted. */
+  readonly since: number;
 }
 
 function lockState(call: string, answer: Answer): LockState {

@@ -402,6 +402,81 @@ describe("a lock behind a proxy", () => {
     await lease.release();
   });
 
+  /** Delays the answers to acquisitions, and changes them. */
+  const late = (change: (answer: Response) => Response = (answer) => answer) => {
+    const { fetch, sent } = recorder();
+    const slow = async (url: string, init: RequestInit) => {
+      const response = await fetch(url, init);
+      if (init.method !== "POST") {
+        return response;
+      }
+      await passed(1100);
+      return change(response);
+    };
+    return { fetch: slow, sent };
+  };
+
+  it("is held for no longer than the service says, however late its answer comes", async () => {
+    const { fetch } = late();
+    for (const timeout of [undefined, 5]) {
+      const lock = service.client({ fetch }).user(8).lock("dated", { timeout, expire: 30 });
+      const lease = await lock.acquire();
+      const state = await lock.status();
+      const left = lease.expiresIn;
+      assert.ok(state.held && state.expiresIn !== null);
+      assert.ok(left > 0 && left <= state.expiresIn, `${left}, ${state.expiresIn}`);
+      await lease.release();
+    }
+  });
+
+  it("is held for no longer than that after a wait", async () => {
+    const other = service.client().user(9).lock("waited", { expire: 30 });
+    const { fetch, sent } = late();
+    const lock = service.client({ fetch }).user(9).lock("waited", { timeout: 20, expire: 30 });
+    const holder = await other.acquire();
+    const acquiring = lock.acquire();
+    await until("it waits", async () => (await other.status()).waiting === 1);
+    await holder.release();
+    const lease = await acquiring;
+    const state = await lock.status();
+    const left = lease.expiresIn;
+    assert.ok(state.held && state.expiresIn !== null);
+    assert.ok(left > 0 && left <= state.expiresIn, `${left}, ${state.expiresIn}`);
+    assert.deepEqual(
+      sent.filter(({ method }) => method === "PUT"),
+      [],
+    );
+    await lease.release();
+  });
+
+  it("is renewed before its body runs if nobody tells how long it waited", async () => {
+    const { fetch, sent } = late((answer) => {
+      const headers = new Headers(answer.headers);
+      headers.delete("Server-Timing");
+      return new Response(answer.body, { status: answer.status, headers });
+    });
+    const lock = service.client({ fetch }).user(10).lock("untold", { timeout: 20, expire: 3 });
+    const lease = await lock.acquire();
+    assert.deepEqual(
+      sent.map(({ method }) => method),
+      ["POST", "PUT"],
+    );
+    await lease.release();
+  });
+
+  it("is lost before its body runs if it has ended on the way of its answer", async () => {
+    const { fetch } = late();
+    let ran = false;
+    const lock = service.client({ fetch }).user(11).lock("over", { expire: 0.3 });
+    const told = await rejection(
+      lock.run(() => {
+        ran = true;
+      }),
+    );
+    assert.ok(told instanceof LockLost);
+    assert.equal(ran, false);
+  });
+
   it("may be released in its body, once", async () => {
     const { fetch, sent } = recorder();
     const user = service.client({ fetch }).user(4);

@@ -150,8 +150,13 @@ def acquire(wanted: Wanted, token: str, limits: Limits) -> Flow[Held]:
     def wait() -> float:
         return min(max(deadline - time.monotonic(), 0.0), LONGEST_WAIT)
 
+    might_wait = False
+
     def call() -> Call:
-        query = params(timeout=wait(), expire=wanted.expire)
+        nonlocal might_wait
+        left = wait()
+        might_wait = left > 0
+        query = params(timeout=left, expire=wanted.expire)
         return Call(
             "POST",
             wanted.path,
@@ -166,10 +171,12 @@ def acquire(wanted: Wanted, token: str, limits: Limits) -> Flow[Held]:
             reply = outcome.reply
             doubtful = doubtful or outcome.doubt is not None or reply.status < 400
             if reply.status in (200, 201):
-                granted = reply.waited_until()
+                since = reply.granted_since(might_wait=might_wait)
                 number, left = reply.granted()
-                renew_at = granted + wanted.expire / 3
-                return Held(wanted, token, number, granted + left, renew_at)
+                held = Held(wanted, token, number, since + left, since + wanted.expire / 3)
+                if time.monotonic() > held.renew_at:
+                    yield from confirm(held, limits)
+                return held
             refusal = problem(reply)
             # The service may limit a wait to less than we asked for.
             if not isinstance(refusal, LockHeld) or wait() < 0.1:
@@ -183,6 +190,17 @@ def acquire(wanted: Wanted, token: str, limits: Limits) -> Flow[Held]:
         if doubtful:
             yield from abandon(wanted, token)
         raise
+
+
+def confirm(held: Held, limits: Limits) -> Flow[None]:
+    """Renews a lock of whose time much has passed, before anybody relies on it.
+
+    The answer to its acquisition was long on its way, or waited, and does not tell how long. Only
+    the service knows whether it is still held. Raises `LockLost` if it is not.
+    """
+    until = time.monotonic() + limits.retry
+    outcome = yield from repeated(lambda: held.call("PUT"), lambda: limits.answer, until)
+    held.renewed(outcome.reply)
 
 
 def abandon(wanted: Wanted, token: str) -> Flow[None]:

@@ -83,17 +83,20 @@ class Reply:
         value = self.headers.get(header, "")
         return int(value) if value.isascii() and value.isdigit() else None
 
-    def waited_until(self) -> float:
-        """The earliest moment at which the service can have stopped waiting for the lock.
+    def granted_since(self, *, might_wait: bool) -> float:
+        """The earliest moment at which the service can have granted what was asked for.
 
-        The expiry counts from there: from the sending it would count the wait, and from the
-        arrival it would leave out the answer's way. Without `Server-Timing`, which a proxy may
-        remove, it is the arrival.
+        Its expiry counts from there: from the arrival of the answer it would leave out the way of
+        it. If the request might wait, the service tells how long it did, which a proxy may remove.
         """
-        waited = re.search(r"\bwait;dur=([0-9.]+)", self.headers.get("server-timing", ""))
+        timing = self.headers.get("server-timing", "") if might_wait else ""
+        waited = _WAITED.search(timing)
         if waited is None:
-            return time.monotonic()
+            return self.sent
         return min(self.sent + float(waited[1]) / 1000, time.monotonic())
+
+
+_WAITED = re.compile(r"(?:^|[\s,])wait;dur=([0-9]+(?:\.[0-9]+)?)\s*(?:[,;]|$)")
 
 
 def is_whole(value: Any) -> TypeGuard[int]:
