@@ -160,7 +160,9 @@ class Proxy(httpx.BaseTransport):
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 429, 500, 502, 503, 504])
-@pytest.mark.parametrize("text", ["<h1>not JSON</h1>", "[]", "{}", "null"])
+@pytest.mark.parametrize(
+    "text", ["<h1>not JSON</h1>", "[]", "{}", "null", '{"type": "https://proxy.test/quota"}']
+)
 def test_an_answer_that_is_not_of_the_service_is_a_problem(status: int, text: str) -> None:
     answer = httpx.Response(status, text=text, headers={"Retry-After": "nan"})
     with httpx.Client(transport=Proxy(answer)) as http:
@@ -169,6 +171,8 @@ def test_an_answer_that_is_not_of_the_service_is_a_problem(status: int, text: st
             with pytest.raises(Problem) as told:
                 call()
             assert (told.value.status, told.value.slug) == (status, "")
+            # Only the service knows whether Redis or the origin has failed.
+            assert type(told.value) is Problem
         with pytest.raises(LockHeld):
             Client("http://proxy.test", http=self_made(423), retry_limit=0).user(1).lock().acquire()
 

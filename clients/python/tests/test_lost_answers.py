@@ -139,6 +139,45 @@ class Overtaken(Lossy):
         return response
 
 
+PROXY = httpx.Response(502, text="<h1>Bad gateway</h1>")
+LIMITED = httpx.Response(429, json={"type": "https://proxy.test/problems/quota"})
+FAILED = httpx.Response(500, json={"type": "urn:edgelatch:internal"})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [PROXY, LIMITED, FAILED, *[httpx.Response(it) for it in (302, 400, 423, 500, 503, 504)]],
+    ids=lambda it: f"{it.status_code}",
+)
+def test_a_lock_is_given_back_unless_the_service_itself_has_refused_it(
+    service: Service, user_id: int, answer: httpx.Response
+) -> None:
+    """A proxy has passed the request on, and answered it."""
+    with httpx.Client(transport=Meddling("POST", answer, passes=True)) as http:
+        lock = Client(service.url, token=API_TOKEN, http=http).user(user_id).lock(expire=60)
+        with pytest.raises(Problem) as told:
+            lock.acquire()
+        assert told.value.status == answer.status_code
+        assert not lock.status().held
+
+
+@pytest.mark.anyio
+async def test_the_async_client_gives_back_what_a_proxy_has_answered(
+    service: Service, user_id: int, anyio_backend: str
+) -> None:
+    class Proxy(AsyncLossy):
+        def deliver(self, request: httpx.Request, response: httpx.Response) -> httpx.Response:
+            super().deliver(request, response)
+            return httpx.Response(502) if request.method == "POST" else response
+
+    async with httpx.AsyncClient(transport=Proxy()) as http:
+        lock = AsyncClient(service.url, token=API_TOKEN, http=http).user(user_id).lock(expire=60)
+        with pytest.raises(Problem):
+            async with lock:
+                raise AssertionError("its body ran")
+        assert not (await lock.status()).held
+
+
 @pytest.mark.parametrize("releases", [1, 2])
 def test_an_acquisition_that_comes_after_its_release_is_given_back(
     service: Service, user_id: int, releases: int

@@ -1,7 +1,7 @@
 // A lock of a user: acquired, held for the time of a body, looked at.
 
 import { randomToken, seconds } from "./arguments.js";
-import { LockHeld, LockLost, UnexpectedAnswer } from "./errors.js";
+import { LockHeld, LockLost, Problem, UnexpectedAnswer } from "./errors.js";
 import { type Doubtful, giveBack, releaseOnce } from "./give_back.js";
 import { type Granted, granted, grantedSince, Lease } from "./lease.js";
 import { follow, now, pause } from "./time.js";
@@ -239,7 +239,9 @@ export class Lock {
           await pause(50, cancelled);
           continue;
         }
-        if (uncertain || error instanceof UnexpectedAnswer || signal.aborted) {
+        // A proxy may have passed it on, and the service may have failed after the deed.
+        const failed = error instanceof UnexpectedAnswer || isFailure(error);
+        if (uncertain || failed || signal.aborted) {
           const lock = this.#doubtful(token);
           // Whoever cancels has begun to release it.
           void giveBack(lock, !signal.aborted && (await releaseOnce(lock)));
@@ -317,6 +319,10 @@ export class Lock {
     const answer = await this.#transport.sendSafely(() => call, { signal });
     return lockState(`GET ${this.#path}`, answer);
   }
+}
+
+function isFailure(error: unknown): boolean {
+  return error instanceof Problem && error.status >= 500;
 }
 
 interface Acquired {

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { ConnectionFailed, LockHeld, LockLost, Unavailable, UnexpectedAnswer } from "edgelatch";
+import {
+  ConnectionFailed,
+  LockHeld,
+  LockLost,
+  Problem,
+  Unavailable,
+  UnexpectedAnswer,
+} from "edgelatch";
 import { aborted, passed, recorder, rejection, Service, until } from "./harness.js";
 
 describe("a lock", () => {
@@ -360,6 +367,20 @@ describe("a lock behind a proxy", () => {
     }
     const blank = service.client({ fetch: async () => new Response("[]") });
     assert.ok((await rejection(blank.user(1).lock().status())) instanceof UnexpectedAnswer);
+  });
+
+  it("is given back unless the service itself has refused it", async () => {
+    const text = JSON.stringify({ type: "urn:edgelatch:internal", status: 500 });
+    const headers = { "Content-Type": "application/problem+json" };
+    const answers = [502, 504, 429, 500, 503, 423].map((status) => new Response("", { status }));
+    for (const answer of [...answers, new Response(text, { status: 500, headers })]) {
+      const client = service.client({ fetch: proxied("POST", 1, () => answer) });
+      const lock = client.user(12).lock(`refused-${answer.status}`, { expire: 60 });
+      const told = await rejection(lock.acquire());
+      assert.ok(told instanceof UnexpectedAnswer || told instanceof Problem);
+      assert.equal(told.status, answer.status);
+      assert.equal((await lock.status()).held, false);
+    }
   });
 
   it("survives renewals that are refused or answered by the proxy for a while", async () => {

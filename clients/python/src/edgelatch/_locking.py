@@ -22,7 +22,7 @@ from edgelatch.errors import (
     LockHeld,
     LockLost,
     NotLockOwner,
-    RedisUnavailable,
+    Problem,
     TransportError,
 )
 from edgelatch.results import LockStatus
@@ -169,7 +169,7 @@ def acquire(wanted: Wanted, token: str, limits: Limits) -> Flow[Held]:
         while True:
             outcome = yield from repeated(call, lambda: wait() + limits.answer, deadline)
             reply = outcome.reply
-            doubtful = doubtful or outcome.doubt is not None or reply.status < 400
+            doubtful = doubtful or outcome.doubt is not None or not is_refusal(reply)
             if reply.status in (200, 201):
                 since = reply.granted_since(might_wait=might_wait)
                 number, left = reply.granted()
@@ -182,12 +182,10 @@ def acquire(wanted: Wanted, token: str, limits: Limits) -> Flow[Held]:
             if not isinstance(refusal, LockHeld) or wait() < 0.1:
                 raise refusal
             yield Pause(0.05)
-    except (TransportError, RedisUnavailable) as error:
-        if doubtful or getattr(error, "sent", True):
-            yield from abandon(wanted, token)
-        raise
-    except EdgelatchError:
-        if doubtful:
+    except EdgelatchError as error:
+        # 503 with `Retry-After`, which was repeated until the time was over.
+        unknown = isinstance(error, Problem) and error.status >= 500
+        if doubtful or unknown or (isinstance(error, TransportError) and error.sent):
             yield from abandon(wanted, token)
         raise
 
@@ -241,10 +239,16 @@ def give_back(call: Call, answer: Reply | TransportError, limit: float) -> Flow[
 
 def is_known(answer: Reply | TransportError) -> bool:
     """Whether a release was carried out, or will never be."""
-    if isinstance(answer, TransportError):
-        return False
-    # Not by a proxy.
-    return answer.status == 204 or (answer.status < 500 and problem(answer).slug != "")
+    return isinstance(answer, Reply) and (answer.status == 204 or is_refusal(answer))
+
+
+def is_refusal(reply: Reply) -> bool:
+    """Whether the service says that it did not do what was asked.
+
+    A proxy may say anything of a request that it has passed on, and a failure of the service may
+    come after the deed.
+    """
+    return 400 <= reply.status < 500 and problem(reply).slug != ""
 
 
 def renew(held: Held, limits: Limits) -> Flow[None]:

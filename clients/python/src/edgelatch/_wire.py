@@ -174,6 +174,9 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
 
 
+_URN = "urn:edgelatch:"
+
+
 def problem(reply: Reply) -> Problem:
     """The exception that an answer stands for."""
     try:
@@ -181,10 +184,11 @@ def problem(reply: Reply) -> Problem:
     except Problem:
         members = {}
     kind = members.pop("type", "")
-    slug = kind.removeprefix("urn:edgelatch:") if isinstance(kind, str) else ""
+    slug = kind.removeprefix(_URN) if isinstance(kind, str) and kind.startswith(_URN) else ""
     detail = members.pop("detail", None)
     errors = members.pop("errors", None)
-    by_status = BY_STATUS.get(reply.status, Problem)
+    # The status of a proxy says nothing of the lock, the entry or the origin.
+    by_status = BY_STATUS.get(reply.status, Problem) if slug else Problem
     return BY_SLUG.get(slug, by_status)(
         reply.status,
         slug,

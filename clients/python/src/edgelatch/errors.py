@@ -24,7 +24,11 @@ class TransportError(EdgelatchError):
 
 
 class Problem(EdgelatchError):  # noqa: N818 - the name that RFC 9457 has for it
-    """An answer that is an error: problem details as in RFC 9457."""
+    """An answer that is an error: problem details as in RFC 9457.
+
+    An answer that is not the service's, of a proxy for instance, is a `Problem` without a `slug`,
+    and of no subclass, whatever its status is.
+    """
 
     def __init__(
         self,
@@ -111,7 +115,7 @@ class IdempotencyKeyReused(InvalidRequest):
 
 
 class OriginFailed(Problem):
-    """502 or 504: the backend behind the service failed or was too slow."""
+    """502 or 504 of the service: the backend behind the service failed or was too slow."""
 
 
 class RedisUnavailable(Problem):
@@ -125,6 +129,7 @@ BY_SLUG: dict[str, type[Problem]] = {
     "reserved-key": ReservedKey,
     "entry-contended": EntryContended,
     "idempotency-key-reused": IdempotencyKeyReused,
+    "origin-failed": OriginFailed,
     "origin-timeout": OriginFailed,
 }
 
@@ -138,6 +143,5 @@ BY_STATUS: dict[int, type[Problem]] = {
     415: InvalidRequest,
     422: InvalidRequest,
     428: InvalidRequest,
-    502: OriginFailed,
     503: RedisUnavailable,
 }
