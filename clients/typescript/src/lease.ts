@@ -247,7 +247,11 @@ export class Lease implements AsyncDisposable {
     const { transport, path, token } = this.#terms;
     const call = { method: "DELETE", path, headers: { "Lock-Token": token } };
     const until = now() + transport.usual;
-    await transport.sendSafely(() => call, onUncertain ? { until, onUncertain } : { until });
+    const retry = onUncertain ? { until, onUncertain } : { until };
+    const answer = await transport.sendSafely(() => call, retry);
+    if (answer.status !== 204) {
+      throw stranger(`DELETE ${path}`, answer);
+    }
   }
 
   #watchExpiry(): void {

@@ -383,6 +383,17 @@ describe("a lock behind a proxy", () => {
     }
   });
 
+  it("is released by nothing but 204", async () => {
+    for (const status of [200, 202, 302]) {
+      const page = () => new Response("<html>Log in</html>", { status });
+      const client = service.client({ fetch: proxied("DELETE", 1, page) });
+      const lease = await client.user(13).lock("kept", { expire: 60 }).acquire();
+      const told = await rejection(lease.release());
+      assert.ok(told instanceof UnexpectedAnswer);
+      assert.equal(told.status, status);
+    }
+  });
+
   it("survives renewals that are refused or answered by the proxy for a while", async () => {
     const answers = [401, 429, 502, 200, 404];
     const fetch = proxied("PUT", answers.length, () => {
