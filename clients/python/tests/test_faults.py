@@ -7,7 +7,8 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import ClassVar
 
 import anyio
 import anyio.abc
@@ -28,6 +29,7 @@ from edgelatch import (
     Problem,
     TransportError,
     Unauthorized,
+    User,
 )
 from edgelatch.compat import RedisClient
 
@@ -194,7 +196,7 @@ def test_an_answer_that_is_not_of_the_service_is_a_problem(status: int, text: st
     ],
 )
 def test_an_answer_of_other_types_is_not_of_the_service(told: dict[str, object]) -> None:
-    answer = httpx.Response(200, json=told, headers={"ETag": '"page"'})
+    answer = httpx.Response(200, json=told, headers={"ETag": '"page"', "X-Request-Id": "page"})
     with httpx.Client(transport=Proxy(answer)) as http:
         user = Client("http://proxy.test", http=http, retry_limit=0).user(1)
         for call in (
@@ -214,8 +216,9 @@ def test_an_answer_of_other_types_is_not_of_the_service(told: dict[str, object])
 
 def test_a_page_is_no_stored_entry() -> None:
     for answer in (
-        httpx.Response(200, text="<html>", headers={"ETag": '"page"'}),
-        httpx.Response(201),
+        httpx.Response(200, text="<html>", headers={"ETag": '"page"', "X-Request-Id": "page"}),
+        httpx.Response(201, headers={"X-Request-Id": "page"}),
+        httpx.Response(201, headers={"ETag": '"page"'}),
     ):
         with httpx.Client(transport=Proxy(answer)) as http:
             cache = Client("http://proxy.test", http=http).user(1).cache
@@ -223,6 +226,68 @@ def test_a_page_is_no_stored_entry() -> None:
                 cache.set("k", 1)
             with pytest.raises(Problem, match="not one of edgelatch"):
                 cache.compare_and_set("k", None, 1)
+
+
+TAG = {"ETag": '"page"'}
+ID = {"X-Request-Id": "page"}
+LOGIN = '{"login":"here"}'
+READS: list[Callable[[User], object]] = [
+    lambda user: user.get(),
+    lambda user: user.cache.get("k"),
+    lambda user: user.cache.patch("k", {}),
+    lambda user: user.cache.get_or_compute("k", lambda: 1),
+]
+DELETES: list[Callable[[User], object]] = [
+    lambda user: user.cache.delete("k"),
+    lambda user: user.lock().force_release("admin"),
+]
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "headers", "calls"),
+    [
+        (200, LOGIN, TAG, READS),
+        (200, LOGIN, ID, READS),
+        (202, LOGIN, TAG | ID, READS),
+        (304, "", TAG, READS),
+        (304, "", ID, READS),
+        (204, "", TAG, DELETES),
+    ],
+)
+def test_an_answer_is_not_of_the_service_without_what_each_of_its_answers_has(
+    status: int, text: str, headers: dict[str, str], calls: list[Callable[[User], object]]
+) -> None:
+    answer = httpx.Response(status, text=text, headers=headers)
+    with httpx.Client(transport=Proxy(answer)) as http:
+        for call in calls:
+            with pytest.raises(Problem, match="not one of edgelatch") as strange:
+                call(Client("http://proxy.test", http=http).user(1))
+            assert strange.value.slug == ""
+
+
+def test_a_lock_is_released_by_nothing_but_a_204_of_the_service(
+    service: Service, user_id: int
+) -> None:
+    class Proxied(Lossy):
+        answers: ClassVar[list[httpx.Response]] = [
+            httpx.Response(204),
+            httpx.Response(200, text="<html>", headers=ID),
+        ]
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method == "DELETE" and self.answers:
+                return self.answers.pop()
+            return super().handle_request(request)
+
+    with httpx.Client(transport=Proxied()) as http:
+        lock = Client(service.url, token=API_TOKEN, http=http).user(user_id).lock(expire=60)
+        lease = lock.acquire()
+        for _ in range(2):
+            with pytest.raises(Problem, match="not one of edgelatch"):
+                lease.release()
+            assert lock.status().held
+        lease.release()
+        assert not lock.status().held
 
 
 def self_made(status: int) -> httpx.Client:

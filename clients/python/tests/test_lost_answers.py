@@ -506,7 +506,8 @@ def test_a_renewal_that_finds_another_acquisition_loses_the_lock(
     service: Service, user_id: int
 ) -> None:
     """A repeated acquisition came late, and took the lock again."""
-    again = httpx.Response(200, json={"token": "t", "fencing_token": 10**9, "expires_in": 30})
+    told = {"token": "t", "fencing_token": 10**9, "expires_in": 30}
+    again = httpx.Response(200, json=told, headers={"X-Request-Id": "again"})
     with httpx.Client(transport=Meddling("PUT", again, passes=True)) as http:
         lock = Client(service.url, token=API_TOKEN, http=http).user(user_id).lock(expire=30)
         lease = lock.acquire()

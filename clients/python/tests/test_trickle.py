@@ -12,6 +12,7 @@ import pytest
 from edgelatch import AsyncClient, Client, Lease, LockLost, TransportError
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n"
+OURS = b"X-Request-Id: trickling\r\n"
 GRANTED = b'{"token": "0123456789abcdef", "fencing_token": 7, "expires_in": 1}'
 
 
@@ -41,10 +42,10 @@ class Trickling:
         with connection, contextlib.suppress(OSError):
             while request := connection.recv(65536):
                 if request.startswith(b"POST"):
-                    length = f"Content-Length: {len(GRANTED)}".encode()
-                    connection.sendall(b"HTTP/1.1 201 Created\r\n" + length + b"\r\n\r\n" + GRANTED)
+                    length = f"Content-Length: {len(GRANTED)}\r\n\r\n".encode()
+                    connection.sendall(b"HTTP/1.1 201 Created\r\n" + OURS + length + GRANTED)
                 elif request.startswith(b"DELETE"):
-                    connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+                    connection.sendall(b"HTTP/1.1 204 No Content\r\n" + OURS + b"\r\n")
                 else:
                     connection.sendall(HEAD + (b"X-Long: " if self._part == "head" else b"\r\n"))
                     while not self._closed.wait(0.05):

@@ -146,7 +146,8 @@ export class Cache {
       body: json(patch),
       signal: options.signal,
     };
-    return read<T>(path, await this.#transport.sendSafely(() => call, repeatable(options)));
+    const answer = await this.#transport.sendSafely(() => call, repeatable(options));
+    return read<T>(`PATCH ${path}`, answer);
   }
 
   /** Deletes the entry, if there is one. */
@@ -191,7 +192,7 @@ export class Cache {
     };
     const answer = await this.#transport.sendSafely(() => call, { signal }, [404]);
     const token = answer.headers.get("Compute-Token");
-    const current = answer.status === 200 ? read<T>(path, answer) : undefined;
+    const current = answer.status === 200 ? read<T>(`GET ${path}`, answer) : undefined;
     if (token === null) {
       if (current === undefined) {
         throw stranger(`GET ${path}`, answer);
@@ -298,21 +299,24 @@ function expire(options: SetOptions): { expire: string | undefined } {
   return { expire: options.expire === undefined ? undefined : seconds("expire", options.expire) };
 }
 
-/** The entry of an answer, 304 included. @internal */
+/** The entry of an answer to a GET, 304 included. @internal */
 export function entry<T>(path: string, answer: Answer): Entry<T> | NotModified {
-  if (answer.status === 304) {
-    return { modified: false, etag: etag(path, answer) };
-  }
-  return read<T>(path, answer);
+  const call = `GET ${path}`;
+  return answer.status === 304
+    ? { modified: false, etag: etag(call, answer) }
+    : read<T>(call, answer);
 }
 
-function read<T>(path: string, answer: Answer): Entry<T> {
-  const { headers } = answer;
+function read<T>(call: string, answer: Answer): Entry<T> {
+  const { headers, status } = answer;
+  if (status !== 200) {
+    throw stranger(call, answer);
+  }
   const age = /max-age=(\d+)/.exec(headers.get("Cache-Control") ?? "")?.[1] ?? null;
   return {
     modified: true,
-    value: parse<T>(path, answer),
-    etag: headers.get("ETag") ?? "",
+    value: parse<T>(call, answer),
+    etag: etag(call, answer),
     maxAge: wholeNumber(age),
     cacheStatus: headers.get("Cache-Status") ?? undefined,
   };

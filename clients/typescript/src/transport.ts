@@ -88,14 +88,17 @@ export class Transport {
 
   /**
    * Sends it once. Rejects with a problem, or with the reason of `call.signal`. These statuses are
-   * answers too: 2xx, and those in `also`.
+   * answers too: 2xx, and those in `also`. Each of the service's has an `X-Request-Id`.
    */
   async send(call: Call, also: readonly number[] = []): Promise<Answer> {
     const answer = await this.#exchange(call);
-    if ((answer.status >= 200 && answer.status < 300) || also.includes(answer.status)) {
-      return answer;
+    if ((answer.status < 200 || answer.status >= 300) && !also.includes(answer.status)) {
+      throw asError(call, answer);
     }
-    throw asError(call, answer);
+    if (!answer.headers.get("X-Request-Id")) {
+      throw stranger(`${call.method} ${call.path}`, answer);
+    }
+    return answer;
   }
 
   /** Sends it, and again while that is allowed and may help. `make` makes each request anew. */

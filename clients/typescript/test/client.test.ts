@@ -11,6 +11,7 @@ import {
   Problem,
   Unauthorized,
   UnexpectedAnswer,
+  type User,
 } from "edgelatch";
 import { aborted, recorder, rejection, Service, trickling } from "./harness.js";
 
@@ -136,7 +137,8 @@ describe("the client", () => {
     const texts = ["<html>", "{}", "[]", "null", "5", '{"status":"pending"}', '{"status":5}'];
     for (const status of [200, 201, 202]) {
       for (const text of texts) {
-        const fetch = async () => new Response(text, { status, headers: { ETag: '"page"' } });
+        const headers = { ETag: '"page"', "X-Request-Id": "page" };
+        const fetch = async () => new Response(text, { status, headers });
         const user = new Edgelatch({ url: "http://proxy.test", fetch }).user(1);
         for (const call of [
           () => user.performAction(),
@@ -166,7 +168,7 @@ describe("the client", () => {
       '{"token":"t","fencing_token":7.5,"expires_in":10}',
     ];
     for (const text of odd) {
-      const fetch = async () => new Response(text);
+      const fetch = async () => new Response(text, { headers: { "X-Request-Id": "odd" } });
       const user = new Edgelatch({ url: "http://proxy.test", fetch }).user(1);
       for (const call of [
         () => user.attemptAction(),
@@ -177,10 +179,40 @@ describe("the client", () => {
         assert.ok((await rejection(call())) instanceof UnexpectedAnswer, `${call} ${text}`);
       }
     }
-    const fetch = async () => new Response(null);
+    const fetch = async () => new Response(null, { headers: { "X-Request-Id": "untagged" } });
     const { cache } = new Edgelatch({ url: "http://proxy.test", fetch }).user(1);
     // The service has tags.
     assert.ok((await rejection(cache.set("k", 1))) instanceof UnexpectedAnswer);
+  });
+
+  it("takes no answer for the service's without what each of them has", async () => {
+    const login = '{"login":"here"}';
+    const tag = { ETag: '"page"' };
+    const id = { "X-Request-Id": "page" };
+    const reads = (user: User) => [
+      () => user.get(),
+      () => user.cache.get("k"),
+      () => user.cache.patch("k", {}),
+      () => user.cache.getOrCompute("k", () => 1),
+    ];
+    const deletes = (user: User) => [
+      () => user.cache.delete("k"),
+      () => user.lock().forceRelease(),
+    ];
+    for (const [status, text, headers, calls] of [
+      [200, login, tag, reads],
+      [200, login, id, reads],
+      [202, login, { ...tag, ...id }, reads],
+      [304, null, tag, reads],
+      [304, null, id, reads],
+      [204, null, tag, deletes],
+    ] as const) {
+      const fetch = async () => new Response(text, { status, headers });
+      for (const call of calls(new Edgelatch({ url: "http://proxy.test", fetch }).user(1))) {
+        const told = await rejection(call() as Promise<unknown>);
+        assert.ok(told instanceof UnexpectedAnswer, `${call} ${status}`);
+      }
+    }
   });
 
   it("tells that nobody answers, and what is no answer of the service", async () => {

@@ -142,7 +142,8 @@ export class Redis {
  */
 export async function trickling(part: "head" | "body"): Promise<{ url: string; close(): void }> {
   const granted = `{"token":"0123456789abcdef","fencing_token":7,"expires_in":1}`;
-  const length = `Content-Length: ${granted.length}`;
+  const ours = "X-Request-Id: trickling";
+  const length = `Content-Length: ${granted.length}\r\n${ours}`;
   const begun = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n";
   const open = new Set<Socket>();
   const server = createServer((socket) => {
@@ -158,7 +159,7 @@ export async function trickling(part: "head" | "body"): Promise<{ url: string; c
       if (method === "POST") {
         socket.write(`HTTP/1.1 201 Created\r\n${length}\r\n\r\n${granted}`);
       } else if (method === "DELETE") {
-        socket.write("HTTP/1.1 204 No Content\r\n\r\n");
+        socket.write(`HTTP/1.1 204 No Content\r\n${ours}\r\n\r\n`);
       } else {
         socket.write(`${begun}${part === "head" ? "X-Long: " : "\r\n"}`);
         timer = setInterval(() => socket.write(" "), 50);

@@ -109,7 +109,7 @@ class Held:
         if self.released:
             # The release overtook the renewal.
             return
-        if reply.status != 200:
+        if not reply.is_answer(200):
             refusal = problem(reply)
             if not isinstance(refusal, NotLockOwner):
                 raise refusal
@@ -170,7 +170,7 @@ def acquire(wanted: Wanted, token: str, limits: Limits) -> Flow[Held]:
             outcome = yield from repeated(call, lambda: wait() + limits.answer, deadline)
             reply = outcome.reply
             doubtful = doubtful or outcome.doubt is not None or not is_refusal(reply)
-            if reply.status in (200, 201):
+            if reply.is_answer(200, 201):
                 since = reply.granted_since(might_wait=might_wait)
                 number, left = reply.granted()
                 held = Held(wanted, token, number, since + left, since + wanted.expire / 3)
@@ -239,7 +239,7 @@ def give_back(call: Call, answer: Reply | TransportError, limit: float) -> Flow[
 
 def is_known(answer: Reply | TransportError) -> bool:
     """Whether a release was carried out, or will never be."""
-    return isinstance(answer, Reply) and (answer.status == 204 or is_refusal(answer))
+    return isinstance(answer, Reply) and (answer.is_answer(204) or is_refusal(answer))
 
 
 def is_refusal(reply: Reply) -> bool:
@@ -309,7 +309,7 @@ def release(held: Held) -> Flow[None]:
         lambda: held.call("DELETE"), lambda: max(until - time.monotonic(), 0.1), until
     )
     reply = outcome.reply
-    if reply.status != 204:
+    if not reply.is_answer(204):
         refusal = problem(reply)
         if not isinstance(refusal, NotLockOwner):
             raise refusal
@@ -325,7 +325,7 @@ def release_by(wanted: Wanted, token: str, limits: Limits) -> Flow[bool]:
     """Releases the lock of this token, whoever acquired it. Returns whether it was held by it."""
     call = Call("DELETE", wanted.path, {}, headers({"Lock-Token": token}))
     outcome = yield from ask(call, limits)
-    if outcome.reply.status == 204:
+    if outcome.reply.is_answer(204):
         return True
     refusal = problem(outcome.reply)
     if isinstance(refusal, NotLockOwner):
@@ -357,5 +357,5 @@ def force_release(wanted: Wanted, admin_token: str, limits: Limits) -> Flow[None
     reply = yield from once(call, limits.answer)
     if isinstance(reply, TransportError):
         raise reply
-    if reply.status != 204:
+    if not reply.is_answer(204):
         raise problem(reply)

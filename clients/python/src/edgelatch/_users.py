@@ -90,16 +90,13 @@ def patch(
 ) -> Flow[Entry]:
     sent = headers({"If-Match": if_match, "Content-Type": MERGE_PATCH})
     call = Call("PATCH", path, params(expire=expire), sent, encode(value))
-    reply = certain((yield from ask(call, limits)))
-    if reply.status != 200:
-        raise problem(reply)
-    return entry(reply)
+    return entry(certain((yield from ask(call, limits))))
 
 
 def delete(path: str, if_match: str | None, limits: Limits) -> Flow[None]:
     call = Call("DELETE", path, {}, headers({"If-Match": if_match}))
     reply = certain((yield from ask(call, limits)))
-    if reply.status != 204:
+    if not reply.is_answer(204):
         raise problem(reply)
 
 
@@ -128,14 +125,14 @@ class Granted:
         sent = {"Compute-Token": self._token, "Content-Type": JSON}
         call = Call("PUT", self.path, params(expire=expire), sent, encode(value))
         reply = (yield from ask(call, limits)).reply
-        if reply.status in (200, 201):
+        if reply.is_answer(200, 201):
             return value
         refusal = problem(reply)
         if not isinstance(refusal, NotLockOwner):
             raise refusal
         # The time was up, or somebody stored a newer value, which is not replaced.
         newer = (yield from ask(Call("GET", self.path), limits)).reply
-        return newer.json() if newer.status == 200 else value
+        return entry(newer).value if newer.is_answer(200) else value
 
     def value_despite(
         self, error: BaseException, on_error: Callable[[Exception], None] | None
@@ -160,11 +157,9 @@ def ask_to_compute(
     waits = 60.0 if timeout is None else timeout
     reply = (yield from ask(Call("GET", path, query), limits, waits=waits)).reply
     token = reply.headers.get("compute-token")
-    if token is not None and reply.status in (200, 404):
+    if token is not None and reply.is_answer(200, 404):
         return Granted(path, token, entry(reply) if reply.status == 200 else None)
-    if reply.status == 200:
-        return entry(reply)
-    raise problem(reply)
+    return entry(reply)
 
 
 def act(

@@ -45,6 +45,20 @@ class Reply:
     def of(cls, response: httpx.Response, body: bytes, sent: float) -> "Reply":
         return cls(response.status_code, response.headers, body, sent)
 
+    def is_answer(self, *statuses: int) -> bool:
+        """Whether the service gave it, with one of these statuses.
+
+        Each of its answers has an `X-Request-Id`. A page of a proxy has none.
+        """
+        return self.status in statuses and bool(self.headers.get("x-request-id"))
+
+    def etag(self) -> str:
+        """Its entity tag. Raises `Problem` if it has none, as every entry of the service has."""
+        tag: str = self.headers.get("etag", "")
+        if not tag:
+            raise self.stranger()
+        return tag
+
     def json(self) -> Any:
         """Its JSON. Raises `Problem` if it is not JSON: a proxy answered, say."""
         try:
@@ -192,12 +206,17 @@ def problem(reply: Reply) -> Problem:
     return BY_SLUG.get(slug, by_status)(
         reply.status,
         slug,
-        detail if isinstance(detail, str) else f"the answer is {reply.status}",
+        detail if isinstance(detail, str) else said_by(reply),
         errors=errors if isinstance(errors, list) else None,
         request_id=reply.headers.get("x-request-id"),
         retry_after=reply.number("retry-after"),
         members=members,
     )
+
+
+def said_by(reply: Reply) -> str:
+    """What can be said of an answer that says nothing."""
+    return str(reply.stranger()) if reply.status < 400 else f"the answer is {reply.status}"
 
 
 def max_age(reply: Reply) -> int | None:
@@ -206,32 +225,31 @@ def max_age(reply: Reply) -> int | None:
 
 
 def entry(reply: Reply) -> Entry:
-    return Entry(reply.json(), reply.headers.get("etag", ""), max_age(reply))
+    """The entry of an answer of 200. Raises `Problem` for any other."""
+    if not reply.is_answer(200):
+        raise problem(reply)
+    return Entry(reply.json(), reply.etag(), max_age(reply))
 
 
 def found(reply: Reply) -> Entry | NotModified | None:
     """The answer to a GET of an entry."""
-    if reply.status == 200:
-        return entry(reply)
-    if reply.status == 304:
-        return NotModified(reply.headers.get("etag", ""), max_age(reply))
-    refusal = problem(reply)
-    if reply.status == 404 and refusal.slug == "not-found":
+    if reply.is_answer(304):
+        return NotModified(reply.etag(), max_age(reply))
+    if reply.status == 404 and problem(reply).slug == "not-found":
         return None
-    raise refusal
+    return entry(reply)
 
 
 def stored(reply: Reply) -> Stored:
-    if reply.status not in (200, 201):
+    if not reply.is_answer(200, 201):
         raise problem(reply)
-    etag = reply.headers.get("etag", "")
-    if reply.body or not etag:
+    if reply.body:
         raise reply.stranger()
-    return Stored(etag, reply.status == 201)
+    return Stored(reply.etag(), reply.status == 201)
 
 
 def action_result(reply: Reply) -> ActionResult:
-    if reply.status != 200:
+    if not reply.is_answer(200):
         raise problem(reply)
     body = reply.members()
     status = body.get("status")
@@ -249,7 +267,7 @@ def action_result(reply: Reply) -> ActionResult:
 
 
 def lock_status(reply: Reply) -> LockStatus:
-    if reply.status != 200:
+    if not reply.is_answer(200):
         raise problem(reply)
     body = reply.members()
     held = body.get("held")
