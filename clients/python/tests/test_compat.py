@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -238,3 +239,16 @@ async def test_a_task_releases_its_own_lock_and_not_that_of_another_task(
     assert await client.release_lock(key)
     assert not await client.release_lock(key)
     await client.close()
+
+
+@pytest.mark.anyio
+async def test_a_lock_without_an_expiry_is_refused_before_it_is_acquired(
+    own: tuple[Service, Redis], anyio_backend: str
+) -> None:
+    service, server = own
+    redis = RedisClient(service.url)
+    never: Any = None
+    with pytest.raises(ValueError, match="is no number of seconds"):
+        await redis.try_acquire_lock("user:42:lock", never)
+    assert server.client.exists("user:42:lock") == 0
+    await redis.close()

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -536,9 +537,9 @@ def test_a_503_is_repeated_after_what_it_asks_for(own: tuple[Service, Redis]) ->
     starting.join()
 
 
-@pytest.mark.parametrize("bad", [-1, -0.001, float("nan"), float("inf")])
+@pytest.mark.parametrize("bad", [-1, -0.001, float("nan"), float("inf"), "5", True, [], 10**400])
 def test_what_is_no_time_is_refused_before_anything_is_sent(
-    losing: Losing, user_id: int, bad: float
+    losing: Losing, user_id: int, bad: Any
 ) -> None:
     client, sent = losing(lambda *_: False)
     user = client.user(user_id)
@@ -551,9 +552,38 @@ def test_what_is_no_time_is_refused_before_anything_is_sent(
         lambda: user.attempt_action(expire=bad),
         lambda: user.cache.set("k", 1, expire=bad),
         lambda: user.cache.get_or_compute("k", lambda: 1, compute=bad),
+        lambda: user.cache.get_or_compute("k", lambda: 1, timeout=bad),
         lambda: user.cache.get_or_compute("k", lambda: 1, refresh=bad),
+        lambda: user.cache.get_or_compute("k", lambda: 1, expire=bad),
+        lambda: Client(answer_limit=bad),
+        lambda: AsyncClient(retry_limit=bad),
     ):
         with pytest.raises(ValueError, match="is no number of seconds"):
+            call()
+    assert not sent.sent
+
+
+def test_what_needs_a_value_is_refused_without_one_before_anything_is_sent(
+    losing: Losing, user_id: int
+) -> None:
+    client, sent = losing(lambda *_: False)
+    user: Any = client.user(user_id)
+    nothing: Any = None
+    for call in (
+        lambda: user.lock(timeout=None),
+        lambda: user.lock(expire=None),
+        lambda: user.lock(owner=5),
+        lambda: user.lock().watch(None),
+        lambda: user.lock().watch(1, after="7"),
+        lambda: user.lock().force_release(None),
+        lambda: user.perform_action(idempotency_key=5),
+        lambda: user.cache.get_or_compute("k", lambda: 1, compute=None),
+        lambda: user.cache.set("k", 1, if_match=5),
+        lambda: Client(answer_limit=nothing),
+        lambda: Client(answer_limit=0),
+        lambda: AsyncClient(retry_limit=nothing),
+    ):
+        with pytest.raises(ValueError, match=r"is no|takes visible|a token is|in no time"):
             call()
     assert not sent.sent
 

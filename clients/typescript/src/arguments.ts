@@ -87,9 +87,22 @@ export function seconds(what: string, value: number): string {
 /** How many `toFixed` writes. */
 const MOST_DECIMALS = 100;
 
-/** A value as JSON text. @internal */
+/** A whole number, such as a count or a fencing token. @internal */
+export function whole(what: string, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw new RangeError(`${what}: ${value} is not a whole number`);
+  }
+  return value;
+}
+
+/** A value as JSON text. A number that JSON does not have would become `null`. @internal */
 export function json(value: unknown): string {
-  const text: string | undefined = JSON.stringify(value);
+  const text: string | undefined = JSON.stringify(value, (_, member: unknown) => {
+    if (typeof member === "number" && !Number.isFinite(member)) {
+      throw new TypeError(`${member} cannot be written as JSON`);
+    }
+    return member;
+  });
   if (text === undefined) {
     throw new TypeError("the value cannot be written as JSON");
   }

@@ -179,6 +179,8 @@ export class Cache {
   ): Promise<T> {
     const { compute = 10, timeout, refresh, signal } = options;
     const path = this.#entry(key);
+    // Not when the value is there, and can be kept nowhere.
+    expire(options);
     const call = {
       method: "GET",
       path,
@@ -295,7 +297,7 @@ function repeatable(options: Conditions & Cancellable): {
   return conditional ? { times: 0, signal } : { signal };
 }
 
-function expire(options: SetOptions): { expire: string | undefined } {
+function expire(options: { readonly expire?: number | undefined }): { expire: string | undefined } {
   return { expire: options.expire === undefined ? undefined : seconds("expire", options.expire) };
 }
 

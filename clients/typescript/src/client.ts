@@ -1,6 +1,6 @@
 // The client: where the service is, and who asks.
 
-import { bareToken, baseUrl, type UserId } from "./arguments.js";
+import { bareToken, baseUrl, type UserId, whole } from "./arguments.js";
 import { type Fetch, Transport } from "./transport.js";
 import { User } from "./user.js";
 
@@ -27,7 +27,7 @@ export class Edgelatch {
 
   constructor(options: EdgelatchOptions) {
     const { token, adminToken, requestTimeout = 5, retries = 2 } = options;
-    if (!(requestTimeout > 0)) {
+    if (!(Number.isFinite(requestTimeout) && requestTimeout > 0)) {
       throw new RangeError("requestTimeout: not a number of seconds above 0");
     }
     this.#admin = adminToken === undefined ? undefined : bareToken("adminToken", adminToken);
@@ -36,7 +36,7 @@ export class Edgelatch {
       fetch: options.fetch,
       token: token === undefined ? undefined : bareToken("token", token),
       usual: requestTimeout * 1000,
-      retries,
+      retries: whole("retries", retries),
     });
   }
 

@@ -1,6 +1,6 @@
 // A lock of a user: acquired, held for the time of a body, looked at.
 
-import { randomToken, seconds } from "./arguments.js";
+import { randomToken, seconds, whole } from "./arguments.js";
 import { LockHeld, LockLost, Problem, UnexpectedAnswer } from "./errors.js";
 import { type Doubtful, giveBack, releaseOnce } from "./give_back.js";
 import { type Granted, granted, grantedSince, Lease } from "./lease.js";
@@ -129,6 +129,7 @@ export class Lock {
    * error.
    */
   async run<T>(body: Body<T>): Promise<T> {
+    seconds("grace", this.#options.grace ?? GRACE);
     const lease = await this.acquire();
     const controller = new AbortController();
     const unfollow = [follow(lease.signal, controller), follow(this.#options.signal, controller)];
@@ -167,7 +168,7 @@ export class Lock {
   async watch(options: WatchOptions): Promise<LockState> {
     const query = {
       wait: seconds("wait", options.wait),
-      after: options.after === undefined ? undefined : String(options.after),
+      after: options.after === undefined ? undefined : String(whole("after", options.after)),
     };
     return await this.#state(query, options.wait * 1000, options.signal);
   }

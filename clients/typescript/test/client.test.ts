@@ -101,6 +101,21 @@ describe("the client", () => {
     assert.deepEqual(written.slice(6), ["0.25", "60", "0.30000000000000004"]);
   });
 
+  it("refuses what JSON cannot hold", async () => {
+    const { fetch, sent } = recorder();
+    const user = service.client({ token: TOKEN, fetch }).user(7);
+    for (const bad of [Number.NaN, { rate: Number.POSITIVE_INFINITY }, [[Number.NaN]], undefined]) {
+      for (const call of [
+        () => user.cache.set("k", bad),
+        () => user.cache.patch("k", bad),
+        ...(bad === undefined ? [] : [() => user.performAction(bad)]),
+      ]) {
+        assert.ok((await rejection(call() as Promise<unknown>)) instanceof TypeError, `${call}`);
+      }
+    }
+    assert.deepEqual(sent, []);
+  });
+
   it("refuses a user id that a number does not hold exactly", async () => {
     const client = service.client({ token: TOKEN });
     for (const id of [2 ** 53, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
@@ -124,11 +139,31 @@ describe("the client", () => {
   });
 
   it("refuses times that are none, and an owner that is no header", async () => {
-    const user = service.client({ token: TOKEN }).user(5);
-    for (const bad of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
-      assert.ok((await rejection(user.lock({ timeout: bad }).acquire())) instanceof RangeError);
-      assert.ok((await rejection(user.lock({ expire: bad }).acquire())) instanceof RangeError);
+    const { fetch, sent } = recorder();
+    const user = service.client({ token: TOKEN, fetch }).user(5);
+    for (const bad of [-1, Number.NaN, Number.POSITIVE_INFINITY, "5" as unknown as number]) {
+      for (const call of [
+        () => user.lock({ timeout: bad }).acquire(),
+        () => user.lock({ expire: bad }).acquire(),
+        () => user.lock({ grace: bad }, () => "not run"),
+        () => user.lock().watch({ wait: bad }),
+        () => user.lock().watch({ wait: 1, after: bad }),
+        () => user.performAction(1, { timeout: bad }),
+        () => user.attemptAction(1, { expire: bad }),
+        () => user.get({ expire: bad }),
+        () => user.cache.set("k", 1, { expire: bad }),
+        () => user.cache.getOrCompute("k", () => 1, { compute: bad }),
+        () => user.cache.getOrCompute("k", () => 1, { timeout: bad }),
+        () => user.cache.getOrCompute("k", () => 1, { refresh: bad }),
+        () => user.cache.getOrCompute("k", () => 1, { expire: bad }),
+      ]) {
+        assert.ok((await rejection(call() as Promise<unknown>)) instanceof RangeError, `${call}`);
+      }
+      assert.throws(() => service.client({ requestTimeout: bad }), RangeError);
+      assert.throws(() => service.client({ retries: bad }), RangeError);
     }
+    assert.throws(() => service.client({ retries: 0.5 }), RangeError);
+    assert.deepEqual(sent, []);
     const owner = user.lock({ owner: "two\nlines" }).acquire();
     assert.ok((await rejection(owner)) instanceof RangeError);
   });

@@ -41,7 +41,7 @@ class AsyncClient:
         http: httpx.AsyncClient | None = None,
     ) -> None:
         self._url = base_url(url)
-        self._authorization = authorization(token)
+        self._authorization = {} if token is None else authorization(token)
         self._limits = Limits(answer_limit, retry_limit)
         self._owns_http = http is None
         # Whoever waits for a lock has a connection meanwhile, so their number has no bound here.
@@ -456,7 +456,7 @@ class AsyncCache:
         """
         limits = self._client._limits
         task = await self._run(
-            _users.ask_to_compute(self._path(key), compute, timeout, refresh, limits)
+            _users.ask_to_compute(self._path(key), compute, timeout, refresh, expire, limits)
         )
         if isinstance(task, Entry):
             return task.value

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from edgelatch._wire import Call, Reply, problem
+from edgelatch._wire import Call, Reply, problem, seconds
 from edgelatch.errors import Problem, TransportError
 
 T = TypeVar("T")
@@ -50,6 +50,12 @@ class Limits:
     """How long an answer may take, besides what it is asked to wait for."""
     retry: float
     """For how long failed calls are repeated."""
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for what is no time, before anything is sent."""
+        seconds(self.retry, "retry_limit")
+        if seconds(self.answer, "answer_limit") == "0":
+            raise ValueError("answer_limit: no answer comes in no time")
 
 
 Failure = TransportError | Problem

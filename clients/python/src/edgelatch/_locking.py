@@ -12,9 +12,11 @@ from edgelatch._wire import (
     UserId,
     authorization,
     headers,
+    is_whole,
     lock_status,
     params,
     problem,
+    seconds,
     segment,
 )
 from edgelatch.errors import (
@@ -59,7 +61,8 @@ class Wanted:
         segment(self.user, "user id")
         if self.name is not None:
             segment(self.name, "name")
-        params(timeout=self.timeout, expire=self.expire)
+        seconds(self.timeout, "timeout")
+        seconds(self.expire, "expire")
         headers({"Lock-Owner": self.owner})
 
     @property
@@ -343,8 +346,10 @@ def status(wanted: Wanted, limits: Limits) -> Flow[LockStatus]:
 
 
 def watch(wanted: Wanted, wait: float, after: int | None, limits: Limits) -> Flow[LockStatus]:
-    query = params(wait=wait)
+    query = {"wait": seconds(wait, "wait")}
     if after is not None:
+        if not is_whole(after):
+            raise ValueError(f"after: {after!r} is no fencing token")
         query["after"] = str(after)
     outcome = yield from ask(Call("GET", wanted.path, query), limits, waits=wait)
     return lock_status(outcome.reply)

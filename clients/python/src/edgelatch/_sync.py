@@ -43,7 +43,7 @@ class Client:
         http: httpx.Client | None = None,
     ) -> None:
         self._url = base_url(url)
-        self._authorization = authorization(token)
+        self._authorization = {} if token is None else authorization(token)
         self._limits = Limits(answer_limit, retry_limit)
         self._owns_http = http is None
         # Whoever waits for a lock has a connection meanwhile, so their number has no bound here.
@@ -504,7 +504,9 @@ class Cache:
         still is a value, it is returned, and `on_refresh_error` called.
         """
         limits = self._client._limits
-        task = self._run(_users.ask_to_compute(self._path(key), compute, timeout, refresh, limits))
+        task = self._run(
+            _users.ask_to_compute(self._path(key), compute, timeout, refresh, expire, limits)
+        )
         if isinstance(task, Entry):
             found: T = task.value
             return found

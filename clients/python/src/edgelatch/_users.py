@@ -18,6 +18,7 @@ from edgelatch._wire import (
     headers,
     params,
     problem,
+    seconds,
     segment,
     stored,
 )
@@ -150,10 +151,19 @@ class Granted:
 
 
 def ask_to_compute(
-    path: str, compute: float, timeout: float | None, refresh: float, limits: Limits
+    path: str,
+    compute: float,
+    timeout: float | None,
+    refresh: float,
+    expire: float | None,
+    limits: Limits,
 ) -> Flow[Entry | Granted]:
-    """Returns the entry, or the task of computing it."""
-    query = params(compute=compute, timeout=timeout, refresh=refresh or None)
+    """Returns the entry, or the task of computing it. `expire` is that of the result."""
+    # Not when the value is there, and can be kept nowhere.
+    params(expire=expire)
+    query = {"compute": seconds(compute, "compute"), **params(timeout=timeout)}
+    if seconds(refresh, "refresh") != "0":
+        query["refresh"] = seconds(refresh, "refresh")
     waits = 60.0 if timeout is None else timeout
     reply = (yield from ask(Call("GET", path, query), limits, waits=waits)).reply
     token = reply.headers.get("compute-token")

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 import time
 import uuid
 from collections.abc import Mapping
@@ -118,7 +119,8 @@ def is_whole(value: Any) -> TypeGuard[int]:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    return is_whole(value) or (isinstance(value, float) and math.isfinite(value))
+    """Whether it is one that a float can hold."""
+    return (is_whole(value) or isinstance(value, float)) and abs(value) <= sys.float_info.max
 
 
 def segment(value: UserId, what: str) -> str:
@@ -137,10 +139,9 @@ def seconds(value: float, what: str) -> str:
 
     In digits and decimals: the service knows no exponents.
     """
-    number = float(value)
-    if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{what}: {value} is no number of seconds")
-    text = f"{Decimal(repr(number)):f}"
+    if not is_number(value) or value < 0:
+        raise ValueError(f"{what}: {value!r} is no number of seconds")
+    text = f"{Decimal(repr(float(value))):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -161,16 +162,14 @@ def headers(values: Mapping[str, str | None]) -> dict[str, str]:
     present = {name: value for name, value in values.items() if value is not None}
     for name, value in present.items():
         # httpx would quote it in its error, and it may be a token.
-        if _HEADER_VALUE.fullmatch(value) is None:
+        if not isinstance(value, str) or _HEADER_VALUE.fullmatch(value) is None:
             raise ValueError(f"{name} takes visible ASCII, and spaces between")
     return present
 
 
-def authorization(token: str | None) -> dict[str, str]:
+def authorization(token: str) -> dict[str, str]:
     """The header of a token. White space around it is left out: a file ends with a newline."""
-    if token is None:
-        return {}
-    bare = token.strip()
+    bare = token.strip() if isinstance(token, str) else ""
     if _TOKEN.fullmatch(bare) is None:
         raise ValueError("a token is visible ASCII without spaces, and not empty")
     return {"Authorization": f"Bearer {bare}"}

@@ -55,7 +55,8 @@ class RedisClient:
             # Without the URL: that of a Redis may hold a password.
             raise ValueError("RedisClient takes the http:// or https:// URL of edgelatch")
         self._token = os.environ.get("EDGELATCH_API_TOKEN") or None if token is None else token
-        authorization(self._token)
+        if self._token is not None:
+            authorization(self._token)
         self._shared_user = shared_user
         self._http = http
         self._client: AsyncClient | None = None
