@@ -151,6 +151,103 @@ def test_an_address_may_have_a_path_and_a_slash(service: Service, user_id: int) 
             assert "secret" not in str(refused.value)
 
 
+LONG = "a" * 70
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        *["", ":80", "[::1", "a..b", f"{LONG}.x", "xn--a", "a b", "a\x00", "\u2603\u0338.\u200d"],
+        *["a:abc", "a:99999", "a:0", "a@b@c:1x"],
+    ],
+)
+def test_an_address_that_is_none_is_refused_and_not_quoted(at: str) -> None:
+    for make in (Client, AsyncClient, RedisClient):
+        for login in ("", "ada:secret@"):
+            with pytest.raises(ValueError, match="the URL of edgelatch") as refused:
+                make(f"http://{login}{at}")
+            shown = "".join(traceback.format_exception(refused.value))
+            assert "secret" not in shown.replace(__file__, "").replace('"ada:secret@"', "")
+    for good in ("http://[::1]:9001", "http://a.:80/b", "https://é.test", "http://a_b"):
+        Client(good).close()
+
+
+@pytest.mark.anyio
+async def test_a_login_in_the_address_is_sent_and_not_logged(
+    caplog: pytest.LogCaptureFixture, anyio_backend: str
+) -> None:
+    caplog.set_level("DEBUG")
+    seen: list[tuple[str, str | None]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append((str(request.url), request.headers.get("Authorization")))
+        return httpx.Response(404, json={"type": "urn:edgelatch:not-found"})
+
+    transport = httpx.MockTransport(answer)
+    address = "http://ad%61:se%3Acret@proxy.test/behind/"
+    with httpx.Client(transport=transport) as http:
+        assert Client(address, http=http).user(1).cache.get("k") is None
+    async with httpx.AsyncClient(transport=transport) as async_http:
+        assert await AsyncClient(address, http=async_http).user(1).cache.get("k") is None
+    login = httpx.BasicAuth("ada", "se:cret")._auth_header
+    assert seen == [("http://proxy.test/behind/api/v1/users/1/cache/k", login)] * 2
+    assert "HTTP Request: GET" in caplog.text
+    assert "cret" not in caplog.text
+    with pytest.raises(ValueError, match="no place for a token"):
+        Client(address, token=API_TOKEN)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(201, text="[" * 5000, headers={"X-Request-Id": "x"}),
+        httpx.Response(201, text="1" * 5000, headers={"X-Request-Id": "x"}),
+        httpx.Response(
+            201, text=f'{{"fencing_token":7,"expires_in":{10**400}}}', headers={"X-Request-Id": "x"}
+        ),
+    ],
+    ids=["deep", "long", "large"],
+)
+def test_a_lock_whose_answer_cannot_be_read_is_given_back(
+    service: Service, user_id: int, answer: httpx.Response
+) -> None:
+    class Garbling(Lossy):
+        def deliver(self, request: httpx.Request, response: httpx.Response) -> httpx.Response:
+            super().deliver(request, response)
+            return answer if request.method == "POST" else response
+
+    with httpx.Client(transport=Garbling()) as http:
+        lock = Client(service.url, token=API_TOKEN, http=http).user(user_id).lock(expire=60)
+        with pytest.raises(Problem, match=r"not JSON|not one of edgelatch"):
+            lock.acquire()
+        assert not lock.status().held
+
+
+@pytest.mark.parametrize(
+    "timing", ["wait;dur=1.2.3", "wait;dur=.", "wait;dur=-1", "wait;dur=" + LONG]
+)
+def test_a_wait_that_cannot_be_read_is_none(service: Service, user_id: int, timing: str) -> None:
+    class Odd(Lossy):
+        def deliver(self, request: httpx.Request, response: httpx.Response) -> httpx.Response:
+            response.headers["Server-Timing"] = timing
+            return super().deliver(request, response)
+
+    with httpx.Client(transport=Odd()) as http:
+        user = Client(service.url, token=API_TOKEN, http=http).user(user_id)
+        lease = user.lock(timeout=5, expire=60).acquire()
+        assert 0 < lease.expires_in <= 60
+        lease.release()
+
+
+def test_numbers_of_headers_that_are_too_long_are_none() -> None:
+    tags = {"X-Request-Id": "x", "ETag": '"x"', "Cache-Control": "max-age=" + "9" * 5000}
+    answer = httpx.Response(200, json=1, headers=tags)
+    with httpx.Client(transport=Proxy(answer)) as http:
+        entry = Client("http://proxy.test", http=http).user(1).cache.get("k")
+    assert entry is not None
+    assert entry.max_age is None
+
+
 class Proxy(httpx.BaseTransport):
     """A proxy in front of nothing."""
 

@@ -16,7 +16,7 @@ from edgelatch._flow import Flow, Later, Limits, Pause, Step
 from edgelatch._locking import Held, Wanted
 from edgelatch._scope import BodyScope, body_scope, spawn
 from edgelatch._sync import no_answer, transport_error
-from edgelatch._wire import Reply, authorization, base_url
+from edgelatch._wire import Reply, service_at
 from edgelatch.errors import TransportError
 from edgelatch.results import ActionResult, Entry, LockStatus, NotModified, Stored
 
@@ -40,8 +40,7 @@ class AsyncClient:
         retry_limit: float = 5.0,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        self._url = base_url(url)
-        self._authorization = {} if token is None else authorization(token)
+        self._url, self._authorization = service_at(url, token)
         self._limits = Limits(answer_limit, retry_limit)
         self._owns_http = http is None
         # Whoever waits for a lock has a connection meanwhile, so their number has no bound here.

@@ -14,7 +14,7 @@ import httpx
 from edgelatch import _locking, _users
 from edgelatch._flow import Flow, Later, Limits, Pause, Send, Step
 from edgelatch._locking import Held, Wanted
-from edgelatch._wire import Reply, authorization, base_url
+from edgelatch._wire import Reply, service_at
 from edgelatch.errors import LockLost, TransportError
 from edgelatch.results import ActionResult, Entry, LockStatus, NotModified, Stored
 
@@ -42,8 +42,7 @@ class Client:
         retry_limit: float = 5.0,
         http: httpx.Client | None = None,
     ) -> None:
-        self._url = base_url(url)
-        self._authorization = {} if token is None else authorization(token)
+        self._url, self._authorization = service_at(url, token)
         self._limits = Limits(answer_limit, retry_limit)
         self._owns_http = http is None
         # Whoever waits for a lock has a connection meanwhile, so their number has no bound here.

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 import uuid
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -61,10 +62,10 @@ class Reply:
         return tag
 
     def json(self) -> Any:
-        """Its JSON. Raises `Problem` if it is not JSON: a proxy answered, say."""
+        """Its JSON. Raises `Problem` if it is none, or nested too deep: a proxy answered, say."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Problem(self.status, "", "the answer is not JSON") from None
 
     def stranger(self) -> Problem:
@@ -95,8 +96,9 @@ class Reply:
         return number if math.isfinite(number) else None
 
     def whole(self, header: str) -> int | None:
+        """A header's whole number; None if it is absent, or no number that fits i64."""
         value = self.headers.get(header, "")
-        return int(value) if value.isascii() and value.isdigit() else None
+        return int(value) if re.fullmatch("[0-9]{1,18}", value) else None
 
     def granted_since(self, *, might_wait: bool) -> float:
         """The earliest moment at which the service can have granted what was asked for.
@@ -175,12 +177,35 @@ def authorization(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {bare}"}
 
 
-def base_url(url: str) -> str:
-    """Where the service is, without a slash at the end."""
+def service_at(url: str, token: str | None) -> tuple[str, dict[str, str]]:
+    """Where the service is, without a slash at the end, and what goes with each request.
+
+    A login is taken out of the address, which httpx writes to the log, and is sent as httpx would.
+    Raises `ValueError` without the address: it may hold a password.
+    """
     if not url.startswith(("http://", "https://")) or "?" in url or "#" in url:
-        # Without the URL: it may hold a password.
         raise ValueError("the URL of edgelatch is http:// or https://, without query and fragment")
-    return url.rstrip("/")
+    try:
+        parsed = httpx.URL(url)
+        host = parsed.raw_host.decode()
+        # httpx decodes the one and the resolver encodes the other, and both may fail.
+        good = parsed.host != "" and host.encode("idna") != b""
+        # It is a name that has to be encoded, or an address with a zone.
+        good = good and ("%" not in host or ":" in host)
+        good = good and (parsed.port is None or 0 < parsed.port < 65536)
+    except (httpx.InvalidURL, ValueError):
+        good = False
+    if not good:
+        raise ValueError("the URL of edgelatch has no host or port that there can be")
+    if not parsed.userinfo:
+        return url.rstrip("/"), {} if token is None else authorization(token)
+    if token is not None:
+        raise ValueError(
+            "the URL of edgelatch has a login: there is no place for a token beside it"
+        )
+    bare = re.sub(r"^(https?://)[^/]*@", r"\1", url)
+    login = b64encode(f"{parsed.username}:{parsed.password}".encode()).decode()
+    return bare.rstrip("/"), {"Authorization": f"Basic {login}"}
 
 
 def encode(value: Any) -> bytes:
@@ -219,7 +244,7 @@ def said_by(reply: Reply) -> str:
 
 
 def max_age(reply: Reply) -> int | None:
-    found = re.search(r"\bmax-age=([0-9]+)", reply.headers.get("cache-control", ""))
+    found = re.search(r"\bmax-age=([0-9]{1,18})\b", reply.headers.get("cache-control", ""))
     return int(found[1]) if found else None
 
 

@@ -26,7 +26,7 @@ import httpx
 
 from edgelatch import _locking
 from edgelatch._aio import AsyncClient, AsyncLease, AsyncUser
-from edgelatch._wire import authorization
+from edgelatch._wire import service_at
 from edgelatch.errors import EdgelatchError, LockHeld, LockLost
 
 _OURS: ContextVar[dict[tuple[int, str], AsyncLease]] = ContextVar("edgelatch_leases")
@@ -55,8 +55,7 @@ class RedisClient:
             # Without the URL: that of a Redis may hold a password.
             raise ValueError("RedisClient takes the http:// or https:// URL of edgelatch")
         self._token = os.environ.get("EDGELATCH_API_TOKEN") or None if token is None else token
-        if self._token is not None:
-            authorization(self._token)
+        service_at(self._url, self._token)
         self._shared_user = shared_user
         self._http = http
         self._client: AsyncClient | None = None
