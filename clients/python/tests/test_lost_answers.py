@@ -537,6 +537,78 @@ def test_a_503_is_repeated_after_what_it_asks_for(own: tuple[Service, Redis]) ->
     starting.join()
 
 
+@pytest.mark.parametrize("asked", ["-5", "-0.001", "0", "1e-9", "nan", "", "soon"])
+def test_a_503_that_asks_for_no_pause_is_repeated_after_one(asked: str) -> None:
+    class Refusing(httpx.BaseTransport):
+        count = 0
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            self.count += 1
+            told = {"type": "urn:edgelatch:redis-unavailable"}
+            return httpx.Response(503, json=told, headers={"Retry-After": asked})
+
+    transport = Refusing()
+    with httpx.Client(transport=transport) as http:
+        client = Client("http://proxy.test", http=http, retry_limit=0.5)
+        with pytest.raises(RedisUnavailable):
+            client.user(1).cache.get("k")
+    assert 1 < transport.count < 20
+
+
+def test_giving_a_lock_back_takes_no_longer_than_it_may(losing: Losing, user_id: int) -> None:
+    client, sent = losing(lambda request, _: request.method in ("POST", "DELETE"))
+    with pytest.raises(TransportError):
+        client.user(user_id).lock(expire=1).acquire()
+    client.close()
+    releases = [request for request in sent.sent if request.method == "DELETE"]
+    # The first one is not in the background. The others have what is left of the second.
+    limits = [request.extensions["timeout"]["read"] for request in releases[1:]]
+    assert limits
+    assert max(limits) <= 1
+
+
+@pytest.mark.anyio
+async def test_closing_a_client_waits_no_longer_than_it_says(
+    service: Service, user_id: int, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> None:
+    """Ten seconds, of which the test takes a tenth."""
+    stuck = threading.Event()
+
+    class Stuck(Lossy):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method == "DELETE" and threading.current_thread().name != "MainThread":
+                assert stuck.wait(60)
+            return super().handle_request(request)
+
+    class AsyncStuck(AsyncLossy):
+        deletes = 0
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            self.deletes += request.method == "DELETE"
+            if self.deletes > 1:
+                with anyio.CancelScope(shield=True):
+                    while not stuck.is_set():
+                        await anyio.sleep(0.01)
+            return await super().handle_async_request(request)
+
+    with httpx.Client(transport=Stuck(every("POST"))) as http:
+        client = Client(service.url, token=API_TOKEN, http=http)
+        with pytest.raises(TransportError):
+            client.user(user_id).lock(expire=60).acquire()
+        async with httpx.AsyncClient(transport=AsyncStuck(every("POST"))) as async_http:
+            async_client = AsyncClient(service.url, token=API_TOKEN, http=async_http)
+            with pytest.raises(TransportError):
+                await async_client.user(user_id).lock(expire=60).acquire()
+            monkeypatch.setattr(edgelatch._locking, "GIVE_BACK_LIMIT", 1.0)
+            # They would wait for ever.
+            client.close()
+            await async_client.aclose()
+            stuck.set()
+            monkeypatch.undo()
+            await async_client.aclose()
+        client.close()
+
+
 @pytest.mark.parametrize("bad", [-1, -0.001, float("nan"), float("inf"), "5", True, [], 10**400])
 def test_what_is_no_time_is_refused_before_anything_is_sent(
     losing: Losing, user_id: int, bad: Any

@@ -1,13 +1,14 @@
 // Actions: never two at once for one user, and each once for its idempotency key.
 
 import { json, randomToken, seconds } from "./arguments.js";
-import { type EdgelatchError, LockHeld, Unavailable } from "./errors.js";
+import { type EdgelatchError, LockHeld } from "./errors.js";
 import { backoff, pause } from "./time.js";
 import {
   type Answer,
   type Call,
   isUncertain,
   members,
+  pauseBefore,
   stranger,
   type Transport,
   wholeNumber,
@@ -85,7 +86,7 @@ export class Actions {
   async #settle<T extends { status: string }>(call: Call, read: (answer: Answer) => T): Promise<T> {
     let uncertain: EdgelatchError | undefined;
     for (let tried = 1; ; tried += 1) {
-      let asked = 0;
+      let wait: number | undefined = backoff(tried);
       try {
         const outcome = read(await this.#transport.send(call));
         if (outcome.status === "success" || uncertain === undefined) {
@@ -94,15 +95,15 @@ export class Actions {
       } catch (error) {
         if (isUncertain(error)) {
           uncertain = error;
-          asked = error instanceof Unavailable ? (error.retryAfter ?? 0) * 1000 : 0;
+          wait = pauseBefore(tried, error);
         } else if (uncertain === undefined || !(error instanceof LockHeld)) {
           throw error;
         }
       }
-      if (tried > RETRIES) {
+      if (tried > RETRIES || wait === undefined) {
         throw uncertain;
       }
-      await pause(Math.max(asked, backoff(tried)), call.signal);
+      await pause(wait, call.signal);
     }
   }
 

@@ -58,6 +58,18 @@ export function isUncertain(error: unknown): error is ConnectionFailed | Unavail
   return error instanceof ConnectionFailed || error instanceof Unavailable;
 }
 
+/** How long a pause a 503 may ask for, in ms, before its failure is told instead. */
+const LONGEST_PAUSE = 30_000;
+
+/**
+ * How long to pause before a retry, in ms: what was asked for, or else more for each failure.
+ * `undefined` if that is so long that the caller had better know of it.
+ */
+export function pauseBefore(retry: number, error: EdgelatchError): number | undefined {
+  const asked = error instanceof Unavailable ? (error.retryAfter ?? 0) * 1000 : 0;
+  return asked > LONGEST_PAUSE ? undefined : Math.max(asked, backoff(retry));
+}
+
 export class Transport {
   readonly #base: string;
   readonly #fetch: Fetch;
@@ -116,9 +128,9 @@ export class Transport {
           throw error;
         }
         retry.onUncertain?.(error);
-        const asked = error instanceof Unavailable ? (error.retryAfter ?? 0) * 1000 : 0;
-        const wait = Math.max(asked, backoff(tried));
-        if (tried > times || now() + wait >= (retry.until ?? Number.POSITIVE_INFINITY)) {
+        const wait = pauseBefore(tried, error);
+        const until = retry.until ?? Number.POSITIVE_INFINITY;
+        if (tried > times || wait === undefined || now() + wait >= until) {
           throw error;
         }
         await pause(wait, retry.signal);
@@ -240,9 +252,10 @@ function text(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-/** A header that is a whole number. */
+/** A header that is a whole number, and one that a number holds exactly. */
 export function wholeNumber(value: string | null): number | undefined {
-  return value !== null && /^\d+$/.test(value) ? Number(value) : undefined;
+  const number = /^\d+$/.test(value ?? "") ? Number(value) : undefined;
+  return Number.isSafeInteger(number) ? number : undefined;
 }
 
 /** The JSON of an answer. */

@@ -10,6 +10,7 @@ import {
   LockLost,
   Problem,
   Unauthorized,
+  Unavailable,
   UnexpectedAnswer,
   type User,
 } from "edgelatch";
@@ -266,6 +267,26 @@ describe("the client", () => {
     assert.ok(unexpected instanceof UnexpectedAnswer);
     assert.equal(unexpected.status, 502);
     assert.equal(unexpected.body, "<h1>Bad gateway</h1>");
+  });
+
+  it("pauses for no longer than is sensible, whatever a 503 asks for", async () => {
+    const told = JSON.stringify({ type: "urn:edgelatch:redis-unavailable", status: 503 });
+    for (const asked of ["86400", "9".repeat(400)]) {
+      let sent = 0;
+      const headers = { "Content-Type": "application/problem+json", "Retry-After": asked };
+      const fetch = async () => {
+        sent += 1;
+        return new Response(told, { status: 503, headers });
+      };
+      const user = new Edgelatch({ url: "http://proxy.test", fetch }).user(1);
+      for (const call of [() => user.cache.get("k"), () => user.performAction()]) {
+        sent = 0;
+        const failed = await rejection(call());
+        assert.ok(failed instanceof Unavailable);
+        // What is no number counts for nothing, so it is repeated as ever.
+        assert.equal(sent > 1, failed.retryAfter === undefined);
+      }
+    }
   });
 
   it("does not take its token to where an answer redirects", async () => {

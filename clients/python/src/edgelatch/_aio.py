@@ -60,8 +60,9 @@ class AsyncClient:
     async def aclose(self) -> None:
         """Closes the connections. Before that it waits, ten seconds at the most, for locks that are
         being given back after a failed acquisition."""
-        for ended in tuple(self._background):
-            await ended.wait()
+        with anyio.move_on_after(_locking.GIVE_BACK_LIMIT):
+            for ended in tuple(self._background):
+                await ended.wait()
         if self._owns_http:
             await self._http.aclose()
 

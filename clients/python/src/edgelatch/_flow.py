@@ -103,7 +103,8 @@ def repeated(call: Callable[[], Call], limit: Callable[[], float], until: float)
             failure: Failure = answer
         elif answer.status == 503 and "retry-after" in answer.headers:
             at_once = False
-            pause = (answer.number("retry-after") or 1.0) * random.uniform(1.0, 1.2)  # noqa: S311
+            asked = answer.whole("retry-after") or 0
+            pause = max(asked * random.uniform(1.0, 1.2), backoff(tries))  # noqa: S311
             failure = problem(answer)
         else:
             return Outcome(answer, doubt)

@@ -232,7 +232,8 @@ def give_back(call: Call, answer: Reply | TransportError, limit: float) -> Flow[
         if time.monotonic() + pause >= until:
             return
         yield Pause(pause)
-        answer = yield from once(call, RELEASE_LIMIT / 2)
+        left = max(until - time.monotonic(), 0.1)
+        answer = yield from once(call, min(RELEASE_LIMIT / 2, left))
         if is_known(answer):
             if answered:
                 return

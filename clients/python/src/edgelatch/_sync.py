@@ -62,8 +62,9 @@ class Client:
     def close(self) -> None:
         """Closes the connections. Before that it waits, ten seconds at the most, for locks that are
         being given back after a failed acquisition."""
+        end = time.monotonic() + _locking.GIVE_BACK_LIMIT
         for thread in self._background:
-            thread.join()
+            thread.join(max(end - time.monotonic(), 0))
         if self._owns_http:
             self._http.close()
 

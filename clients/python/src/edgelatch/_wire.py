@@ -233,7 +233,7 @@ def problem(reply: Reply) -> Problem:
         detail if isinstance(detail, str) else said_by(reply),
         errors=errors if isinstance(errors, list) else None,
         request_id=reply.headers.get("x-request-id"),
-        retry_after=reply.number("retry-after"),
+        retry_after=reply.whole("retry-after"),
         members=members,
     )
 
@@ -286,7 +286,7 @@ def action_result(reply: Reply) -> ActionResult:
         fencing_token=reply.whole("fencing-token"),
         lock_wait=None if waited is None else waited / 1000,
         replayed=reply.headers.get("idempotent-replayed") == "true",
-        retry_after=reply.number("retry-after"),
+        retry_after=reply.whole("retry-after"),
     )
 
 
