@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use edgelatch_tests::{App, until};
+use edgelatch_tests::{App, Call, Loss, Proxy, until};
 
 use super::transcript::block;
 use super::{RECIPES, read};
@@ -18,8 +18,12 @@ const STOPPED: i32 = 128 + 15;
 
 /// The script as it stands there, against this service, with other work.
 fn script(app: &App, work: &str) -> String {
+    script_at(app.address(), work)
+}
+
+fn script_at(address: &str, work: &str) -> String {
     let recipes = read(RECIPES);
-    let script = block(&recipes, "bash").replace("127.0.0.1:9001", app.address());
+    let script = block(&recipes, "bash").replace("127.0.0.1:9001", address);
     replaced(&script, "echo \"alone at work\"", work)
 }
 
@@ -28,20 +32,30 @@ fn replaced(script: &str, from: &str, to: &str) -> String {
     script.replace(from, to)
 }
 
-/// The script with ten renewals a second. Ends with the test.
+/// The script. Ends with the test.
 struct Running(Option<Child>);
 
 impl Running {
-    /// Starts it, and waits until it holds its lock.
+    /// Starts it with ten renewals a second, and waits until it holds its lock.
     async fn start(app: &App, script: &str) -> Self {
-        let mut bash = Command::new("bash");
-        bash.args(["-c", &replaced(script, "sleep 10\n", "sleep 0.1\n")]);
-        bash.env("NO_PROXY", "*");
-        let child = bash.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let running = Self(Some(child.unwrap()));
+        Self::holding(app, &replaced(script, "sleep 10\n", "sleep 0.1\n")).await
+    }
+
+    /// Starts it as it is, and waits until it holds its lock.
+    async fn holding(app: &App, script: &str) -> Self {
+        let running = Self::begin(script);
         let held = || async { app.get(LOCK).await.json()["held"] == true };
         until("the script holds its lock", held).await;
         running
+    }
+
+    /// Starts it.
+    fn begin(script: &str) -> Self {
+        let mut bash = Command::new("bash");
+        bash.args(["-c", script]);
+        bash.env("NO_PROXY", "*");
+        let child = bash.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        Self(Some(child.unwrap()))
     }
 
     fn terminate(&self) {
@@ -143,5 +157,59 @@ async fn a_script_that_is_stopped_ends_its_work_and_gives_the_lock_back() {
     .await;
     running.terminate();
     assert_ended(&running.output(), 1, "begun\n");
+    app.get(LOCK).await.assert_body(200, FREE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_script_that_is_stopped_while_it_waits_waits_no_longer() {
+    let app = App::start().await;
+    let held = |call: Call| call.header("Lock-Token", "another-holder-0001");
+    let acquired = held(app.post(&format!("{LOCK}?expire=120"))).await;
+    assert_eq!(acquired.status, 201);
+    let running = Running::begin(&script(&app, LONG_WORK));
+    until("the script waits for its lock", || async {
+        app.get(LOCK).await.json()["waiting"] == 1
+    })
+    .await;
+    running.terminate();
+    let stopped = Instant::now();
+    assert_ended(&running.output(), 1, "");
+    // Not when the half a minute of its wait is over.
+    let took = stopped.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    assert_eq!(app.get(LOCK).await.json()["waiting"], 0);
+    assert_eq!(held(app.delete(LOCK)).await.status, 204);
+    app.get(LOCK).await.assert_body(200, FREE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_script_repeats_what_it_asks_for_after_a_lost_answer() {
+    let app = App::start().await;
+    let (_, port) = app.address().rsplit_once(':').unwrap();
+    let network = Proxy::start(port.parse().unwrap()).await;
+    network.lose_answer_to("POST /", Loss::Cut);
+    network.lose_answer_to("DELETE /", Loss::Cut);
+    let address = format!("127.0.0.1:{}", network.port());
+    let running = Running::begin(&script_at(&address, "echo done"));
+    assert_ended(&running.output(), 0, "done\n");
+    assert!(network.is_spent());
+    app.get(LOCK).await.assert_body(200, FREE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_script_asks_for_its_release_again_when_the_request_was_lost() {
+    let app = App::start().await;
+    let (_, port) = app.address().rsplit_once(':').unwrap();
+    let network = Proxy::start(port.parse().unwrap()).await;
+    let address = format!("127.0.0.1:{}", network.port());
+    let folder = tempfile::tempdir().unwrap();
+    let end = folder.path().join("end");
+    let work = format!("sh -c '{}'", waiting_for(&end));
+    let script = replaced(&script_at(&address, &work), "sleep 10\n", "sleep 60\n");
+    let running = Running::holding(&app, &script).await;
+    // No renewal is under way, so this is the release.
+    network.cut_next_command();
+    std::fs::write(end, "").unwrap();
+    assert_ended(&running.output(), 0, "");
     app.get(LOCK).await.assert_body(200, FREE);
 }
