@@ -1,9 +1,9 @@
 //! The scripts of `docs/compute.md`.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
-use edgelatch_tests::{App, root};
+use edgelatch_tests::{App, root, until};
 
 const ENTRY: &str = "/api/v1/users/42/cache/report";
 const REPORT: &str = r#"{"total": 17}"#;
@@ -29,6 +29,10 @@ fn computing() -> String {
 
 /// Runs the program with its script, in a folder with a `report.sh` of these commands.
 fn run(folder: &Path, program: &str, script: &str, report: &str) -> Output {
+    command(folder, program, script, report).output().unwrap()
+}
+
+fn command(folder: &Path, program: &str, script: &str, report: &str) -> Command {
     let report = format!("#!/bin/sh\n{report}");
     std::fs::write(folder.join("report.sh"), report).unwrap();
     let mark = Command::new("chmod")
@@ -37,11 +41,8 @@ fn run(folder: &Path, program: &str, script: &str, report: &str) -> Output {
         .status();
     assert!(mark.unwrap().success());
     let mut command = Command::new(program);
+    command.args(["-c", script]).current_dir(folder);
     command
-        .args(["-c", script])
-        .current_dir(folder)
-        .output()
-        .unwrap()
 }
 
 fn python() -> String {
@@ -95,6 +96,38 @@ async fn a_script_for_a_shell_whose_report_is_refused_gives_the_task_up() {
         assert!(errors.contains(told), "{errors}");
         assert!(!app.redis.exists(LOCK).await, "{report}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_script_for_a_shell_that_is_stopped_ends_its_report_and_gives_the_task_up() {
+    let app = App::patient().await;
+    let folder = tempfile::tempdir().unwrap();
+    let [script] = blocks(&app, "sh").try_into().unwrap();
+    // The report has the output of the script. It is read to its end, and so to that of the report.
+    let report = "echo $$ > begun\nexec sleep 120\n";
+    let mut stopped = command(folder.path(), "sh", &script, report);
+    let stopped = stopped
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let stopped = stopped.unwrap();
+    let begun = folder.path().join("begun");
+    until("the report is computed", || async {
+        begun.metadata().is_ok_and(|it| it.len() > 0)
+    })
+    .await;
+    let script = stopped.id().to_string();
+    assert!(
+        Command::new("kill")
+            .arg(&script)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let ended = tokio::task::block_in_place(|| stopped.wait_with_output()).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let next = app.get(&format!("{ENTRY}?compute=10&timeout=0")).await;
+    next.assert_problem(404, "compute-granted");
 }
 
 #[tokio::test]
