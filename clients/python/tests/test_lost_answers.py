@@ -248,18 +248,19 @@ def test_a_lock_that_was_renewed_unheard_is_given_back_when_it_counts_as_lost(
 
 
 class Late(Lossy):
-    """Delays the answers to acquisitions by more than a second, and may hide how long they waited.
+    """Delays the answers to acquisitions, and may hide how long they waited.
 
     The time itself is what is tested.
     """
 
-    def __init__(self, *, hides: bool = False) -> None:
+    def __init__(self, delay: float = 1.1, *, hides: bool = False) -> None:
         super().__init__()
+        self._delay = delay
         self._hides = hides
 
     def deliver(self, request: httpx.Request, response: httpx.Response) -> httpx.Response:
         if request.method == "POST":
-            time.sleep(1.1)
+            time.sleep(self._delay)
             if self._hides:
                 del response.headers["Server-Timing"]
         return super().deliver(request, response)
@@ -284,10 +285,10 @@ def test_a_lock_is_held_for_no_longer_than_the_service_says(
 def test_a_lock_is_renewed_before_its_body_if_nobody_tells_how_long_it_waited(
     service: Service, client: Client, user_id: int
 ) -> None:
-    transport = Late(hides=True)
+    transport = Late(2.5, hides=True)
     with httpx.Client(transport=transport) as http:
         user = Client(service.url, token=API_TOKEN, http=http).user(user_id)
-        lease = user.lock(timeout=20, expire=3).acquire()
+        lease = user.lock(timeout=20, expire=7).acquire()
         assert transport.methods == ["POST", "PUT"]
         told = client.user(user_id).lock().status().expires_in
         assert told is not None
@@ -549,7 +550,7 @@ def test_a_503_that_asks_for_no_pause_is_repeated_after_one(asked: str) -> None:
 
     transport = Refusing()
     with httpx.Client(transport=transport) as http:
-        client = Client("http://proxy.test", http=http, retry_limit=0.5)
+        client = Client("http://proxy.test", http=http, retry_limit=1)
         with pytest.raises(RedisUnavailable):
             client.user(1).cache.get("k")
     assert 1 < transport.count < 20
@@ -599,7 +600,7 @@ async def test_closing_a_client_waits_no_longer_than_it_says(
             async_client = AsyncClient(service.url, token=API_TOKEN, http=async_http)
             with pytest.raises(TransportError):
                 await async_client.user(user_id).lock(expire=60).acquire()
-            monkeypatch.setattr(edgelatch._locking, "GIVE_BACK_LIMIT", 1.0)
+            monkeypatch.setattr(edgelatch._acquiring, "GIVE_BACK_LIMIT", 1.0)
             # They would wait for ever.
             client.close()
             await async_client.aclose()

@@ -437,21 +437,21 @@ describe("a lock behind a proxy", () => {
   });
 
   /** Delays the answers to acquisitions, and changes them. */
-  const late = (change: (answer: Response) => Response = (answer) => answer) => {
+  const late = (delay: number, change: (answer: Response) => Response = (answer) => answer) => {
     const { fetch, sent } = recorder();
     const slow = async (url: string, init: RequestInit) => {
       const response = await fetch(url, init);
       if (init.method !== "POST") {
         return response;
       }
-      await passed(1100);
+      await passed(delay);
       return change(response);
     };
     return { fetch: slow, sent };
   };
 
   it("is held for no longer than the service says, however late its answer comes", async () => {
-    const { fetch } = late();
+    const { fetch } = late(1100);
     for (const timeout of [undefined, 5]) {
       const lock = service.client({ fetch }).user(8).lock("dated", { timeout, expire: 30 });
       const lease = await lock.acquire();
@@ -465,7 +465,7 @@ describe("a lock behind a proxy", () => {
 
   it("is held for no longer than that after a wait", async () => {
     const other = service.client().user(9).lock("waited", { expire: 30 });
-    const { fetch, sent } = late();
+    const { fetch } = late(1100);
     const lock = service.client({ fetch }).user(9).lock("waited", { timeout: 20, expire: 30 });
     const holder = await other.acquire();
     const acquiring = lock.acquire();
@@ -476,20 +476,16 @@ describe("a lock behind a proxy", () => {
     const left = lease.expiresIn;
     assert.ok(state.held && state.expiresIn !== null);
     assert.ok(left > 0 && left <= state.expiresIn, `${left}, ${state.expiresIn}`);
-    assert.deepEqual(
-      sent.filter(({ method }) => method === "PUT"),
-      [],
-    );
     await lease.release();
   });
 
   it("is renewed before its body runs if nobody tells how long it waited", async () => {
-    const { fetch, sent } = late((answer) => {
+    const { fetch, sent } = late(2500, (answer) => {
       const headers = new Headers(answer.headers);
       headers.delete("Server-Timing");
       return new Response(answer.body, { status: answer.status, headers });
     });
-    const lock = service.client({ fetch }).user(10).lock("untold", { timeout: 20, expire: 3 });
+    const lock = service.client({ fetch }).user(10).lock("untold", { timeout: 20, expire: 7 });
     const lease = await lock.acquire();
     assert.deepEqual(
       sent.map(({ method }) => method),
@@ -499,7 +495,7 @@ describe("a lock behind a proxy", () => {
   });
 
   it("is lost before its body runs if it has ended on the way of its answer", async () => {
-    const { fetch } = late();
+    const { fetch } = late(1100);
     let ran = false;
     const lock = service.client({ fetch }).user(11).lock("over", { expire: 0.3 });
     const told = await rejection(

@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 import httpx
 
-from edgelatch import _locking, _users
+from edgelatch import _acquiring, _locking, _users
 from edgelatch._flow import Flow, Later, Limits, Pause, Step
 from edgelatch._locking import Held, Wanted
 from edgelatch._scope import BodyScope, body_scope, spawn
@@ -60,7 +60,7 @@ class AsyncClient:
     async def aclose(self) -> None:
         """Closes the connections. Before that it waits, ten seconds at the most, for locks that are
         being given back after a failed acquisition."""
-        with anyio.move_on_after(_locking.GIVE_BACK_LIMIT):
+        with anyio.move_on_after(_acquiring.GIVE_BACK_LIMIT):
             for ended in tuple(self._background):
                 await ended.wait()
         if self._owns_http:
@@ -232,15 +232,15 @@ class AsyncLock:
 
     async def acquire(self) -> "AsyncLease":
         """Acquires the lock and does not renew it. Raises `LockHeld` after `timeout`."""
-        token = _locking.new_token()
+        token = _acquiring.new_token()
         try:
-            flow = _locking.acquire(self._wanted, token, self._client._limits)
+            flow = _acquiring.acquire(self._wanted, token, self._client._limits)
             return AsyncLease(self._client, await self._client._run(flow))
         except Exception:
             raise
         except BaseException:
             # Cancelled. The request may still wait, or have acquired the lock.
-            await self._client._last_call(_locking.abandon(self._wanted, token))
+            await self._client._last_call(_acquiring.abandon(self._wanted, token))
             raise
 
     async def status(self) -> LockStatus:

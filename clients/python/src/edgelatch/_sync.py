@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, overload
 
 import httpx
 
-from edgelatch import _locking, _users
+from edgelatch import _acquiring, _locking, _users
 from edgelatch._flow import Flow, Later, Limits, Pause, Send, Step
 from edgelatch._locking import Held, Wanted
 from edgelatch._wire import Reply, service_at
@@ -62,7 +62,7 @@ class Client:
     def close(self) -> None:
         """Closes the connections. Before that it waits, ten seconds at the most, for locks that are
         being given back after a failed acquisition."""
-        end = time.monotonic() + _locking.GIVE_BACK_LIMIT
+        end = time.monotonic() + _acquiring.GIVE_BACK_LIMIT
         for thread in self._background:
             thread.join(max(end - time.monotonic(), 0))
         if self._owns_http:
@@ -307,17 +307,17 @@ class Lock:
 
     def acquire(self) -> "Lease":
         """Acquires the lock and does not renew it. Raises `LockHeld` after `timeout`."""
-        token = _locking.new_token()
+        token = _acquiring.new_token()
         try:
             return Lease(
                 self._client,
-                self._client._run(_locking.acquire(self._wanted, token, self._client._limits)),
+                self._client._run(_acquiring.acquire(self._wanted, token, self._client._limits)),
             )
         except Exception:
             raise
         except BaseException:
             # Ctrl-C, say. The request may still wait, or have acquired the lock.
-            self._client._run(_locking.abandon(self._wanted, token))
+            self._client._run(_acquiring.abandon(self._wanted, token))
             raise
 
     def status(self) -> LockStatus:
