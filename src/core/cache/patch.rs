@@ -1,6 +1,6 @@
 //! Merging into an entry: a compare-and-set, repeated while others write in between.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -41,8 +41,8 @@ pub(crate) enum PatchError {
     TooLarge,
     /// Others kept writing in between, at every try or for as long as the request may take.
     Overtaken,
-    /// Other merges of this instance took its memory for as long as the request may take.
-    NoRoom,
+    /// This instance had so much to merge that its memory or its processor left this merge no time.
+    TooMuchToMerge,
     /// The conditions did not hold.
     PreconditionFailed,
     /// Redis failed: where it did not answer, the entry may have been stored.
@@ -95,6 +95,12 @@ impl JsonCache {
                 Err(MergeError::TooLong) => return Err(PatchError::TooLarge),
             };
             drop(reserved);
+            // Redis is not to be told as too slow where the merge has left it no time.
+            let timeout = self.redis.timeout();
+            let left = self.redis.deadline().clamp_call(Instant::now(), timeout);
+            if left < timeout / 2 {
+                return Err(PatchError::TooMuchToMerge);
+            }
             let unchanged = Conditions::expecting(Some(&entry.etag));
             drop(entry);
             match self.set(user, name, &merged, expiry, &unchanged).await {
@@ -120,7 +126,7 @@ impl JsonCache {
         }
         let limit = self.redis.deadline().clamp(LONGEST_WAIT);
         let reserved = within(limit, MERGES.reserve(bytes)).await;
-        reserved.map(Some).ok_or(PatchError::NoRoom)
+        reserved.map(Some).ok_or(PatchError::TooMuchToMerge)
     }
 
     /// The entry to merge into.

@@ -106,7 +106,7 @@ fn patch() -> Described {
     .problem(Problem::reserved_key())
     .problem(Problem::not_a_merge_patch())
     .problem(Problem::overtaken())
-    .problem(Problem::no_room_to_merge())
+    .problem(Problem::too_much_to_merge())
     .guarded()
     .finish()
 }

@@ -107,7 +107,7 @@ pub(crate) fn patch_failure(error: PatchError, max_bytes: usize) -> Problem {
         PatchError::NotJson => Problem::not_json_cached(),
         PatchError::TooLarge => Problem::merged_too_large(max_bytes),
         PatchError::Overtaken => Problem::overtaken(),
-        PatchError::NoRoom => Problem::no_room_to_merge(),
+        PatchError::TooMuchToMerge => Problem::too_much_to_merge(),
         PatchError::PreconditionFailed => Problem::precondition_failed(),
         PatchError::Redis(error) => error.into(),
     }

@@ -65,10 +65,10 @@ impl Problem {
         Self::entry_contended("Others kept changing this entry; nothing of this request was stored")
     }
 
-    /// 423: other merges of this instance took its memory.
-    pub(crate) fn no_room_to_merge() -> Self {
+    /// 423: this instance had so much to merge that no time was left.
+    pub(crate) fn too_much_to_merge() -> Self {
         Self::entry_contended(
-            "Other merges took the memory of this service for too long; nothing of this request was stored",
+            "This service had too much to merge at once; nothing of this request was stored",
         )
     }
 

@@ -263,21 +263,18 @@ async fn a_contended_merge_ends_before_the_request() {
     assert!(merge.took < Duration::from_secs(4), "{:?}", merge.took);
 }
 
+/// A flat object of 1 MiB.
+fn large(value: u8) -> String {
+    let members: Vec<_> = (0..95_000)
+        .map(|member| format!("\"{member:x}\":{value}"))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
+
 /// Redis is well, and the merges take turns: what they do not get is no failure of Redis.
-#[tokio::test]
-async fn merges_that_get_no_turn_are_told_that_the_service_is_busy() {
-    let members: Vec<_> = (0..95_000).map(|n| format!("\"{n:x}\":1")).collect();
-    let object = format!("{{{}}}", members.join(","));
-    let app = App::builder().var("request_limit", "4.5");
-    let app = app.var("redis_timeout", "1.5").start().await;
-    let entry = format!("{USER}/cache/profile");
-    app.put(&entry).json(&object).await.assert_success();
-    let patches: Vec<_> = (0..32)
-        .map(|n| {
-            app.call("PATCH", &entry)
-                .body(format!("{{\"m{n}\":1}}"))
-                .spawn()
-        })
+async fn assert_busy(app: &App, patches: impl Iterator<Item = (String, String)>) {
+    let patches: Vec<_> = patches
+        .map(|(entry, patch)| app.call("PATCH", &entry).body(patch).spawn())
         .collect();
     let mut contended = 0;
     for patch in patches {
@@ -288,6 +285,22 @@ async fn merges_that_get_no_turn_are_told_that_the_service_is_busy() {
         }
     }
     assert!(contended > 0);
+}
+
+#[tokio::test]
+async fn merges_that_get_no_turn_are_told_that_the_service_is_busy() {
+    let app = App::builder().var("request_limit", "7");
+    let app = app.var("redis_timeout", "2.3").start().await;
+    let object = large(1);
+    let entry = |number: u8| format!("{USER}/cache/profile-{number}");
+    for number in 0..40 {
+        app.put(&entry(number)).json(&object).await.assert_success();
+    }
+    let one = |number| (entry(0), format!(r#"{{"m{number}":1}}"#));
+    assert_busy(&app, (0..40).map(one)).await;
+    let other = large(2);
+    let own = |number| (entry(number), other.clone());
+    assert_busy(&app, (0..40).map(own)).await;
 }
 
 #[tokio::test]
