@@ -28,6 +28,9 @@ pub struct Grant {
     pub fencing_token: FencingToken,
     /// Whether the token had the lock already, so that this was a renewal.
     pub renewed: bool,
+    /// How long after the call began the try was sent that got the lock: its time to live began no
+    /// earlier.
+    pub waited: Duration,
 }
 
 /// What [`Locks::acquire_unless_done`] came to.
@@ -119,6 +122,7 @@ impl Locks {
         Ok(GrantUnlessDone::Granted(Grant {
             fencing_token,
             renewed,
+            waited: outcome.sent.saturating_duration_since(began),
         }))
     }
 }
