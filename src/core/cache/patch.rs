@@ -88,6 +88,7 @@ impl JsonCache {
         for _ in 0..MERGE_TRIES {
             let entry = self.current(user, name, conditions).await?;
             let before = str::from_utf8(&entry.json).map_err(|_| PatchError::NotJson)?;
+            let had_time = self.has_time_to_store();
             let reserved = self.room_for(memory(before, patch).await).await?;
             let merged = match merge(Some(before), patch, max_bytes).await {
                 Ok(merged) => merged,
@@ -96,9 +97,7 @@ impl JsonCache {
             };
             drop(reserved);
             // Redis is not to be told as too slow where the merge has left it no time.
-            let timeout = self.redis.timeout();
-            let left = self.redis.deadline().clamp_call(Instant::now(), timeout);
-            if left < timeout / 2 {
+            if had_time && !self.has_time_to_store() {
                 return Err(PatchError::TooMuchToMerge);
             }
             let unchanged = Conditions::expecting(Some(&entry.etag));
@@ -117,6 +116,12 @@ impl JsonCache {
             }
         }
         Err(PatchError::Overtaken)
+    }
+
+    /// Whether a call to Redis has most of its time left.
+    fn has_time_to_store(&self) -> bool {
+        let timeout = self.redis.timeout();
+        self.redis.deadline().clamp_call(Instant::now(), timeout) >= timeout / 2
     }
 
     /// Waits until the merges of this instance leave room for one that takes so many bytes.

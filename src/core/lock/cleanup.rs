@@ -6,6 +6,7 @@ use super::FencingToken;
 use super::cancel::CANCELLATION_TTL;
 use super::owned_lock::OwnedLock;
 use super::release::HoldersWork;
+use crate::platform::redis::RedisError;
 
 /// How long a lock is tried to be given back at least, however short its time to live.
 const LEAST_LIMIT: Duration = Duration::from_secs(5);
@@ -32,7 +33,7 @@ impl OwnedLock {
     pub(super) fn cancel_later(mut self, call: String) {
         self.redis = self.redis.in_background();
         wit_bindgen::spawn(async move {
-            until_done(CANCELLATION_TTL, async || self.cancel(&call).await.is_ok()).await;
+            until_done(CANCELLATION_TTL, async || self.cancel(&call).await).await;
         });
     }
 
@@ -49,7 +50,7 @@ impl OwnedLock {
         wit_bindgen::spawn(async move {
             until_done(limit, async || {
                 let work = HoldersWork::MayGoOn;
-                self.release(work, number).await.is_ok()
+                self.release(work, number).await.map(|_| ())
             })
             .await;
         });
@@ -58,10 +59,18 @@ impl OwnedLock {
 
 /// Tries with growing pauses until it is done, or `limit` has passed. Each try goes over a
 /// connection that works, as far as is known: one that was not answered in time is used no more.
-async fn until_done(limit: Duration, try_once: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + limit;
+/// What an ACL forbids is not tried for long: the task keeps its instance.
+async fn until_done(limit: Duration, try_once: impl AsyncFn() -> Result<(), RedisError>) {
+    let began = Instant::now();
     let (mut pause, longest) = CLEANUP_PAUSES;
-    while !try_once().await && Instant::now() < deadline {
+    while let Err(error) = try_once().await {
+        let limit = match error.forbids_command() {
+            true => limit.min(LEAST_LIMIT),
+            false => limit,
+        };
+        if began.elapsed() >= limit {
+            return;
+        }
         spin_sdk::time::sleep(pause).await;
         pause = (2 * pause).min(longest);
     }

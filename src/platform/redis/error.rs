@@ -155,7 +155,7 @@ impl RedisError {
 
     /// Whether the server does not let us have the command at all: the ACL forbids it, or the server
     /// does not know it. What it says of its state (`UNBLOCKED`, `NOREPLICAS`, ...) passes.
-    pub(super) fn forbids_command(&self) -> bool {
+    pub(crate) fn forbids_command(&self) -> bool {
         match self.kind {
             RedisErrorKind::Refused(Code::NoPerm) => true,
             // `ERR`, which the crate has a kind for. Other codes stand before the text.
