@@ -53,9 +53,9 @@ fn python() -> String {
 async fn the_script_for_a_shell_computes_once() {
     let app = App::patient().await;
     let folder = tempfile::tempdir().unwrap();
-    let [script] = blocks(&app, "sh").try_into().unwrap();
+    let [script] = blocks(&app, "bash").try_into().unwrap();
     for _ in 0..3 {
-        let output = run(folder.path(), "sh", &script, &computing());
+        let output = run(folder.path(), "bash", &script, &computing());
         assert!(output.status.success(), "{output:?}");
         assert_eq!(String::from_utf8_lossy(&output.stdout), REPORT);
     }
@@ -81,7 +81,7 @@ async fn the_function_for_python_computes_once() {
 async fn a_script_for_a_shell_whose_report_is_refused_gives_the_task_up() {
     let app = App::patient().await;
     let folder = tempfile::tempdir().unwrap();
-    let [script] = blocks(&app, "sh").try_into().unwrap();
+    let [script] = blocks(&app, "bash").try_into().unwrap();
     for (report, told) in [
         ("printf 'not json'", "malformed-json"),
         (
@@ -90,7 +90,7 @@ async fn a_script_for_a_shell_whose_report_is_refused_gives_the_task_up() {
         ),
         ("echo no report >&2; exit 3", "no report"),
     ] {
-        let output = run(folder.path(), "sh", &script, report);
+        let output = run(folder.path(), "bash", &script, report);
         assert!(!output.status.success(), "{report}");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(errors.contains(told), "{errors}");
@@ -102,10 +102,10 @@ async fn a_script_for_a_shell_whose_report_is_refused_gives_the_task_up() {
 async fn a_script_for_a_shell_that_is_stopped_ends_its_report_and_gives_the_task_up() {
     let app = App::patient().await;
     let folder = tempfile::tempdir().unwrap();
-    let [script] = blocks(&app, "sh").try_into().unwrap();
+    let [script] = blocks(&app, "bash").try_into().unwrap();
     // The report has the output of the script. It is read to its end, and so to that of the report.
-    let report = "echo $$ > begun\nexec sleep 120\n";
-    let mut stopped = command(folder.path(), "sh", &script, report);
+    let report = "echo $$ > begun\nsleep 120\nexit 0\n";
+    let mut stopped = command(folder.path(), "bash", &script, report);
     let stopped = stopped
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -160,10 +160,10 @@ async fn who_computed_too_slowly_has_the_value_all_the_same() {
         "curl -fsS -o other -X PUT 'http://{}{ENTRY}' --json 1\n",
         app.address()
     );
-    let [script] = blocks(&app, "sh").try_into().unwrap();
+    let [script] = blocks(&app, "bash").try_into().unwrap();
     let output = run(
         folder.path(),
-        "sh",
+        "bash",
         &script,
         &(other.clone() + &computing()),
     );
