@@ -53,16 +53,17 @@ async fn an_origin_that_refuses_is_logged_with_its_status() {
 async fn an_origin_that_is_too_slow_or_says_nothing_of_use_is_logged() {
     let unusable = format!(r#"{{"{SECRET}": {SECRET}}}"#);
     let unusable = Reply::Plain(200, "application/json", unusable.into());
-    for (reply, status, cause) in [
-        (unusable, 502, "The origin's answer is not JSON"),
+    for (reply, limit, status, cause) in [
+        (unusable, "30", 502, "The origin's answer is not JSON"),
         (
             Reply::nothing().gated(),
+            "0.5",
             504,
             "The origin did not answer within 0.5 s",
         ),
     ] {
         let origin = Origin::start(reply).await;
-        let app = guarded(&origin).var("origin_timeout", "0.5").start().await;
+        let app = guarded(&origin).var("origin_timeout", limit).start().await;
         for (index, call) in both(&app).into_iter().enumerate() {
             let line = line(&app, call, &format!("asked-{index}")).await;
             assert_eq!(line["status"], status);

@@ -66,8 +66,8 @@ async fn try_contention(judge: &mut Judge, app: &App) {
     let proxy = Proxy::start(app.redis.port()).await;
     let limited = App::builder()
         .var("redis_port", &proxy.port().to_string())
-        .var("redis_timeout", "0.5")
-        .var("request_limit", "3")
+        .var("redis_timeout", "1")
+        .var("request_limit", "4")
         .beside(&app.redis);
     assert_eq!(limited.put(PATH).json("{}").await.status / 100, 2);
     proxy.set_network(Network {

@@ -183,8 +183,8 @@ async fn a_409_makes_stale_what_was_read_since_the_lock_was_lost() {
 async fn a_lease_that_is_refused_makes_it_stale_too() {
     for method in ["PUT", "DELETE"] {
         let origin = Origin::start(Reply::json("1")).await;
-        let app = App::builder().origin(&origin).var("origin_timeout", "0.5");
-        let app = app.var("max_hold", "0.5").start().await;
+        let app = App::builder().origin(&origin).var("origin_timeout", "2");
+        let app = app.var("max_hold", "0.5").patient().start().await;
         let lease = app.post(&format!("{LOCK}?expire=60")).await.json();
         let removed: i64 = app.redis.run(&["DEL", "user:42:lock"]).await;
         assert_eq!(removed, 1);

@@ -122,7 +122,7 @@ async fn nothing_is_fresh_though_redis_was_full_when_the_loss_was_found() {
     let origin = Origin::start(reading("0")).await;
     let app = App::builder().origin(&origin).start().await;
     // By a renewal, with the origin still at work; and by a commit.
-    assert_not_fresh_though_full(&app, &origin, "&expire=9", false).await;
+    assert_not_fresh_though_full(&app, &origin, "&expire=15", false).await;
     assert_not_fresh_though_full(&app, &origin, "&expire=60", true).await;
 }
 
@@ -135,6 +135,7 @@ async fn nothing_is_fresh_after_an_action_that_an_outage_undid() {
     let mut app = App::builder().origin(&origin).start().await;
     app.get(USER).await.assert_body(200, "0");
     app.redis.run::<()>(&["SAVE"]).await;
+    let undone: Option<String> = app.redis.get(FENCE).await;
     origin.reply_with(Reply::json("{}").gated());
     let action = app.perform("user_id=42&expire=1").spawn();
     origin.until_seen(2).await;
@@ -143,7 +144,6 @@ async fn nothing_is_fresh_after_an_action_that_an_outage_undid() {
     assert!([409, 503].contains(&answer.status), "{}", answer.text());
     tokio::time::sleep(OUTAGE).await;
     app.redis.restart().await;
-    let undone: Option<String> = app.redis.get(FENCE).await;
     origin.reply_with(reading("1"));
     until("Redis is told of the action", async || {
         app.redis.get(FENCE).await != undone

