@@ -50,8 +50,8 @@ pub(crate) struct Failure {
     pub(crate) reach: Reach,
 }
 
-/// How far a request came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far a request came. Of several requests, the furthest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reach {
     /// There was no connection.
     Unsent,

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use super::lease::{Lease, LeaseClient, WITHDRAW_LIMIT};
+use super::lease::{Lease, LeaseClient, SETTLED, WITHDRAW_LIMIT};
 use super::outcome::Outcome;
 use super::{Event, next};
 use crate::client::CALL_LIMIT;
@@ -31,34 +31,46 @@ pub(super) fn acquire(
 ) -> Result<Lease, Outcome> {
     let limit = patience.map_or(CALL_LIMIT, |_| ANSWER_LIMIT);
     let mut patience = Patience::new(patience, Instant::now());
+    // How far those requests came that may have the lock, or get it yet. The last one may have come
+    // less far than those before.
+    let mut reach = Reach::Unsent;
     loop {
         let asked_at = Instant::now();
         let wait = patience.left(asked_at).min(ONE_WAIT);
-        let failure = match ask(client, wait, limit, sender, events)? {
+        let failure = match ask(client, wait, limit, reach, sender, events)? {
             Ok(held) => return Ok(held),
             Err(failure) => failure,
         };
         let now = Instant::now();
         match failure.code {
-            Code::No => patience.failing_since = None,
-            Code::Unavailable if !failure.is_lasting => patience.note_failure(now),
-            _ => return Err(failure.into()),
+            Code::No => {
+                patience.failing_since = None;
+                if now - asked_at >= SETTLED {
+                    // What came before is carried out by now, and has not got the lock.
+                    reach = Reach::Unsent;
+                }
+            }
+            Code::Unavailable if !failure.is_lasting => {
+                patience.note_failure(now);
+                reach = reach.max(failure.reach);
+            }
+            _ => {
+                take_back(client, reach, events);
+                return Err(failure.into());
+            }
         }
         let left = patience.left(now);
         if left.is_zero() {
-            if failure.code == Code::Unavailable {
-                take_back(client, failure.reach, events);
-            }
+            take_back(client, reach, events);
             return Err(failure.into());
         }
         if asked_at.elapsed() < PAUSE {
             let pause = PAUSE.min(left);
             if let Some(Event::Signal { number, .. }) = next(events, Some(pause)) {
-                if failure.code == Code::Unavailable {
-                    take_back(client, failure.reach, events);
-                } else {
+                if failure.code == Code::No {
                     client.withdraw();
                 }
+                take_back(client, reach, events);
                 return Err(Outcome::BySignal(number));
             }
         }
@@ -93,11 +105,12 @@ impl Patience {
     }
 }
 
-/// One call. A signal ends it.
+/// One call, after others that came so far. A signal ends it.
 fn ask(
     client: &LeaseClient,
     wait: Duration,
     limit: Duration,
+    reach: Reach,
     sender: &Sender<Event>,
     events: &Receiver<Event>,
 ) -> Result<Result<Lease, Failure>, Outcome> {
@@ -107,7 +120,7 @@ fn ask(
         match next(events, None) {
             Some(Event::Answered(answer)) => return Ok(answer),
             Some(Event::Signal { number, .. }) => {
-                withdraw(client, events);
+                withdraw(client, reach, events);
                 return Err(Outcome::BySignal(number));
             }
             Some(_) => {}
@@ -116,31 +129,31 @@ fn ask(
     }
 }
 
-/// Gives up a call that is under way. It may overtake that call, and then has to be repeated.
-fn withdraw(client: &LeaseClient, events: &Receiver<Event>) {
+/// Gives up a call that is under way, and those before, which came so far. It may overtake the
+/// call, and then has to be repeated.
+fn withdraw(client: &LeaseClient, reach: Reach, events: &Receiver<Event>) {
     client.withdraw();
     let deadline = Instant::now() + WITHDRAW_LIMIT;
-    loop {
+    let reach = loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match next(events, Some(left)) {
-            Some(Event::Answered(Err(failure))) if failure.code != Code::Unavailable => return,
-            Some(Event::Answered(Err(failure))) => {
-                take_back(client, failure.reach, events);
-                return;
+            Some(Event::Answered(Err(failure))) if failure.code == Code::Unavailable => {
+                break reach.max(failure.reach);
             }
             Some(Event::Answered(Ok(_))) => {
                 client.withdraw();
-                return;
+                break reach;
             }
+            Some(Event::Answered(Err(_))) | None => break reach,
             // Whoever sends another signal is impatient.
-            Some(Event::Signal { .. }) | None => return,
+            Some(Event::Signal { .. }) => return,
             Some(_) => {}
         }
-    }
+    };
+    take_back(client, reach, events);
 }
 
-/// Takes back a call whose answer says nothing, and that may have been carried out. A signal ends
-/// it.
+/// Takes back calls that came so far, and that may have been carried out. A signal ends it.
 fn take_back(client: &LeaseClient, reach: Reach, events: &Receiver<Event>) {
     client.take_back(reach, |pause| {
         let until = Instant::now() + pause;

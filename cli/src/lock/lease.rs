@@ -28,7 +28,7 @@ const GIVE_BACK_PAUSE: Duration = Duration::from_millis(500);
 
 /// After that Redis has carried out all that came before a release: `redis_timeout`, which is a
 /// second by default, and another second.
-const SETTLED: Duration = Duration::from_secs(2);
+pub(super) const SETTLED: Duration = Duration::from_secs(2);
 
 /// One lock of one user, and our token for it.
 #[derive(Clone)]

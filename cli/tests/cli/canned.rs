@@ -5,6 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+/// What edgelatch answers where there is nothing to tell: a release, for one.
+pub(crate) const NOTHING: &str = "204 No Content\r\nX-Request-Id: 7f3a\r\n\r\n";
+
 /// Gives one answer.
 pub(crate) struct Canned {
     address: String,
@@ -12,9 +15,8 @@ pub(crate) struct Canned {
 }
 
 impl Canned {
-    /// What edgelatch answers where there is nothing to tell.
     pub(crate) fn nothing() -> Self {
-        Self::start("204 No Content\r\nX-Request-Id: 7f3a\r\n\r\n")
+        Self::start(NOTHING)
     }
 
     /// `answer` begins with the status: `204 No Content\r\n\r\n`.
@@ -46,7 +48,8 @@ impl Canned {
     }
 }
 
-/// Gives an answer to each request, one after another.
+/// Gives an answer to each request, one after another. It is also a proxy in front of itself: one
+/// that answers CONNECT with 200 gets the request that follows, too.
 pub(crate) struct Scripted {
     address: String,
     /// The heads of the requests, in lower case.
@@ -64,13 +67,17 @@ impl Scripted {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                let head = head(&stream);
-                let (method, _) = head.split_once(' ').unwrap_or_default();
-                let before = count(&heads.lock().unwrap(), method);
-                let answer = answer(&method.to_uppercase(), before);
-                heads.lock().unwrap().push(head);
-                // A client that has given up does not read.
-                let _ = stream.write_all(format!("HTTP/1.1 {answer}").as_bytes());
+                let mut is_tunnel = true;
+                while is_tunnel {
+                    let head = head(&stream);
+                    let (method, _) = head.split_once(' ').unwrap_or_default();
+                    let before = count(&heads.lock().unwrap(), method);
+                    let answer = answer(&method.to_uppercase(), before);
+                    is_tunnel = method == "connect" && answer.starts_with("200");
+                    heads.lock().unwrap().push(head);
+                    // A client that has given up does not read.
+                    let _ = stream.write_all(format!("HTTP/1.1 {answer}").as_bytes());
+                }
             }
         });
         Self { address, asked }
