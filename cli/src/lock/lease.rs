@@ -96,15 +96,15 @@ impl LeaseClient {
             return Ok(held);
         }
         // We do not know how much of the call was the wait, so how long the lease is good.
-        match self.renew(limit) {
-            Renewal::Renewed(held) => Ok(held),
+        let why = match self.renew(limit) {
+            Renewal::Renewed(held) if Instant::now() < held.good_until => return Ok(held),
+            Renewal::Renewed(_) => format!("{}: the answer came too late", self.client.url()),
             // Nobody else need hold it: the answer took longer than the lease.
-            Renewal::Lost(why) => {
-                let why = format!("the lock was lost before the command began: {why}");
-                Err(unavailable(why))
-            }
-            Renewal::Unknown(why) => Err(unavailable(why)),
-        }
+            Renewal::Lost(why) => why,
+            Renewal::Unknown(why) => return Err(unavailable(why)),
+        };
+        let why = format!("the lock was lost before the command began: {why}");
+        Err(unavailable(why))
     }
 
     /// Renews it for its full time to live. Waits up to `limit` for the answer.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use edgelatch_tests::{App, until};
 
-use crate::canned::{Canned, Scripted, json};
+use crate::canned::{Canned, NOTHING, Scripted, json};
 use crate::program::{Locked, edgelatch, run, run_locked, url};
 
 /// Prints its fencing token, and exits with 7 when its input ends.
@@ -185,7 +185,7 @@ fn late(times: usize) -> Scripted {
         }
         "PUT" if before < lost_until => json("409 Conflict", lost),
         "PUT" => json("200 OK", r#"{"fencing_token":1}"#),
-        _ => "204 No Content\r\nX-Request-Id: 7f3a\r\n\r\n".to_owned(),
+        _ => NOTHING.to_owned(),
     })
 }
 
@@ -208,6 +208,37 @@ fn nobody_holds_a_lock_that_is_lost_before_the_command_begins() {
     assert_eq!(code, Some(69), "{said}");
     let told = "the lock was lost before the command began";
     assert!(said.contains(told), "{said}");
+}
+
+#[test]
+fn a_renewal_that_is_late_itself_does_not_begin_the_command() {
+    let late = || {
+        Scripted::start(|method, before| {
+            match (method, before) {
+                // The program looks whether it is still good.
+                ("POST", 0) => std::thread::sleep(Duration::from_millis(200)),
+                ("PUT", 0) => std::thread::sleep(Duration::from_millis(1300)),
+                _ => {}
+            }
+            match method {
+                "POST" => json("201 Created", r#"{"fencing_token":1}"#),
+                "PUT" => json("200 OK", r#"{"fencing_token":1}"#),
+                _ => NOTHING.to_owned(),
+            }
+        })
+    };
+    let arguments = "-u 42 --expire 1 -n -E 9";
+    let mut command = Locked::start_at(&late().url(), arguments, "echo begun");
+    assert_eq!(command.line(), "");
+    let (code, said) = command.wait();
+    assert_eq!(code, Some(69), "{said}");
+    let told = "the lock was lost before the command began";
+    assert!(said.contains(told), "{said}");
+    let service = late();
+    let arguments = "-u 42 --expire 1 -w 50 -E 9";
+    let (code, said) = Locked::start_at(&service.url(), arguments, "exit 7").wait();
+    assert_eq!((code, said.as_str()), (Some(7), ""));
+    assert_eq!(service.asked("POST"), 2);
 }
 
 #[test]
