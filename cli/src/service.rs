@@ -142,8 +142,10 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 /// address, so all up to the last @ goes.
 pub(crate) fn without_logins(text: &str) -> String {
     let scheme_ends = ["http:", "https:", "://"].into_iter();
+    // Its bytes are where those of the text are.
+    let lower_case = text.to_ascii_lowercase();
     let address = scheme_ends
-        .filter_map(|scheme| Some(text.find(scheme)? + scheme.len()))
+        .filter_map(|scheme| Some(lower_case.find(scheme)? + scheme.len()))
         .min();
     match address.zip(text.rfind('@')) {
         Some((address, at)) if address <= at => {
@@ -265,6 +267,8 @@ mod tests {
             ("a://b@c d@e ://", "a://e ://"),
             ("'http:/anna:p w@h'", "'http:/h'"),
             ("https:anna:pw@h", "https:h"),
+            ("'HTTP:anna:pw@h'", "'HTTP:h'"),
+            ("Https:anna:pw@h", "Https:h"),
             ("http:///@h", "http:///h"),
             ("me@home at http://h", "me@home at http://h"),
             ("no address, me@home", "no address, me@home"),

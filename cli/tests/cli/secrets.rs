@@ -87,6 +87,7 @@ fn a_password_of_the_address_is_in_no_output() {
             "http://h",
             "get --user 42 key --ur=http://anna:passw0rd@127.0.0.1",
         ),
+        ("http://h", "get --user 42 key HTTP:anna:passw0rd@127.0.0.1"),
     ] {
         let output = edgelatch(url, arguments).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
