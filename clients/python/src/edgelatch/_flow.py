@@ -75,7 +75,7 @@ def backoff(tries: int) -> float:
 
     The jitter keeps clients apart that failed at the same moment.
     """
-    return float(min(0.1 * 2**tries, 1.0)) * random.uniform(0.5, 1.0)  # noqa: S311
+    return float(min(0.1 * 2 ** min(tries, 4), 1.0)) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 def once(call: Call, limit: float) -> Flow[Reply | TransportError]:
