@@ -305,6 +305,51 @@ def test_a_lock_that_has_ended_on_the_way_of_its_answer_is_lost_before_its_body(
                 raise AssertionError("its body ran")
 
 
+def slow(request: httpx.Request) -> float:
+    """How late an answer comes. The lock has to be confirmed, and what confirms it is over then."""
+    return {"POST": 0.4, "PUT": 2.0}.get(request.method, 0)
+
+
+def test_a_lock_that_has_ended_on_the_way_of_its_confirmation_is_lost_before_its_body(
+    service: Service, user_id: int
+) -> None:
+    class Slow(Lossy):
+        def deliver(self, request: httpx.Request, response: httpx.Response) -> httpx.Response:
+            time.sleep(slow(request))
+            return super().deliver(request, response)
+
+    transport = Slow()
+    with httpx.Client(transport=transport) as http:
+        user = Client(service.url, token=API_TOKEN, http=http).user(user_id)
+        with pytest.raises(LockLost, match="expired before"):
+            with user.lock(expire=1):
+                raise AssertionError("its body ran")
+        methods = [request.method for request in transport.sent]
+        assert methods[:3] == ["POST", "PUT", "DELETE"]
+        limits = transport.sent[1].extensions["timeout"]
+        assert limits["read"] <= 1
+
+
+@pytest.mark.anyio
+async def test_the_async_client_does_not_wait_for_a_confirmation_that_is_over(
+    service: Service, user_id: int, anyio_backend: str
+) -> None:
+    class Slow(AsyncLossy):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            response = await super().handle_async_request(request)
+            await anyio.sleep(slow(request))
+            return response
+
+    transport = Slow()
+    async with httpx.AsyncClient(transport=transport) as http:
+        client = AsyncClient(service.url, token=API_TOKEN, http=http, retry_limit=0)
+        with pytest.raises(TransportError, match="no answer in 1 s"):
+            async with client.user(user_id).lock(expire=1):
+                raise AssertionError("its body ran")
+        methods = [request.method for request in transport.sent]
+        assert methods[:3] == ["POST", "PUT", "DELETE"]
+
+
 @pytest.mark.anyio
 async def test_an_async_lock_survives_lost_answers(
     service: Service, user_id: int, anyio_backend: str

@@ -58,7 +58,7 @@ def acquire(wanted: Wanted, token: str, limits: Limits) -> Flow[Held]:
                 since = reply.granted_since(might_wait=might_wait)
                 number, left = reply.granted()
                 held = Held(wanted, token, number, since + left, since + wanted.expire / 3)
-                if time.monotonic() > held.renew_at:
+                if time.monotonic() > min(held.renew_at, held.expires_at):
                     yield from confirm(held, limits)
                 return held
             refusal = problem(reply)
@@ -81,8 +81,12 @@ def confirm(held: Held, limits: Limits) -> Flow[None]:
     the service knows whether it is still held. Raises `LockLost` if it is not.
     """
     until = time.monotonic() + limits.retry
-    outcome = yield from repeated(lambda: held.call("PUT"), lambda: limits.answer, until)
+    # What is answered after `expire` is over by then.
+    limit = min(limits.answer, max(held.wanted.expire, 0.1))
+    outcome = yield from repeated(lambda: held.call("PUT"), lambda: limit, until)
     held.renewed(outcome.reply)
+    # This answer may have been long on its way, too.
+    held.check()
 
 
 def abandon(wanted: Wanted, token: str) -> Flow[None]:
