@@ -89,6 +89,8 @@ export class Lease implements AsyncDisposable {
     if (now() - this.#renewedAt > this.#interval) {
       const until = now() + this.#terms.transport.usual;
       await this.#renew({ until }, () => until);
+      // This answer may have been long on its way, too.
+      this.throwIfLost();
     } else {
       this.#watchExpiry();
     }

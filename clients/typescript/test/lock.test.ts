@@ -507,6 +507,21 @@ describe("a lock behind a proxy", () => {
     assert.equal(ran, false);
   });
 
+  it("is lost before its body runs if it has ended on the way of what confirms it", async () => {
+    const slow = async (url: string, init: RequestInit) => {
+      const response = await fetch(url, init);
+      await passed({ POST: 40, PUT: 80 }[init.method ?? ""] ?? 0);
+      return response;
+    };
+    let ran = false;
+    const user = service.client({ fetch: slow }).user(14);
+    const body = () => {
+      ran = true;
+    };
+    assert.ok((await rejection(user.lock("late", { expire: 0.06 }, body))) instanceof LockLost);
+    assert.equal(ran, false);
+  });
+
   it("may be released in its body, once", async () => {
     const { fetch, sent } = recorder();
     const user = service.client({ fetch }).user(4);
