@@ -22,8 +22,8 @@ export function granted(call: string, answer: Answer): Granted {
 
 /**
  * The earliest moment at which the service can have granted what was asked for at `sent`: its time
- * to live counts from there. If the request might wait, the service tells how long it did, which a
- * proxy may remove.
+ * to live counts from there. If the request might wait, the service tells when it sent its last try,
+ * counted from when the request came. A proxy may remove that.
  */
 export function grantedSince(answer: Answer, sent: number, mightWait: boolean): number {
   const timing = mightWait ? (answer.headers.get("Server-Timing") ?? "") : "";

@@ -104,7 +104,8 @@ class Reply:
         """The earliest moment at which the service can have granted what was asked for.
 
         Its expiry counts from there: from the arrival of the answer it would leave out the way of
-        it. If the request might wait, the service tells how long it did, which a proxy may remove.
+        it. If the request might wait, the service tells when it sent its last try, counted from
+        when the request came. A proxy may remove that.
         """
         timing = self.headers.get("server-timing", "") if might_wait else ""
         waited = _WAITED.search(timing)
