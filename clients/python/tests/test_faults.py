@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import anyio
 import anyio.abc
@@ -169,6 +169,30 @@ def test_an_address_that_is_none_is_refused_and_not_quoted(at: str) -> None:
             shown = "".join(traceback.format_exception(refused.value))
             assert "secret" not in shown.replace(__file__, "").replace('"ada:secret@"', "")
     for good in ("http://[::1]:9001", "http://a.:80/b", "https://é.test", "http://a_b"):
+        Client(good).close()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *[
+            "http://ada:12/passw0rd@proxy",
+            "http://proxy/passw0rd@",
+            "https://ada:12/b/passw0rd@c/d",
+        ],
+        *[None, 5, b"http://ada:passw0rd@proxy", ["http://proxy"]],
+    ],
+)
+def test_an_address_whose_password_would_be_a_path_is_refused_and_not_quoted(bad: Any) -> None:
+    """httpx writes the path to the log."""
+    for make in (Client, AsyncClient, RedisClient):
+        if bad is None and make is RedisClient:
+            # It takes the default.
+            continue
+        with pytest.raises(ValueError, match="URL of edgelatch") as refused:
+            make(bad)
+        assert "passw0rd" not in str(refused.value)
+    for good in ("http://ada:12%2Fpassw0rd@proxy", "http://proxy/a%40b"):
         Client(good).close()
 
 

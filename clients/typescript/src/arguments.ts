@@ -48,14 +48,18 @@ export function bareToken(what: string, value: string): string {
 /** The address of the service, without a slash at its end. @internal */
 export function baseUrl(url: string | URL): string {
   let parsed: URL;
+  let at = false;
   try {
-    // In a browser, a path will do.
-    parsed = new URL(url, globalThis.location?.href);
+    // In a browser, a path will do, but `undefined` would be one.
+    const text = typeof url === "string" ? url : url.href;
+    parsed = new URL(text, globalThis.location?.href);
+    // A slash in a password makes a path of the rest of it.
+    at = text.includes("@");
   } catch {
     throw new TypeError("url: not an address such as http://127.0.0.1:9001");
   }
-  if (!/^https?:$/.test(parsed.protocol) || parsed.username || parsed.password) {
-    throw new TypeError("url: http or https, without a user and a password");
+  if (!/^https?:$/.test(parsed.protocol) || at) {
+    throw new TypeError("url: http or https, without a user and a password; @ in a path is %40");
   }
   if (parsed.search || parsed.hash) {
     throw new TypeError("url: no query and no fragment");

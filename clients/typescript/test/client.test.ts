@@ -50,11 +50,32 @@ describe("the client", () => {
         );
       }
     }
-    const url = "http://ada:lovelace@127.0.0.1";
-    assert.throws(
-      () => new Edgelatch({ url }),
-      (error: Error) => error instanceof TypeError && !inspect(error).includes("lovelace"),
-    );
+  });
+
+  it("refuses an address with a password, also one that would be a path, and quotes none", () => {
+    const path = new URL("http://ada:12/lovelace@127.0.0.1");
+    for (const url of [
+      "http://ada:lovelace@127.0.0.1",
+      "http://ada:12/lovelace@127.0.0.1",
+      "https://127.0.0.1/b/lovelace@c/d",
+      path,
+      { href: path.href },
+      undefined,
+      null,
+      5,
+      ["http://ada:lovelace@127.0.0.1"],
+    ]) {
+      assert.throws(
+        () => new Edgelatch({ url: url as string }),
+        (error: Error) =>
+          error instanceof TypeError &&
+          error.message.startsWith("url: ") &&
+          !inspect(error).includes("lovelace"),
+        String(url),
+      );
+    }
+    assert.ok(new Edgelatch({ url: "http://127.0.0.1/a%40b" }));
+    assert.ok(new Edgelatch({ url: new URL("http://127.0.0.1/") }));
   });
 
   it("leaves out white space around a token", async () => {

@@ -184,8 +184,14 @@ def service_at(url: str, token: str | None) -> tuple[str, dict[str, str]]:
     A login is taken out of the address, which httpx writes to the log, and is sent as httpx would.
     Raises `ValueError` without the address: it may hold a password.
     """
-    if not url.startswith(("http://", "https://")) or "?" in url or "#" in url:
+    good = isinstance(url, str) and url.startswith(("http://", "https://"))
+    if not good or "?" in url or "#" in url:
         raise ValueError("the URL of edgelatch is http:// or https://, without query and fragment")
+    if "@" in re.sub(r"^https?://[^/]*", "", url):
+        # A slash in a password makes a path of the rest of it.
+        raise ValueError(
+            "the URL of edgelatch has an @ in its path: / in a login is %2F, @ in a path is %40"
+        )
     try:
         parsed = httpx.URL(url)
         host = parsed.raw_host.decode()

@@ -51,7 +51,7 @@ class RedisClient:
         http: httpx.AsyncClient | None = None,
     ) -> None:
         self._url = url or os.environ.get("EDGELATCH_URL") or "http://127.0.0.1:9001"
-        if not self._url.startswith(("http://", "https://")):
+        if not isinstance(self._url, str) or not self._url.startswith(("http://", "https://")):
             # Without the URL: that of a Redis may hold a password.
             raise ValueError("RedisClient takes the http:// or https:// URL of edgelatch")
         self._token = os.environ.get("EDGELATCH_API_TOKEN") or None if token is None else token
