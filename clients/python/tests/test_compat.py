@@ -13,6 +13,7 @@ import anyio
 import httpx
 import pytest
 from conftest import Redis, Service, free_port
+from lossy import AsyncLossy
 
 from edgelatch import Client, LockHeld
 from edgelatch.compat import RedisClient
@@ -252,3 +253,37 @@ async def test_a_lock_without_an_expiry_is_refused_before_it_is_acquired(
         await redis.try_acquire_lock("user:42:lock", never)
     assert server.client.exists("user:42:lock") == 0
     await redis.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("timeout", [None, "5", float("nan"), float("inf"), True, [1]])
+async def test_a_timeout_that_is_no_time_is_refused_before_anything_is_sent(
+    own: tuple[Service, Redis], anyio_backend: str, timeout: Any
+) -> None:
+    service, server = own
+    redis = RedisClient(service.url)
+    with pytest.raises(ValueError, match=r"timeout: .* is no number of seconds"):
+        await redis.acquire_lock_with_timeout("user:42:lock", timeout)
+    assert server.client.exists("user:42:lock") == 0
+    token = await redis.acquire_lock_with_timeout("user:42:lock", -1)
+    assert await redis.release_lock("user:42:lock", token)
+    await redis.close()
+
+
+@pytest.mark.anyio
+async def test_a_lock_that_has_ended_on_the_way_of_its_answer_was_not_had(
+    own: tuple[Service, Redis], anyio_backend: str
+) -> None:
+    class Late(AsyncLossy):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            response = await super().handle_async_request(request)
+            if request.method == "POST":
+                await anyio.sleep(0.6)
+            return response
+
+    async with httpx.AsyncClient(transport=Late()) as http:
+        redis = RedisClient(own[0].url, http=http)
+        short: Any = 0.3
+        assert await redis.try_acquire_lock("user:42:lock", short) is None
+        assert await redis.acquire_lock_with_timeout("user:42:lock", 1, short) is None
+        await redis.close()

@@ -112,13 +112,15 @@ class RedisClient:
     ) -> str | None:
         """Waits up to `timeout` seconds. Returns the lock's token, or None if it was not had.
 
-        A time that is over, below 0, is one try, as it was in the original.
+        A time that is over, below 0, is one try, as it was in the original. What is no time is
+        refused with `ValueError`.
         """
         user, name = self._place(key, lock=True)
-        wait = max(timeout, 0)
+        wait = max(timeout, 0) if isinstance(timeout, (int, float)) else timeout
         try:
             lease = await user.lock(name or None, timeout=wait, expire=expire).acquire()
-        except LockHeld:
+        except (LockHeld, LockLost):
+            # Lost: it had ended when the answer came.
             return None
         self._leases[key] = lease
         _OURS.set({**_OURS.get({}), (id(self), key): lease})
