@@ -3,10 +3,13 @@
 import threading
 import uuid
 from collections import Counter
+from collections.abc import Callable
 
 import anyio
+import httpx
 import pytest
-from conftest import Service
+from conftest import API_TOKEN, Service
+from lossy import AsyncLossy, Lossy, every
 
 from edgelatch import (
     AsyncClient,
@@ -109,6 +112,81 @@ def test_a_value_is_computed_anew_before_it_expires(client: Client, user_id: int
     entry = cache.get("report")
     assert entry is not None
     assert entry.value == 2
+
+
+Strangely = Callable[[httpx.Response], httpx.Response]
+
+
+def without(name: str) -> Strangely:
+    """A proxy that removes a header."""
+
+    def change(answer: httpx.Response) -> httpx.Response:
+        del answer.headers[name]
+        return answer
+
+    return change
+
+
+def garbled(answer: httpx.Response) -> httpx.Response:
+    return httpx.Response(200, text="[" * 100_000, headers=answer.headers)
+
+
+UNREADABLE = pytest.mark.parametrize(
+    ("stored", "strangely"),
+    [
+        (True, without("etag")),
+        (True, without("x-request-id")),
+        (True, garbled),
+        (False, without("x-request-id")),
+    ],
+    ids=["no tag", "no id", "no JSON", "no id of a 404"],
+)
+
+
+@UNREADABLE
+def test_a_task_whose_answer_cannot_be_read_is_given_to_the_next(
+    service: Service, client: Client, user_id: int, stored: bool, strangely: Strangely
+) -> None:
+    class Proxy(Lossy):
+        def deliver(self, request: httpx.Request, response: httpx.Response) -> httpx.Response:
+            answer = super().deliver(request, response)
+            return strangely(answer) if "compute-token" in answer.headers else answer
+
+    cache = client.user(user_id).cache
+    for index, loses in enumerate((lambda *_: False, every("DELETE"))):
+        key = f"report-{index}"
+        if stored:
+            cache.set(key, "old", expire=30)
+        with httpx.Client(transport=Proxy(loses)) as http:
+            proxied = Client(service.url, token=API_TOKEN, http=http).user(user_id).cache
+            with pytest.raises(Problem):
+                proxied.get_or_compute(key, lambda: "not called", compute=60, refresh=60)
+        assert cache.get_or_compute(key, lambda: "new", timeout=0, refresh=60) == "new"
+
+
+@UNREADABLE
+@pytest.mark.anyio
+async def test_the_async_client_gives_it_to_the_next_too(
+    service: Service,
+    async_client: AsyncClient,
+    user_id: int,
+    anyio_backend: str,
+    stored: bool,
+    strangely: Strangely,
+) -> None:
+    class Proxy(AsyncLossy):
+        def deliver(self, request: httpx.Request, response: httpx.Response) -> httpx.Response:
+            answer = super().deliver(request, response)
+            return strangely(answer) if "compute-token" in answer.headers else answer
+
+    cache = async_client.user(user_id).cache
+    if stored:
+        await cache.set("report", "old", expire=30)
+    async with httpx.AsyncClient(transport=Proxy()) as http:
+        proxied = AsyncClient(service.url, token=API_TOKEN, http=http).user(user_id).cache
+        with pytest.raises(Problem):
+            await proxied.get_or_compute("report", lambda: "no", compute=60, refresh=60)
+    assert await cache.get_or_compute("report", lambda: "new", timeout=0, refresh=60) == "new"
 
 
 @pytest.mark.anyio

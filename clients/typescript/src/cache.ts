@@ -1,9 +1,17 @@
 // The JSON cache of a user.
 
 import { json, pathPart, seconds } from "./arguments.js";
-import { NotFound, NotLockOwner, PreconditionFailed } from "./errors.js";
+import { NotFound, NotLockOwner, PreconditionFailed, UnexpectedAnswer } from "./errors.js";
 import { alarm, follow, now } from "./time.js";
-import { type Answer, etag, parse, stranger, type Transport, wholeNumber } from "./transport.js";
+import {
+  type Answer,
+  type Call,
+  etag,
+  parse,
+  stranger,
+  type Transport,
+  wholeNumber,
+} from "./transport.js";
 
 /** A JSON value. */
 export type Json =
@@ -68,6 +76,11 @@ export interface ComputeOptions extends Cancellable {
   /** Told why the function failed when there still was a value, which was returned. */
   readonly onRefreshError?: ((error: unknown) => void) | undefined;
 }
+
+/** The entry, the task of computing it, or both: the entry is to be computed anew. */
+type Asked<T> =
+  | { readonly token: undefined; readonly current: Entry<T> }
+  | { readonly token: string; readonly current: Entry<T> | undefined };
 
 /** What computes a value. `signal` is aborted when the time is up, or the caller cancels. */
 export type Compute<T> = (signal: AbortSignal) => T | PromiseLike<T>;
@@ -192,13 +205,8 @@ export class Cache {
       takes: (timeout ?? 60) * 1000,
       signal,
     };
-    const answer = await this.#transport.sendSafely(() => call, { signal }, [404]);
-    const token = answer.headers.get("Compute-Token");
-    const current = answer.status === 200 ? read<T>(`GET ${path}`, answer) : undefined;
-    if (token === null) {
-      if (current === undefined) {
-        throw stranger(`GET ${path}`, answer);
-      }
+    const { token, current } = await this.#ask<T>(call);
+    if (token === undefined) {
       return current.value;
     }
     const until = now() + compute * 1000;
@@ -211,6 +219,26 @@ export class Cache {
       }
       options.onRefreshError?.(error);
       return current.value;
+    }
+  }
+
+  /** Asks for the entry, or else for the task of computing it. */
+  async #ask<T>(call: Call): Promise<Asked<T>> {
+    const { path, signal } = call;
+    try {
+      const answer = await this.#transport.sendSafely(() => call, { signal }, [404]);
+      const token = answer.headers.get("Compute-Token");
+      if (token !== null && answer.status === 404) {
+        return { token, current: undefined };
+      }
+      return { token: token ?? undefined, current: read<T>(`GET ${path}`, answer) };
+    } catch (error) {
+      const token = error instanceof UnexpectedAnswer ? error.headers.get("Compute-Token") : null;
+      if (token !== null) {
+        // A proxy has changed the answer, and the task is ours all the same.
+        await this.#giveUp(path, token);
+      }
+      throw error;
     }
   }
 

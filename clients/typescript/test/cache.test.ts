@@ -9,6 +9,7 @@ import {
   Problem,
   ReservedKey,
   Unavailable,
+  UnexpectedAnswer,
 } from "edgelatch";
 import { aborted, passed, recorder, rejection, Service } from "./harness.js";
 
@@ -249,6 +250,43 @@ describe("a value that is dear to compute", () => {
     );
     assert.equal(await rejection(computing), "enough");
     assert.equal(await cache.getOrCompute("report", () => "next", { timeout: 0 }), "next");
+  });
+
+  it("is computed by the next caller if the answer that gives the task cannot be read", async () => {
+    const without = (name: string) => (answer: Response) => {
+      const headers = new Headers(answer.headers);
+      headers.delete(name);
+      return new Response(answer.body, { status: answer.status, headers });
+    };
+    const garbled = ({ status, headers }: Response) => new Response("{", { status, headers });
+    for (const [index, [stored, strangely]] of (
+      [
+        [true, without("ETag")],
+        [true, without("X-Request-Id")],
+        [true, garbled],
+        [false, without("X-Request-Id")],
+      ] as const
+    ).entries()) {
+      for (const loses of [false, true]) {
+        const fetch = async (url: string, init: RequestInit) => {
+          const answer = await globalThis.fetch(url, init);
+          if (loses && init.method === "DELETE") {
+            throw new TypeError("the connection broke");
+          }
+          return answer.headers.has("Compute-Token") ? strangely(answer) : answer;
+        };
+        const { cache } = service.client().user(9);
+        const key = `report-${index}-${loses}`;
+        if (stored) {
+          await cache.set(key, "old", { expire: 30 });
+        }
+        const proxied = service.client({ fetch }).user(9).cache;
+        const asked = proxied.getOrCompute(key, () => "not called", { compute: 60, refresh: 60 });
+        assert.ok((await rejection(asked)) instanceof UnexpectedAnswer);
+        const next = await cache.getOrCompute(key, () => "new", { timeout: 0, refresh: 60 });
+        assert.equal(next, "new");
+      }
+    }
   });
 
   it("is refused when it is no JSON", async () => {

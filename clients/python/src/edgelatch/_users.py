@@ -22,7 +22,7 @@ from edgelatch._wire import (
     segment,
     stored,
 )
-from edgelatch.errors import NotLockOwner, PreconditionFailed
+from edgelatch.errors import NotLockOwner, PreconditionFailed, Problem
 from edgelatch.results import ActionResult, Entry, NotModified, Stored
 
 JSON = "application/json"
@@ -146,8 +146,8 @@ class Granted:
         return self.current.value
 
     def give_up(self) -> Flow[None]:
-        """Gives the task to the next caller. One try: it would end by itself."""
-        yield from once(Call("DELETE", self.path, {}, {"Compute-Token": self._token}), 2.0)
+        """Gives the task to the next caller."""
+        yield from give_up(self.path, self._token)
 
 
 def ask_to_compute(
@@ -167,9 +167,24 @@ def ask_to_compute(
     waits = 60.0 if timeout is None else timeout
     reply = (yield from ask(Call("GET", path, query), limits, waits=waits)).reply
     token = reply.headers.get("compute-token")
-    if token is not None and reply.is_answer(200, 404):
-        return Granted(path, token, entry(reply) if reply.status == 200 else None)
-    return entry(reply)
+    if token is None:
+        return entry(reply)
+    try:
+        return Granted(path, token, None if reply.is_answer(404) else entry(reply))
+    except Problem:
+        # A proxy has changed the answer, and the task is ours all the same.
+        yield from give_up(path, token)
+        raise
+
+
+def give_up(path: str, token: str) -> Flow[None]:
+    """Gives a task to the next caller. One try: it would end by itself."""
+    try:
+        sent = headers({"Compute-Token": token})
+    except ValueError:
+        # None of the service.
+        return
+    yield from once(Call("DELETE", path, {}, sent), 2.0)
 
 
 def act(
