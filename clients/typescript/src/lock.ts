@@ -176,8 +176,9 @@ export class Lock {
   /**
    * Takes the lock from whoever holds it. Needs the admin token.
    *
-   * It is sent once. After `ConnectionFailed` or `Unavailable` it may have been taken or not: look at
-   * `status()` before you try again, or the next holder may lose it.
+   * It is sent once. After `ConnectionFailed`, `Unavailable` or `UnexpectedAnswer` (502, 503 or 504
+   * of a proxy, say) it may have been taken or not: look at `status()` before you try again, or the
+   * next holder may lose it.
    */
   async forceRelease(options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     const call = {

@@ -257,8 +257,9 @@ class AsyncLock:
     async def force_release(self, admin_token: str) -> None:
         """Takes it from whoever holds it.
 
-        It is sent once. After `TransportError` or `RedisUnavailable` it may have been taken or not:
-        look at `status()` before you try again, or the next holder may lose it.
+        It is sent once. After `TransportError`, `RedisUnavailable`, or a `Problem` without a `slug`
+        (502, 503 or 504 of a proxy, say) it may have been taken or not: look at `status()` before
+        you try again, or the next holder may lose it.
         """
         await self._client._run(
             _locking.force_release(self._wanted, admin_token, self._client._limits)
