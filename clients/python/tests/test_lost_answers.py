@@ -719,6 +719,14 @@ def test_times_are_sent_as_they_are_written(client: Client, user_id: int, expire
         client.user(user_id).lock(expire=expire).acquire()
 
 
+def test_a_zero_with_a_sign_is_a_zero(client: Client, user_id: int) -> None:
+    assert client.user(user_id).perform_action(timeout=-0.0).succeeded
+    client.user(user_id).lock(timeout=-0.0).acquire().release()
+    assert client.user(user_id).cache.get_or_compute("k", lambda: 1, refresh=-0.0) == 1
+    with pytest.raises(ValueError, match="in no time"):
+        Client(answer_limit=-0.0)
+
+
 def test_times_are_written_without_exponents(client: Client, user_id: int) -> None:
     assert client.user(user_id).perform_action(timeout=0.00002).succeeded
     client.user(user_id).lock(timeout=0.00002).acquire().release()

@@ -144,7 +144,8 @@ def seconds(value: float, what: str) -> str:
     """
     if not is_number(value) or value < 0:
         raise ValueError(f"{what}: {value!r} is no number of seconds")
-    text = f"{Decimal(repr(float(value))):f}"
+    # A zero may have a sign.
+    text = f"{Decimal(repr(abs(float(value)))):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
