@@ -22,6 +22,7 @@ from edgelatch import (
     AsyncClient,
     Client,
     EdgelatchError,
+    EntryContended,
     Lease,
     LockHeld,
     LockLost,
@@ -280,6 +281,18 @@ class Proxy(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         return self._answer
+
+
+def test_an_entry_that_others_kept_changing_is_told_as_that_and_not_as_a_lock() -> None:
+    told = {"type": "urn:edgelatch:entry-contended", "detail": "others kept changing it"}
+    answer = httpx.Response(423, json=told, headers={"X-Request-Id": "x", "Retry-After": "1"})
+    with httpx.Client(transport=Proxy(answer)) as http:
+        cache = Client("http://proxy.test", http=http).user(1).cache
+        with pytest.raises(EntryContended, match="others kept changing it") as contended:
+            cache.patch("k", {"a": 1})
+    assert not isinstance(contended.value, LockHeld)
+    assert (contended.value.status, contended.value.slug) == (423, "entry-contended")
+    assert (contended.value.request_id, contended.value.retry_after) == ("x", 1)
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 429, 500, 502, 503, 504])

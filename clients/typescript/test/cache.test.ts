@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import {
   ConnectionFailed,
+  EntryContended,
   InvalidRequest,
   LockHeld,
   NotFound,
@@ -134,6 +135,21 @@ describe("a refusal", () => {
     const refused = await invalid;
     assert.ok(refused instanceof InvalidRequest);
     assert.equal(refused.slug, "idempotency-key-invalid");
+  });
+
+  it("says that others kept changing the entry, and not that somebody has a lock", async () => {
+    const told = { type: "urn:edgelatch:entry-contended", detail: "others kept changing it" };
+    const headers = { "Content-Type": "application/problem+json", "X-Request-Id": "x" };
+    let asked = 0;
+    const fetch = async () => {
+      asked += 1;
+      return new Response(JSON.stringify(told), { status: 423, headers });
+    };
+    const refused = await rejection(service.client({ fetch }).user(1).cache.patch("k", { a: 1 }));
+    assert.ok(refused instanceof EntryContended && !(refused instanceof LockHeld));
+    assert.deepEqual([refused.status, refused.slug], [423, "entry-contended"]);
+    assert.deepEqual([refused.detail, refused.requestId], ["others kept changing it", "x"]);
+    assert.equal(asked, 1);
   });
 });
 
