@@ -33,9 +33,10 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   local _, fence, _, _, known = look()
   number, holder = known and fence.number or 0, known and fence.name or nil
   -- The fence says that somebody may still be at work: a holder that never learns of this, or a
-  -- stranger, who gets a fencing token for that. A full Redis may refuse it.
+  -- stranger, who gets a fencing token for that. It says who the holder was in place of the call,
+  -- since it must name no owner. A full Redis may refuse it.
   local lost = known and fence.number or next_fencing_token(fence.number)
-  pcall(set_fence, fence, lost, ARGV[1], nil, 0)
+  pcall(set_fence, fence, lost, known and BROKEN .. fence.owner or ARGV[1], nil, 0)
 end
 -- A full Redis may refuse this too. Breaking the lock matters more.
 queue.leave_proof(ARGV[1], broken_value(number, holder))

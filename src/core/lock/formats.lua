@@ -53,6 +53,10 @@ local FENCE_TTL = '7200000'
 -- The call of a holder that gave the lock back when its work had ended begins with this.
 local ENDED = 'ended:'
 
+-- The call of a broken lock begins with this. The token of the holder follows, where it is known, so
+-- that the holder is known when it finds out.
+local BROKEN = 'broken:'
+
 local function has_ended(call)
   return string.sub(call, 1, #ENDED) == ENDED
 end

@@ -23,14 +23,15 @@ end
 -- holder's work: a greater fencing number makes it stale. While somebody has the lock, that does.
 -- Without a fence no reading is fresh, but the next reader would make one. `number` is the holder's
 -- fencing token, nil where it is not known: then whoever asks may never have held the lock, and
--- changes nothing. Neither does one that gave the lock back, or has learnt of its loss before.
--- `work_ended` says whether the holder's work has ended. Where Redis refuses the fence, so is the
--- call: the caller tries again later.
+-- changes nothing, unless the fence says that a break took the lock from it. Neither does one that
+-- gave the lock back, or has learnt of its loss before. `work_ended` says whether the holder's work
+-- has ended. Where Redis refuses the fence, so is the call: the caller tries again later.
 local function note_loss(number, work_ended)
+  local fence = parse_fence(redis.call('MGET', KEYS[2])[1])
+  number = number or fence.call == BROKEN .. ARGV[1] and fence.number
   if not number then
     return
   end
-  local fence = parse_fence(redis.call('MGET', KEYS[2])[1])
   local last, call, lost = fence.number, fence.call, fence.lost
   local is_noted = fence.owner == ARGV[1] and has_ended(call)
   if is_noted or last == 0 and work_ended or redis.call('EXISTS', KEYS[1]) == 1 then

@@ -6,6 +6,7 @@ mod failures;
 mod freshness;
 mod invalidation;
 mod lost_fence;
+mod lost_leases;
 mod never_older;
 mod stale;
 mod uncacheable;
