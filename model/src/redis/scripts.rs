@@ -345,28 +345,33 @@ impl Scripts {
 
     /// A holder learns that it lost the lock: a greater number makes stale what was read since. Where
     /// its work may go on, it leaves a fence also where there is none. A full Redis takes it. Who
-    /// gave the lock back, or has learnt of its loss before, changes nothing.
+    /// gave the lock back, or has learnt of its loss before, changes nothing. That another has learnt
+    /// of its own loss says nothing of the owner.
     fn note_loss(&self, redis: &mut Redis, token: SessionId, may_go_on: bool) {
         let has_ended = |fence: Fence| fence.call.1 == Call::Release;
-        let is_noted = |fence: Fence| fence.owner == token && has_ended(fence);
+        let beside = (NOBODY, Call::Release);
+        let lost = (OUTSIDER, Call::Release);
+        let is_noted =
+            |fence: Fence| fence.owner == token && has_ended(fence) && fence.call != beside;
         let is_needed = redis.fence.map_or(may_go_on, |fence| !is_noted(fence));
         if redis.lock.is_some() || !is_needed {
             return;
         }
         let number = self.next_number(redis);
-        let lost = (NOBODY, Call::Release);
-        redis.fence = Some(match redis.fence {
-            Some(fence) if has_ended(fence) => Fence { number, ..fence },
-            Some(fence) => Fence {
-                number,
-                call: lost,
-                ..fence
-            },
-            None => Fence {
-                number,
-                call: lost,
-                owner: NOBODY,
-            },
+        let before = redis.fence.unwrap_or(Fence {
+            number,
+            call: beside,
+            owner: NOBODY,
+        });
+        let call = match (before.owner == token, has_ended(before)) {
+            (true, _) => lost,
+            (false, true) => before.call,
+            (false, false) => beside,
+        };
+        redis.fence = Some(Fence {
+            number,
+            call,
+            ..before
         });
     }
 

@@ -19,6 +19,12 @@ local function look()
   return token == ARGV[1], fence, nil, nil, known
 end
 
+-- The call in the fence of an owner that has learnt of its loss.
+local LOST = ENDED .. 'lost'
+
+-- The call in the fence of an owner that has not, where an earlier holder has learnt of its own.
+local BESIDE = ENDED .. 'beside'
+
 -- A holder learns that it lost the lock. What was read of the user since then may be older than the
 -- holder's work: a greater fencing number makes it stale. While somebody has the lock, that does.
 -- Without a fence no reading is fresh, but the next reader would make one. `number` is the holder's
@@ -32,18 +38,20 @@ local function note_loss(number, work_ended)
   if not number then
     return
   end
-  local last, call, lost = fence.number, fence.call, fence.lost
-  local is_noted = fence.owner == ARGV[1] and has_ended(call)
+  local last, call, lost = fence.number, fence.call or BESIDE, fence.lost
+  local own = fence.owner == ARGV[1]
+  local is_noted = own and has_ended(call) and call ~= BESIDE
   if is_noted or last == 0 and work_ended or redis.call('EXISTS', KEYS[1]) == 1 then
     return
   end
-  if last == 0 then
-    call = ENDED .. 'lost'
-  elseif not has_ended(call) then
+  if not has_ended(call) then
     if not work_ended or last ~= number then
       lost = math.max(lost or 0, last)
     end
-    call = ENDED .. 'lost'
+    call = own and LOST or BESIDE
+  elseif own then
+    -- `lost` has the owner's number already; that of the fence is greater.
+    number, call = lost or number, LOST
   end
   if not work_ended then
     lost = math.max(lost or 0, number)

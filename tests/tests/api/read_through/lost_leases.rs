@@ -88,3 +88,24 @@ async fn also_one_that_was_broken() {
         readers.assert_made_stale(method).await;
     }
 }
+
+#[tokio::test]
+async fn also_where_an_earlier_holder_has_learnt_of_its_own_loss_in_between() {
+    for method in ["PUT", "DELETE"] {
+        let readers = Readers::start("3").await;
+        readers.origin.reply_with(Reply::json("{}").gated());
+        let action = "/api/v1/users/perform-action?user_id=42&expire=60";
+        let action = readers
+            .call("POST", action, "the-token-of-the-action")
+            .spawn();
+        readers.origin.until_seen(1).await;
+        readers.origin.reply_with(Reply::json("1"));
+        readers.lose().await;
+        readers.take().await;
+        readers.lose().await;
+        readers.origin.release_one();
+        action.await.unwrap().assert_problem(409, "lock-lost");
+        readers.until_fresh().await;
+        readers.assert_made_stale(method).await;
+    }
+}
