@@ -3,7 +3,8 @@
 -- microseconds. Any other token has one call, and so one mark. A call that arrives later than a mark
 -- gets a later time than the mark's, whatever the clock says.
 
--- How many bytes of calls a mark keeps: a hundred calls, each with a space before it.
+-- How many bytes of calls a mark keeps: a hundred calls, each with a space before it. A part of a
+-- call that is left at the front is cut off too: it could be taken for digits of the time.
 local MOST_CALLS = 3300
 
 -- The latest time of a mark: a call can arrive after it.
@@ -34,6 +35,7 @@ local function mark_cancelled(key, call, arrived_by, ttl)
   local time, calls = parse_mark(key)
   time = math.min(math.max(time, arrived_by), LATEST_MARK)
   calls = string.sub(calls .. (call and ' ' .. call or ''), -MOST_CALLS)
+  calls = string.match(calls, ' .*$') or ''
   local left = redis.pcall('PTTL', key)
   ttl = math.max(tonumber(ttl), tonumber(left) or 0)
   return redis.pcall('SET', key, string.format('%.0f', time) .. calls, 'PX', ttl)

@@ -36,7 +36,8 @@ if KEYS[4] then
   -- that are in no queue and would come back: one that was just handed the lock, was passed over, or
   -- lost its place with the data of Redis.
   if cancelled or not own or not string.find(call or '', '^%x+$') then
-    local marked = mark_cancelled(KEYS[4], nil, arrived_by, ARGV[5])
+    -- One that was just handed the lock may have arrived later than all of these: it is named.
+    local marked = mark_cancelled(KEYS[4], own and call or nil, arrived_by, ARGV[5])
     if cancelled and not own and marked.err then
       return marked
     end

@@ -28,6 +28,30 @@ struct Frozen {
 
 impl Frozen {
     async fn waiter() -> Self {
+        let (app, other) = Self::held().await;
+        Self::waiting_at(app, other).await
+    }
+
+    /// One that arrived later than now, as where the clock was set back: behind another, or after
+    /// its token was given back.
+    async fn waiter_later_than_now(was_given_back: bool) -> Self {
+        let (app, other) = Self::held().await;
+        let planted = plant_later_than_now(&app).await;
+        if was_given_back {
+            let waiter = with(TOKEN, app.post(&format!("{PATH}?timeout=30"))).spawn();
+            until_both_wait(&app).await;
+            give_back(&app, waiter).await;
+            remove(&app, planted).await;
+        }
+        let frozen = Self::waiting_at(app, other).await;
+        if !was_given_back {
+            remove(&frozen.app, planted).await;
+        }
+        frozen
+    }
+
+    /// Two services, and a lock that is held.
+    async fn held() -> (App, Service) {
         let app = App::builder()
             .var("api_token", API_TOKEN)
             .var("admin_token", ADMIN_TOKEN)
@@ -38,9 +62,17 @@ impl Frozen {
             .beside(&app.redis);
         let lease = with(HOLDER, app.post(&format!("{PATH}?expire=600")));
         assert_eq!(lease.await.status, 201);
+        (app, other)
+    }
+
+    async fn waiting_at(app: App, other: Service) -> Self {
+        let waiting = app.redis.run::<u64>(&["ZCARD", QUEUE]).await;
         let waiter = other.post(&format!("{PATH}?timeout=30&expire=600"));
         let waiter = with(TOKEN, waiter).spawn();
-        until("it waits", async || app.redis.exists(QUEUE).await).await;
+        until("it waits", async || {
+            app.redis.run::<u64>(&["ZCARD", QUEUE]).await > waiting
+        })
+        .await;
         other.freeze();
         Self { app, other, waiter }
     }
@@ -144,6 +176,34 @@ async fn one_takes_nothing_also_where_a_stranger_stands_behind_all_arrivals() {
     }
 }
 
+#[tokio::test]
+async fn one_that_arrived_later_than_now_takes_nothing() {
+    for was_given_back in [true, false] {
+        let frozen = Frozen::waiter_later_than_now(was_given_back).await;
+        frozen.until_handed_over().await;
+        frozen.assert_withdrawn(204).await;
+    }
+}
+
+/// Queues a dead waiter that arrived later than now.
+async fn plant_later_than_now(app: &App) -> &'static str {
+    let planted = "call token";
+    let [seconds, _]: [u64; 2] = app.redis.run(&["TIME"]).await;
+    let later = ((seconds + 10) * 1_000_000).to_string();
+    let _: i64 = app.redis.run(&["ZADD", QUEUE, &later, planted]).await;
+    planted
+}
+
+async fn remove(app: &App, planted: &str) {
+    let removed: i64 = app.redis.run(&["ZREM", QUEUE, planted]).await;
+    assert_eq!(removed, 1);
+}
+
+async fn until_both_wait(app: &App) {
+    let wait = async || app.redis.run::<u64>(&["ZCARD", QUEUE]).await == 2;
+    until("both wait", wait).await;
+}
+
 /// A call waits with the token, which is then given back: from there on it has a mark.
 async fn marked(app: &App) {
     let lease = with(HOLDER, app.post(&format!("{PATH}?expire=600"))).await;
@@ -168,8 +228,7 @@ async fn assert_waits_again(app: &App) {
     until("it waits", async || app.redis.exists(QUEUE).await).await;
     // Who comes next stands behind it.
     let next = with(NEXT, app.post(&format!("{PATH}?timeout=30"))).spawn();
-    let wait = async || app.redis.run::<u64>(&["ZCARD", QUEUE]).await == 2;
-    until("both wait", wait).await;
+    until_both_wait(app).await;
     let looks = app.redis.calls("evalsha").await;
     until("both have looked again", async || {
         app.redis.calls("evalsha").await >= looks + 4
@@ -188,14 +247,11 @@ async fn a_token_waits_again_though_it_was_given_back_later_than_now() {
     let app = App::builder().var("api_token", API_TOKEN).start().await;
     let lease = with(HOLDER, app.post(&format!("{PATH}?expire=600"))).await;
     assert_eq!(lease.status, 201);
-    let [seconds, _]: [u64; 2] = app.redis.run(&["TIME"]).await;
-    let later = ((seconds + 10) * 1_000_000).to_string();
-    let _: i64 = app.redis.run(&["ZADD", QUEUE, &later, "call token"]).await;
+    let planted = plant_later_than_now(&app).await;
     let waiter = with(TOKEN, app.post(&format!("{PATH}?timeout=30"))).spawn();
-    let waits = async || app.redis.run::<u64>(&["ZCARD", QUEUE]).await == 2;
-    until("it waits", waits).await;
+    until_both_wait(&app).await;
     give_back(&app, waiter).await;
-    let _: i64 = app.redis.run(&["ZREM", QUEUE, "call token"]).await;
+    remove(&app, planted).await;
     assert_waits_again(&app).await;
 }
 
