@@ -30,7 +30,7 @@ pub struct Grant {
     pub renewed: bool,
     /// How long after the call began the try was sent that got the lock: its time to live began no
     /// earlier.
-    pub waited: Duration,
+    pub(crate) waited: Duration,
 }
 
 /// What [`Locks::acquire_unless_done`] came to.
